@@ -1,0 +1,268 @@
+"""Primitive, bind and Trace: the few ideas on which everything else stands.
+
+A *primitive* is a pure operation that has rules. Every application of one goes through `bind`,
+which looks for the newest *trace* among the operands and lets it say what the operation means
+now: evaluate, push a tangent forward, record for the way back, add a batch axis, or stage into
+a graph. A trace computes its own part with the same primitives on the values one level below,
+so transforms nest in any order.
+
+A tracked array is a handle with three slots: ``_trace`` (None for a constant), ``_value`` (the
+primal, never mutated: an ndarray, a NumPy or Python number, or a handle of an older trace) and
+``_node`` (what the trace keeps beside it). Traces are ordered by age: an inner transform starts
+later than the one around it, so its number is higher and perturbations cannot be confused.
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from npdiff.avals import Aval, aval_of
+from npdiff.errors import LeakError, UnsupportedError, message, user_line
+
+_levels = itertools.count(1)
+_CLOSED = 1 << 62
+_open_traces: weakref.WeakSet[Trace] = weakref.WeakSet()
+
+# NumPy function -> what npdiff does instead; filled by the rows in dispatch/.
+overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
+# NumPy ufunc -> its primitive; filled by the rows in dispatch/.
+ufunc_primitives: dict[np.ufunc, Primitive] = {}
+
+
+class Handle:
+    """The three slots every tracked array has; `array.DiffArray` gives them NumPy's behaviour."""
+
+    __slots__ = ("__weakref__", "_node", "_trace", "_value")
+    _trace: Trace | None
+    _value: Any
+    _node: Any
+
+    def _sync(self) -> None:
+        """Bring a view up to date with its base; a no-op for an array that owns its value."""
+
+
+# array.py puts the real class here; core builds results with it but knows nothing of NumPy's face.
+_new: Callable[[Any, Any, Any], Any] = None  # type: ignore[assignment]
+_array_type: type = Handle
+
+
+def set_array_type(kind: type) -> None:
+    """Tell core which class results are wrapped in (called once, by array.py)."""
+    global _new, _array_type
+    _new = kind
+    _array_type = kind
+
+
+class Primitive:
+    """A pure operation and its rules.
+
+    Attributes
+    ----------
+    name
+        The NumPy name, or a name of our own where NumPy has no such function.
+    call
+        Evaluates on plain arrays; dispatches again when an operand is tracked.
+    kind
+        elementwise, linear, bilinear, nonlinear or nondifferentiable.
+    jvp
+        ``jvp(out, primals, tangents, **params)``: tangent of the output; a tangent may be None (zero).
+    pull
+        ``pull(ct, out, args, needed, params)``: cotangents of the operands, None where not needed.
+        Without one, reverse mode transposes the linearised `jvp`.
+    batch
+        ``batch(size, args, batched, params)``: operands carry the batch axis in front where `batched`.
+    saves
+        ``(out, operand 0, operand 1, ...)``: which values `pull` reads. None: all of them.
+    multiple
+        True when the result is a tuple.
+    dynamic
+        True when the output's shape depends on the operands' values (``x[mask]``).
+    ordered
+        True for a host call with an effect (a random draw, a guard): never dropped, merged or moved past another.
+    """
+
+    __slots__ = ("batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "pull", "saves", "ufunc")
+
+    def __init__(
+        self,
+        name: str,
+        call: Callable[..., Any] | None = None,
+        *,
+        kind: str = "nonlinear",
+        jvp: Callable[..., Any] | None = None,
+        pull: Callable[..., Any] | None = None,
+        batch: Callable[..., Any] | None = None,
+        saves: tuple[bool, ...] | None = None,
+        multiple: bool = False,
+        ufunc: np.ufunc | None = None,
+        dynamic: bool = False,
+        ordered: bool = False,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.jvp = jvp
+        self.pull = pull
+        self.batch = batch
+        self.saves = saves
+        self.multiple = multiple
+        self.ufunc = ufunc
+        self.dynamic = dynamic
+        self.ordered = ordered
+        self.call: Callable[..., Any] = call if call is not None else self
+
+    def __call__(self, *args: Any, **params: Any) -> Any:
+        return bind(self, args, params)
+
+    def __repr__(self) -> str:
+        return f"Primitive({self.name})"
+
+
+def own_primitive(name: str, impl: Callable[..., Any], **rules: Any) -> Primitive:
+    """A primitive that NumPy has no name for: `impl` works on plain arrays only."""
+
+    def call(*args: Any, **params: Any) -> Any:
+        for a in args:
+            if isinstance(a, Handle):
+                return bind(prim, args, params)
+        return impl(*args, **params)
+
+    prim = Primitive(name, call, **rules)
+    return prim
+
+
+class Trace:
+    """What gives a primitive its meaning for the values that belong to one transform."""
+
+    kind = "trace"
+    batches = False
+
+    def __init__(self) -> None:
+        self.level = next(_levels)
+        _open_traces.add(self)
+
+    def process(self, prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        """Apply `prim` where at least one operand belongs to this trace."""
+        raise NotImplementedError
+
+    def aval(self, value: Any) -> Aval:
+        """The abstract value the user sees for a payload of this trace."""
+        return aval_of(value)
+
+    def concrete(self, handle: Any, what: str) -> Any:
+        """The number inside a handle, because Python asked for it (`what` names the asker)."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """The transform is over: any further use of its values is a leak."""
+        self.level = _CLOSED
+        self.process = self._leaked  # type: ignore[method-assign]
+        self.concrete = self._leaked_value  # type: ignore[method-assign]
+        _open_traces.discard(self)
+
+    def _leaked(self, prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+        raise LeakError(message(
+            f"{prim.name}: an operand belongs to a {self.kind} transform that has already finished",
+            *[a for a in args if isinstance(a, Handle) and a._trace is self],
+            instead="return the value from the transformed function (has_aux=True) instead of storing it outside"))
+
+    def _leaked_value(self, handle: Any, what: str) -> Any:
+        raise LeakError(message(
+            f"{what}: the value belongs to a {self.kind} transform that has already finished", handle,
+            instead="return the value from the transformed function (has_aux=True) instead of storing it outside"))
+
+
+def open_traces() -> list[Trace]:
+    """The transforms that are running now, oldest first (empty when npdiff is at rest)."""
+    return sorted(_open_traces, key=lambda t: t.level)
+
+
+def bind(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+    """Apply a primitive: the newest trace among the operands decides what that means."""
+    top = None
+    level = -1
+    tracked = False
+    for a in args:
+        if isinstance(a, Handle):
+            tracked = True
+            if type(a) is not _array_type:
+                a._sync()
+            t = a._trace
+            if t is not None and t.level > level:
+                top = t
+                level = t.level
+    if top is not None:
+        return top.process(prim, args, params)
+    call = prim.call
+    if not tracked:
+        if call is prim:
+            raise UnsupportedError(message(f"{prim.name}: has no evaluation rule", *args, instead="report this"))
+        return call(*args, **params)
+    # Constants of a transform stay handles, so that tracked values can be written into them.
+    out = call(*[a._value if isinstance(a, Handle) else a for a in args], **params)
+    if prim.multiple:
+        return tuple([_new(None, o, None) for o in out])
+    return _new(None, out, None)
+
+
+def wrap(trace: Trace | None, value: Any, node: Any) -> Any:
+    """A new handle."""
+    return _new(trace, value, node)
+
+
+def constant(value: Any) -> Any:
+    """A handle on a constant: recorded by nothing, but tracked values may be written into it."""
+    return _new(None, value, None)
+
+
+def lower(a: Any, trace: Trace) -> Any:
+    """An operand as seen from below `trace`: its payload, a constant's array, or a snapshot of an older handle.
+
+    A snapshot, because the user may write into the handle after it was recorded.
+    """
+    if isinstance(a, Handle):
+        t = a._trace
+        if t is trace or t is None:
+            return a._value
+        return _new(t, a._value, a._node)
+    return a
+
+
+def innermost(value: Any) -> Any:
+    """The plain array below all traces (with the batch axes it has there)."""
+    while isinstance(value, Handle):
+        value._sync()
+        value = value._value
+    return value
+
+
+def shape_of(value: Any) -> tuple[int, ...]:
+    """Shape of an array, a handle or a Python number."""
+    s = getattr(value, "shape", ())
+    return s  # type: ignore[no-any-return]
+
+
+def aval(value: Any) -> Aval:
+    """The abstract value of anything a primitive accepts."""
+    if isinstance(value, Handle):
+        value._sync()
+        t = value._trace
+        inner = value._value
+        below = aval(inner) if isinstance(inner, Handle) else aval_of(inner)
+        return Aval(below.shape[1:], below.dtype) if t is not None and t.batches else below
+    return aval_of(value)
+
+
+def unsupported(name: str, why: str, *received: Any, instead: str) -> UnsupportedError:
+    """The error for a NumPy function, or a use of one, that cannot be recorded."""
+    return UnsupportedError(message(f"{name}: {why}", *received, instead=instead))
+
+
+__all__ = [
+    "Handle", "Primitive", "Trace", "aval", "bind", "constant", "innermost", "lower", "open_traces", "overrides",
+    "own_primitive", "set_array_type", "shape_of", "ufunc_primitives", "unsupported", "user_line", "wrap",
+]

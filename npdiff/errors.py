@@ -1,0 +1,102 @@
+"""Every exception npdiff raises and the one way its message is worded.
+
+A message always has the same four parts: what happened (naming the NumPy function), what was
+received, the user's line, and what to do instead.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import FrameType
+from typing import Any
+
+import numpy as np
+
+_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
+
+
+class NpdiffError(Exception):
+    """Base class of all errors that npdiff raises of its own accord."""
+
+
+class ArgumentError(NpdiffError, ValueError):
+    """A transform was called with arguments it cannot work on (argnums, dtypes, shapes)."""
+
+
+class UnsupportedError(NpdiffError, TypeError):
+    """A NumPy function, or a use of it, that cannot be recorded."""
+
+
+class TracedValueError(NpdiffError, TypeError):
+    """Plain Python or plain NumPy asked for the number inside a tracked array."""
+
+
+class OutsideWriteError(NpdiffError, TypeError):
+    """A tracked value was about to be written into a plain ndarray that other names share."""
+
+
+class LeakError(NpdiffError, RuntimeError):
+    """A tracked array outlived the transform that made it."""
+
+
+class NotDifferentiableError(NpdiffError, TypeError):
+    """A derivative was asked of an operation that has none."""
+
+
+class BranchError(NpdiffError, TypeError):
+    """Python control flow depends on a value that differs along a vmapped axis."""
+
+
+class GraphError(NpdiffError, AssertionError):
+    """A recorded graph breaks one of its own invariants: a defect in npdiff."""
+
+
+class JitWarning(UserWarning):
+    """Said once per function: why a jitted function runs without compiled code."""
+
+
+def describe(value: Any) -> str:
+    """One short phrase for a received value: its kind, dtype and shape, never its data."""
+    if hasattr(type(value), "_npdiff_describe"):
+        return str(value._npdiff_describe())
+    if isinstance(value, np.ndarray):
+        return f"ndarray {value.dtype}{list(value.shape)}"
+    if isinstance(value, np.generic):
+        return f"{type(value).__name__} scalar"
+    if isinstance(value, (bool, int, float, complex, str)) or value is None:
+        return f"{type(value).__name__} {value!r}"
+    if isinstance(value, (list, tuple)):
+        inside = ", ".join(describe(v) for v in value[:4]) + (", ..." if len(value) > 4 else "")
+        return f"{type(value).__name__} of ({inside})"
+    return type(value).__name__
+
+
+def user_frame() -> FrameType | None:
+    """The innermost frame that belongs to neither npdiff nor NumPy."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith((_PACKAGE, _NUMPY)):
+            return frame
+        frame = frame.f_back
+    return None
+
+
+def user_line() -> str:
+    """``file.py:12`` of the user's code that led here."""
+    frame = user_frame()
+    if frame is None:
+        return "unknown"
+    return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def message(what: str, *received: Any, instead: str) -> str:
+    """Word an error: what happened, what was received, where, and the way out."""
+    parts = [what]
+    if received:
+        parts.append("received: " + ", ".join(describe(v) for v in received))
+    parts.append("at: " + user_line())
+    parts.append("instead: " + instead)
+    return "\n  ".join(parts)
