@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.avals import Aval, aval_of
-from npdiff.errors import LeakError, UnsupportedError, message, user_line
+from npdiff.errors import LeakError, UnsupportedError, message
 
 _levels = itertools.count(1)
 _CLOSED = 1 << 62
@@ -32,6 +32,10 @@ _open_traces: weakref.WeakSet[Trace] = weakref.WeakSet()
 overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
 # NumPy ufunc -> its primitive; filled by the rows in dispatch/.
 ufunc_primitives: dict[np.ufunc, Primitive] = {}
+# NumPy ufunc -> its primitive on Python numbers, which stay Python numbers (NEP 50).
+python_primitives: dict[np.ufunc, Primitive] = {}
+# What array.py needs and dispatch/ provides: "getitem", "setitem", "ufunc", "operand" ...
+services: dict[str, Callable[..., Any]] = {}
 
 
 class Handle:
@@ -58,6 +62,9 @@ def set_array_type(kind: type) -> None:
     _array_type = kind
 
 
+NOTHING, AVAL, VALUE = 0, 1, 2
+
+
 class Primitive:
     """A pure operation and its rules.
 
@@ -77,7 +84,8 @@ class Primitive:
     batch
         ``batch(size, args, batched, params)``: operands carry the batch axis in front where `batched`.
     saves
-        ``(out, operand 0, operand 1, ...)``: which values `pull` reads. None: all of them.
+        For the output and each operand, what `pull` reads of it: `NOTHING`, its `AVAL` or its `VALUE`; the last
+        entry stands for all further operands.
     multiple
         True when the result is a tuple.
     dynamic
@@ -97,7 +105,7 @@ class Primitive:
         jvp: Callable[..., Any] | None = None,
         pull: Callable[..., Any] | None = None,
         batch: Callable[..., Any] | None = None,
-        saves: tuple[bool, ...] | None = None,
+        saves: tuple[int, ...] = (VALUE,),
         multiple: bool = False,
         ufunc: np.ufunc | None = None,
         dynamic: bool = False,
@@ -153,15 +161,24 @@ class Trace:
         """The abstract value the user sees for a payload of this trace."""
         return aval_of(value)
 
-    def concrete(self, handle: Any, what: str) -> Any:
-        """The number inside a handle, because Python asked for it (`what` names the asker)."""
+    def ask(self, handle: Any, what: str) -> Any:
+        """The payload to decide a branch or an index on; it carries no derivative."""
         raise NotImplementedError
+
+    def take(self, handle: Any, what: str) -> Any:
+        """The payload that plain Python will compute with, which may drop a derivative."""
+        raise NotImplementedError
+
+    def stay_open(self) -> None:
+        """Live as long as the process, below every other trace (track-style recording)."""
+        self.level = 0
+        _open_traces.discard(self)
 
     def close(self) -> None:
         """The transform is over: any further use of its values is a leak."""
         self.level = _CLOSED
         self.process = self._leaked  # type: ignore[method-assign]
-        self.concrete = self._leaked_value  # type: ignore[method-assign]
+        self.ask = self.take = self._leaked_value  # type: ignore[method-assign]
         _open_traces.discard(self)
 
     def _leaked(self, prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
@@ -263,6 +280,7 @@ def unsupported(name: str, why: str, *received: Any, instead: str) -> Unsupporte
 
 
 __all__ = [
-    "Handle", "Primitive", "Trace", "aval", "bind", "constant", "innermost", "lower", "open_traces", "overrides",
-    "own_primitive", "set_array_type", "shape_of", "ufunc_primitives", "unsupported", "user_line", "wrap",
+    "AVAL", "NOTHING", "VALUE", "Handle", "Primitive", "Trace", "aval", "bind", "constant", "innermost", "lower", "open_traces", "overrides",
+    "own_primitive", "python_primitives", "services", "set_array_type", "shape_of", "ufunc_primitives", "unsupported",
+    "wrap",
 ]

@@ -1,0 +1,627 @@
+"""DiffArray: a NumPy array that remembers.
+
+A mutable handle on an immutable value. NumPy's face lives here (protocols, operators, methods,
+attributes, in-place writes and views); what an operation means lives in the primitives.
+
+A write never changes a value: it computes a new one and moves the handle. A view is a handle
+with a *lens* on its base: how to get its value from the base's, and how to put a written value
+back. Each write raises the base's version; a view whose base has moved on reads it again.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator
+from typing import Any, NoReturn
+
+import numpy as np
+
+from npdiff import core
+from npdiff.avals import PYTHON_NUMBERS, is_differentiable
+from npdiff.core import Handle, aval, bind, innermost, overrides, python_primitives, services, ufunc_primitives
+from npdiff.errors import TracedValueError, message
+
+_PLAIN = frozenset([np.ndarray, *PYTHON_NUMBERS, *[np.dtype(c).type for c in np.typecodes["AllFloat"] + "?bBhHiIlLqQ"]])
+_NUMBERS = frozenset(PYTHON_NUMBERS)
+
+
+class DiffArray(Handle):
+    """An array or scalar whose operations npdiff records; made by transforms and by `npdiff.track`.
+
+    It behaves as the ndarray or NumPy scalar it stands for: operators, methods, indexing, in-place writes and
+    views. What would drop a derivative (``float(x)``, ``math.sin(x)``, ``np.asarray(x)``) raises TracedValueError.
+
+    Examples
+    --------
+    >>> import numpy as np, npdiff
+    >>> x = npdiff.track(np.array([1.0, 2.0]))
+    >>> y = np.sum(x * x)
+    >>> y.backward()
+    >>> x.grad
+    array([2., 4.])
+    """
+
+    __slots__ = ("_leaf", "_version")
+    __array_priority__ = 1000.0
+    _leaf: Any
+    _version: int
+
+    def __init__(self, trace: Any, value: Any, node: Any) -> None:
+        self._trace = trace
+        self._value = value
+        self._node = node
+
+    # ------------------------------------------------------------------ protocols
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        if method == "__call__" and not kwargs:
+            prim = ufunc_primitives.get(ufunc)
+            if prim is not None:
+                for a in inputs:
+                    if type(a) is not DiffArray and type(a) not in _PLAIN:
+                        inputs = tuple([services["operand"](a) for a in inputs])
+                        break
+                return bind(prim, inputs, {})
+        return services["ufunc"](ufunc, method, inputs, kwargs)
+
+    def __array_function__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        row = overrides.get(func)
+        if row is None:
+            return services["unknown"](func, args, kwargs)
+        return row(*args, **kwargs)
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
+        value = np.asarray(take(self, "np.asarray"), dtype=dtype)
+        if copy is True:
+            return value.copy()
+        # The handle's value must not change behind its back: hand out a read-only view of it.
+        value = value.view()
+        value.flags.writeable = False
+        return value
+
+    @property
+    def __class__(self) -> type:  # type: ignore[override]
+        # isinstance(x, np.ndarray) and isinstance(x, float) in unmodified code must answer as for the plain value.
+        value = innermost(self)
+        if isinstance(value, np.ndarray):
+            return np.ndarray if not is_scalar(self) else value.dtype.type
+        return type(value)
+
+    def __reduce_ex__(self, protocol: Any) -> NoReturn:
+        raise TracedValueError(message("pickle: a tracked array cannot be stored", self,
+                                       instead="store x.value, the plain array"))
+
+    def _npdiff_describe(self) -> str:
+        a = aval(self)
+        shape = list(a.shape) if a.shape or not is_scalar(self) else ""
+        return f"DiffArray {a.dtype}{shape}"
+
+    # ------------------------------------------------------------------ what is inside
+
+    @property
+    def value(self) -> Any:
+        """The plain array or scalar inside (a read-only view; a batch axis of vmap comes first)."""
+        v = innermost(self)
+        if isinstance(v, np.ndarray):
+            v = v.view()
+            v.flags.writeable = False
+        return v
+
+    @property
+    def grad(self) -> Any:
+        """What `backward` has summed up for an array made by `npdiff.track`; None before."""
+        leaf = getattr(self, "_leaf", None)
+        return None if leaf is None else leaf.grad
+
+    @grad.setter
+    def grad(self, value: Any) -> None:
+        leaf = getattr(self, "_leaf", None)
+        if leaf is None:
+            raise TracedValueError(message("x.grad: only an array made by npdiff.track holds a gradient", self,
+                                           instead="call npdiff.track(x) first"))
+        leaf.grad = value
+
+    def backward(self, cotangent: Any = None) -> None:
+        """Add the derivative of this value to ``.grad`` of every tracked array it was made from.
+
+        Parameters
+        ----------
+        cotangent
+            What to multiply with, of this array's shape; needed unless this is a single number.
+
+        Raises
+        ------
+        ArgumentError
+            If the value is not a single number and no cotangent is given, or nothing tracked led to it.
+        """
+        services["backward"](self, cotangent)
+
+    # ------------------------------------------------------------------ attributes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        t = self._trace
+        if t is None or not t.batches:
+            return core.shape_of(self._value)
+        return core.shape_of(self._value)[1:]
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        v = self._value
+        return v.dtype if not isinstance(v, PYTHON_NUMBERS) or isinstance(v, np.generic) else aval(v).dtype  # type: ignore[no-any-return]
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return aval(self).size
+
+    @property
+    def itemsize(self) -> int:
+        return self.dtype.itemsize
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    @property
+    def base(self) -> Any:
+        """The array whose memory this one shares, None if it has its own."""
+        return None
+
+    @property
+    def flags(self) -> Any:
+        return np.asarray(layout(self)).flags
+
+    @property
+    def strides(self) -> tuple[int, ...]:
+        return layout(self).strides  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> str:
+        return "cpu"
+
+    @property
+    def T(self) -> Any:
+        return np.transpose(self)
+
+    @property
+    def mT(self) -> Any:
+        return np.matrix_transpose(self)
+
+    @property
+    def real(self) -> Any:
+        return np.real(self)
+
+    @real.setter
+    def real(self, v: Any) -> None:
+        self.real[...] = v
+
+    @property
+    def imag(self) -> Any:
+        return np.imag(self)
+
+    @imag.setter
+    def imag(self, v: Any) -> None:
+        self.imag[...] = v
+
+    @property
+    def flat(self) -> Any:
+        return services["flat"](self)
+
+    @flat.setter
+    def flat(self, v: Any) -> None:
+        services["flat"](self)[...] = v
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or not hasattr(np.ndarray, name):
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        raise core.unsupported(f"ndarray.{name}", "is not supported on a tracked array", self,
+                               instead="use x.value for the plain array, if no derivative is needed")
+
+    # ------------------------------------------------------------------ Python asks for a value
+
+    def __bool__(self) -> bool:
+        return bool(ask(self, "bool"))
+
+    def __index__(self) -> int:
+        return operator.index(ask(self, "index"))
+
+    def __int__(self) -> int:
+        return int(self._number("int"))
+
+    def __float__(self) -> float:
+        return float(self._number("float"))
+
+    def __complex__(self) -> complex:
+        return complex(self._number("complex"))
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return np.round(self, ndigits or 0) if ndigits is not None else round(self._number("round"))
+
+    def __floor__(self) -> Any:
+        return self._number("math.floor").__floor__()
+
+    def __ceil__(self) -> Any:
+        return self._number("math.ceil").__ceil__()
+
+    def __trunc__(self) -> Any:
+        return self._number("math.trunc").__trunc__()
+
+    def _number(self, what: str) -> Any:
+        return ask(self, what) if not is_differentiable(self.dtype) else take(self, what)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of unsized object")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if not self.shape:
+            raise TypeError("iteration over a 0-d array")
+        return (self[i] for i in range(self.shape[0]))
+
+    def __contains__(self, v: Any) -> bool:
+        return bool(np.any(self == v))
+
+    def __hash__(self) -> int:
+        if not is_scalar(self):
+            raise TypeError("unhashable type: 'numpy.ndarray'")
+        return hash(self._number("hash"))
+
+    def __repr__(self) -> str:
+        v = innermost(self)
+        if isinstance(v, np.ndarray):
+            return "DiffArray" + repr(v).removeprefix("array").replace("\n     ", "\n         ")
+        return f"DiffArray({v!r})"
+
+    def __str__(self) -> str:
+        return str(innermost(self))
+
+    def __format__(self, spec: str) -> str:
+        return format(innermost(self), spec)
+
+    def __copy__(self) -> Any:
+        return np.copy(self)
+
+    def __deepcopy__(self, memo: Any) -> Any:
+        return np.copy(self)
+
+    # ------------------------------------------------------------------ indexing
+
+    def __getitem__(self, index: Any) -> Any:
+        return services["getitem"](self, index)
+
+    def __setitem__(self, index: Any, v: Any) -> None:
+        services["setitem"](self, index, v)
+
+    def item(self, *index: Any) -> Any:
+        if not index:
+            if self.size != 1:
+                raise ValueError("can only convert an array of size 1 to a Python scalar")
+            return np.reshape(self, (-1,))[0]
+        if len(index) == 1 and not isinstance(index[0], tuple):
+            return np.reshape(self, (-1,))[index[0]]
+        return self[index[0] if len(index) == 1 else index]
+
+    def tolist(self) -> Any:
+        return [v.tolist() for v in self] if self.shape else self
+
+    # ------------------------------------------------------------------ methods that are not one NumPy function
+
+    def copy(self, order: Any = "C") -> Any:
+        return np.copy(self, order=order)
+
+    def flatten(self, order: Any = "C") -> Any:
+        return np.copy(np.ravel(self, order=order))
+
+    def reshape(self, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
+        target = shape[0] if len(shape) == 1 else shape
+        return np.reshape(self, target, order=order) if copy is None else np.reshape(self, target, order=order, copy=copy)
+
+    def transpose(self, *axes: Any) -> Any:
+        if not axes or (len(axes) == 1 and axes[0] is None):
+            return np.transpose(self)
+        return np.transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)) else axes)
+
+    def astype(self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True) -> Any:
+        return services["astype"](self, dtype, casting, copy)
+
+    def view(self, *args: Any, **kwargs: Any) -> Any:
+        return services["view"](self, *args, **kwargs)
+
+    def fill(self, v: Any) -> None:
+        self[...] = v
+
+    def sort(self, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
+        self[...] = np.sort(self, axis=axis, kind=kind, order=order, stable=stable)
+
+    def partition(self, kth: Any, axis: Any = -1, kind: Any = "introselect", order: Any = None) -> None:
+        self[...] = np.partition(self, kth, axis=axis, kind=kind, order=order)
+
+    def put(self, indices: Any, values: Any, mode: Any = "raise") -> None:
+        np.put(self, indices, values, mode=mode)
+
+    def conj(self) -> Any:
+        return np.conjugate(self)
+
+    def conjugate(self) -> Any:
+        return np.conjugate(self)
+
+    def dot(self, b: Any, out: Any = None) -> Any:
+        return np.dot(self, b) if out is None else np.dot(self, b, out=out)
+
+    # ------------------------------------------------------------------ views and writes
+
+    def _assign(self, new: Any) -> None:
+        """Move the handle to a new value of the same shape and dtype."""
+        if isinstance(new, Handle):
+            new._sync()
+            self._trace, self._value, self._node = new._trace, new._value, new._node
+        else:
+            self._trace, self._value, self._node = None, new, None
+        self._version = getattr(self, "_version", 0) + 1
+
+    def _writable(self) -> bool:
+        return not is_scalar(self)
+
+
+class View(DiffArray):
+    """A handle that shares its base's memory, as NumPy's views do."""
+
+    __slots__ = ("_base", "_get", "_put", "_seen")
+    _base: DiffArray
+    _get: Callable[[Any], Any]
+    _put: Callable[[Any, Any], Any] | None
+    _seen: int
+
+    def __init__(self, base: DiffArray, get: Callable[[Any], Any], put: Callable[[Any, Any], Any] | None) -> None:
+        self._base = base
+        self._get = get
+        self._put = put
+        self._version = 0
+        self._read()
+
+    def _read(self) -> None:
+        base = self._base
+        now = get_value(self._get, base)
+        self._trace, self._value, self._node = now._trace, now._value, now._node
+        self._seen = getattr(base, "_version", 0)
+
+    def _sync(self) -> None:
+        base = self._base
+        base._sync()
+        if getattr(base, "_version", 0) != self._seen:
+            self._read()
+            self._version += 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        self._sync()
+        return aval(self).shape
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        self._sync()
+        return aval(self).dtype
+
+    @property
+    def base(self) -> Any:
+        root = self._base
+        while isinstance(root, Handle) and type(root) is View:
+            root = root._base
+        return root
+
+    def _assign(self, new: Any) -> None:
+        if self._put is None:
+            raise ValueError("assignment destination is read-only")
+        self._base._sync()
+        self._base._assign(self._put(snapshot(self._base), new))
+        self._read()
+        self._version += 1
+
+    def _writable(self) -> bool:
+        return self._put is not None and self._base._writable()
+
+
+def get_value(get: Callable[[Any], Any], base: DiffArray) -> Any:
+    """The view's value as a handle of its own."""
+    now = get(snapshot(base))
+    return now if isinstance(now, Handle) else core.constant(now)
+
+
+def snapshot(h: Any) -> Any:
+    """The handle's value of this moment, under a handle nobody else writes into."""
+    h._sync()
+    return DiffArray(h._trace, h._value, h._node)
+
+
+def view_of(base: Any, get: Callable[[Any], Any], put: Callable[[Any, Any], Any] | None) -> Any:
+    """A view on `base` where NumPy would give one; a plain result for scalars, which have no memory to share."""
+    if is_scalar(base):
+        return get(snapshot(base))
+    return View(base, get, put)
+
+
+def is_scalar(h: Any) -> bool:
+    """True where NumPy would hold a scalar, which is immutable, and not a 0-d array."""
+    h._sync()
+    v = h._value
+    t = h._trace
+    if t is not None and t.batches:
+        return len(core.shape_of(v)) == 1 and type(h) is DiffArray
+    return is_scalar(v) if isinstance(v, Handle) else type(v) is not np.ndarray
+
+
+def copy_layout(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A copy with the same strides, so that what is a view of the original is a view of the copy."""
+    new = a.copy(order="K")
+    if new.strides == a.strides or a.size == 0:
+        return new
+    low = sum(min(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True))
+    high = sum(max(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True)) + a.itemsize
+    same: np.ndarray[Any, Any] = np.ndarray(a.shape, a.dtype, np.empty(high - low, np.uint8), -low, a.strides)
+    same[...] = a
+    return same
+
+
+def layout(h: Any) -> Any:
+    """A plain array with the memory layout the user's array has (one example of it under vmap)."""
+    h._sync()
+    v = h._value
+    if isinstance(v, Handle):
+        v = layout(v)
+    t = h._trace
+    if t is not None and t.batches:
+        if v.shape[0] == 0:
+            return np.empty(v.shape[1:], v.dtype)
+        return v[0]
+    return v
+
+
+def _descend(x: Any, what: str, how: str) -> Any:
+    while isinstance(x, Handle):
+        x._sync()
+        x = x._value if x._trace is None else getattr(x._trace, how)(x, what)
+    return x
+
+
+def ask(x: Any, what: str) -> Any:
+    """The plain value to decide a branch, an index or a size on: no derivative is lost by it."""
+    return _descend(x, what, "ask")
+
+
+def take(x: Any, what: str) -> Any:
+    """The plain value that code outside npdiff will compute with; an error where that drops a derivative."""
+    return _descend(x, what, "take")
+
+
+def is_weak(x: Any) -> bool:
+    """True for a Python number, tracked or not."""
+    while isinstance(x, Handle):
+        x = x._value
+    return type(x) in _NUMBERS
+
+
+# ---------------------------------------------------------------------- operators, from one table
+
+_BINARY = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "floordiv": np.floor_divide,
+    "mod": np.remainder, "pow": np.power, "matmul": np.matmul, "divmod": np.divmod,
+    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
+    "lshift": np.left_shift, "rshift": np.right_shift,
+}
+_COMPARE = {
+    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
+}
+_UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
+
+
+def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
+    """A binary operator where the operand beside `self` needs a second look."""
+    kind = type(other)
+    if kind not in _PLAIN and not isinstance(other, Handle):
+        if getattr(other, "__array_ufunc__", True) is None or isinstance(other, (str, bytes)) or other is None:
+            return NotImplemented
+        other = services["operand"](other)
+    operands = (other, self) if reflected else (self, other)
+    if ufunc in python_primitives and is_weak(self) and is_weak(other):
+        return bind(python_primitives[ufunc], operands, {})
+    prim = ufunc_primitives.get(ufunc)
+    return services["ufunc"](ufunc, "__call__", operands, {}) if prim is None else bind(prim, operands, {})
+
+
+def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
+    def op(self: Any, other: Any) -> Any:
+        # The common case first: this is the hot path of eager recording.
+        kind = type(other)
+        v = self._value
+        if (kind is DiffArray or kind in _PLAIN) and type(v) is np.ndarray and type(self) is DiffArray:
+            prim = ufunc_primitives.get(ufunc)
+            if prim is not None:
+                return bind(prim, (self, other), {})
+        return _operate(ufunc, self, other, False)
+
+    return op
+
+
+def _reflected(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
+    def op(self: Any, other: Any) -> Any:
+        return _operate(ufunc, self, other, True)
+
+    return op
+
+
+def _in_place(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
+    forward = _forward(ufunc)
+
+    def op(self: Any, other: Any) -> Any:
+        if is_scalar(self):  # NumPy scalars and Python numbers are immutable: the name is bound anew
+            return forward(self, other)
+        return services["ufunc"](ufunc, "__call__", (self, other), {"out": (self,)})
+
+    return op
+
+
+def _unary(ufunc: np.ufunc) -> Callable[[Any], Any]:
+    def op(self: Any) -> Any:
+        if type(self._value) is not np.ndarray and is_weak(self):
+            return bind(python_primitives[ufunc], (self,), {})
+        prim = ufunc_primitives.get(ufunc)
+        return services["ufunc"](ufunc, "__call__", (self,), {}) if prim is None else bind(prim, (self,), {})
+
+    return op
+
+
+def _power(self: Any, other: Any, mod: Any = None) -> Any:
+    if mod is not None:
+        raise core.unsupported("pow", "the three-argument form works on Python integers only", self,
+                               instead="write (x ** y) % m")
+    return _forward(np.power)(self, other)
+
+
+def _method(name: str) -> Callable[..., Any]:
+    func = getattr(np, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return func(self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = f"As ``np.{name}`` of this array."
+    return method
+
+
+_METHODS = (
+    "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal max mean min nonzero prod "
+    "ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
+).split()
+
+
+def _compress(self: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:
+    return np.compress(condition, self, axis=axis, out=out)
+
+
+def _install() -> None:
+    for name, ufunc in _BINARY.items():
+        setattr(DiffArray, f"__{name}__", _forward(ufunc))
+        setattr(DiffArray, f"__r{name}__", _reflected(ufunc))
+        if name != "divmod":
+            setattr(DiffArray, f"__i{name}__", _in_place(ufunc))
+    DiffArray.__pow__ = _power  # type: ignore[attr-defined]
+    for name, ufunc in _COMPARE.items():
+        setattr(DiffArray, f"__{name}__", _forward(ufunc))
+    for name, ufunc in _UNARY.items():
+        setattr(DiffArray, f"__{name}__", _unary(ufunc))
+    for name in _METHODS:
+        setattr(DiffArray, name, _method(name))
+    DiffArray.compress = _compress  # type: ignore[attr-defined]
+
+
+_install()
+core.set_array_type(DiffArray)
+
+__all__ = ["DiffArray", "View", "ask", "copy_layout", "is_scalar", "is_weak", "layout", "snapshot", "take", "view_of"]

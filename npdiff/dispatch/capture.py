@@ -1,0 +1,334 @@
+"""NumPy's creation functions while a transform runs.
+
+``np.zeros(n)``, ``np.array([x, 1.0])``, ``np.ndarray(shape)``, ``np.r_`` and ``np.vectorize`` never
+reach NumPy's dispatch protocols. While a transform runs, stand-ins for them sit in the numpy
+namespace. A stand-in acts only in the context (thread, task) in which the transform was started and
+is the original everywhere else; the last transform to end puts every original back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from contextvars import ContextVar
+from typing import Any
+
+import numpy as np
+
+from npdiff.core import Handle, Primitive, Trace, constant, services
+from npdiff.dispatch.creation import arange, assemble, full, holds_handle, no_dtype
+
+_original: dict[str, Any] = {}
+_lock = threading.Lock()
+_users = 0
+# The traces that run in this context, outermost first; empty: nothing is captured.
+_running: ContextVar[tuple[Trace | None, ...]] = ContextVar("npdiff_running", default=())
+
+_zeros, _array, _ndarray, _vectorize = np.zeros, np.array, np.ndarray, np.vectorize
+
+
+def active() -> bool:
+    """True while a transform runs in this context."""
+    return bool(_running.get())
+
+
+def fresh(value: Any) -> Any:
+    """A new array as user code gets it: a handle while a transform runs, else the array itself."""
+    return constant(value) if type(value) is _ndarray and active() else value
+
+
+def _handled(value: Any) -> Any:
+    if type(value) is _ndarray and value.dtype.kind in "biufc":
+        return constant(value)
+    if isinstance(value, (tuple, list)):
+        return type(value)([_handled(v) for v in value])
+    return value
+
+
+def _stand_in(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
+    original = _original[name]
+
+    @functools.wraps(original)
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        if not _running.get():
+            return original(*args, **kwargs)
+        return act(original, *args, **kwargs)
+
+    return stand_in
+
+
+def _make(original: Any, *args: Any, **kwargs: Any) -> Any:
+    """zeros, eye ...: sizes may be tracked integers; the result takes tracked values."""
+    return _handled(original(*[_size(a) for a in args], **{k: _size(v) for k, v in kwargs.items()}))
+
+
+def _size(a: Any) -> Any:
+    if isinstance(a, Handle) and not a.shape and a.dtype.kind in "iu":  # type: ignore[attr-defined]
+        return int(a)  # type: ignore[call-overload]
+    return tuple([_size(x) for x in a]) if type(a) is tuple else [_size(x) for x in a] if type(a) is list else a
+
+
+def _make_array(original: Any, obj: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    if not isinstance(obj, Handle) and not holds_handle(obj):
+        return _handled(original(obj, dtype, **kwargs))
+    if dtype is not None and np.dtype(dtype).kind not in "biufc":
+        raise no_dtype(np.dtype(dtype), obj)
+    ndmin = kwargs.get("ndmin", 0)
+    made = assemble(obj, dtype)
+    if isinstance(obj, Handle) and kwargs.get("copy", True):
+        made = np.copy(made)
+    while len(made.shape) < ndmin:
+        made = np.expand_dims(made, 0)
+    return made
+
+
+def _as_array(original: Any, obj: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+    if isinstance(obj, Handle):
+        made = obj if dtype is None or np.dtype(dtype) == obj.dtype else assemble(obj, dtype)  # type: ignore[attr-defined]
+        return np.copy(made) if kwargs.get("copy") is True else np.reshape(made, made.shape)
+    if holds_handle(obj):
+        return assemble(obj, dtype)
+    result = original(obj, dtype, *args, **kwargs)
+    return result if result is obj else _handled(result)
+
+
+def _make_full(original: Any, shape: Any, fill_value: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+    if holds_handle(fill_value):
+        return full(_size(shape), fill_value, dtype)
+    return _handled(original(_size(shape), fill_value, dtype, *args, **kwargs))
+
+
+def _make_arange(original: Any, *args: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    args = tuple([_size(a) for a in args])
+    if any(isinstance(a, Handle) for a in args):
+        return arange(*args, dtype=dtype)
+    return _handled(original(*args, dtype=dtype, **kwargs))
+
+
+def _from_function(_original: Any, function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
+    return function(*np.indices(_size(shape), dtype=dtype), **kwargs)
+
+
+# ---------------------------------------------------------------------- classes and index objects
+
+
+class _NdarrayMeta(type):
+    def __instancecheck__(cls, obj: Any) -> bool:
+        return isinstance(obj, _ndarray)
+
+    def __subclasscheck__(cls, kind: Any) -> bool:
+        return issubclass(kind, _ndarray)
+
+    def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        made = _ndarray(*[_size(a) for a in args], **kwargs)
+        return constant(made) if active() and made.base is None else made
+
+    def __getattr__(cls, name: str) -> Any:
+        return getattr(_ndarray, name)
+
+    def __eq__(cls, other: Any) -> bool:
+        return other is cls or other is _ndarray
+
+    def __hash__(cls) -> int:
+        return hash(_ndarray)
+
+
+class _NdarrayStandIn(metaclass=_NdarrayMeta):
+    """``np.ndarray`` while a transform runs: makes handles, and is ndarray to isinstance and attributes."""
+
+
+class _Joiner:
+    """``np.r_`` and ``np.c_``: NumPy lays out numbered places, and the tracked values are put there."""
+
+    def __init__(self, original: Any) -> None:
+        self._joiner = original
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._joiner, name)
+
+    def __len__(self) -> int:
+        return 0
+
+    def __getitem__(self, key: Any) -> Any:
+        if not active():
+            return self._joiner[key]
+        items = key if isinstance(key, tuple) else (key,)
+        if not holds_handle(list(items)):
+            return _handled(self._joiner[key])
+        parts: list[Any] = []
+        count = 0
+        places = []
+        for item in items:
+            if isinstance(item, str):
+                places.append(item)
+                continue
+            part = np.r_[item] if isinstance(item, slice) else assemble(item)
+            shape = np.shape(part)
+            size = int(np.prod(shape, dtype=int))
+            numbers = count + np.arange(size).reshape(shape)
+            places.append(_plain(numbers) if shape else count)
+            parts.append(np.reshape(part, (-1,)))
+            count += size
+        laid = np.asarray(_plain(self._joiner[tuple(places)]))
+        return np.concatenate(parts)[laid.astype(np.intp)]
+
+
+def _plain(x: Any) -> Any:
+    return x._value if isinstance(x, Handle) else x
+
+
+class _Vectorize(_vectorize):  # type: ignore[valid-type, misc]
+    """``np.vectorize`` that calls the function on tracked elements too."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if not holds_handle([*args, *kwargs.values()]):
+            return super().__call__(*args, **kwargs)
+        if self.signature is not None:
+            raise services["unsupported"]("np.vectorize", "with signature= cannot be recorded", *args,
+                                          instead="use npdiff.vmap")
+        names = list(kwargs)
+        skip = {i for i in self.excluded if isinstance(i, int)}
+        values = [assemble(a) if i not in skip else a for i, a in enumerate([*args, *kwargs.values()])]
+        mapped = [i for i in range(len(values)) if i not in skip and (i < len(args) or names[i - len(args)]
+                                                                      not in self.excluded)]
+        spread = np.broadcast_arrays(*[values[i] for i in mapped])
+        shape = spread[0].shape
+        flat = [np.reshape(s, (-1,)) for s in spread]
+        results = []
+        for k in range(int(np.prod(shape, dtype=int))):
+            now = list(values)
+            for i, f in zip(mapped, flat, strict=True):
+                now[i] = f[k]
+            results.append(self.pyfunc(*now[: len(args)], **dict(zip(names, now[len(args):], strict=True))))
+        if not results:
+            raise ValueError("cannot call `vectorize` on size 0 inputs unless `otypes` is set")
+        if isinstance(results[0], tuple):
+            return tuple([np.reshape(assemble(list(column)), shape) for column in zip(*results, strict=True)])
+        return np.reshape(assemble(results), shape)
+
+
+# ---------------------------------------------------------------------- random draws
+
+_DRAWS = (
+    "beta binomial bytes chisquare choice dirichlet exponential f gamma geometric gumbel hypergeometric laplace "
+    "logistic lognormal logseries multinomial multivariate_normal negative_binomial noncentral_chisquare noncentral_f "
+    "normal pareto permutation poisson power rand randint randn random random_integers random_sample ranf rayleigh "
+    "sample standard_cauchy standard_exponential standard_gamma standard_normal standard_t triangular uniform vonmises "
+    "wald weibull zipf"
+).split()
+_draw_primitives: dict[str, Primitive] = {}
+
+
+def _draw(name: str, original: Any) -> Callable[..., Any]:
+    @functools.wraps(original)
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        running = _running.get()
+        if not running:
+            return original(*args, **kwargs)
+        if holds_handle([*args, *kwargs.values()]):
+            args = tuple([_drawn(name, a) for a in args])
+            kwargs = {k: _drawn(name, v) for k, v in kwargs.items()}
+        for trace in reversed(running):
+            if trace is not None and hasattr(trace, "host_call"):
+                return trace.host_call(f"random.{name}", original, args, kwargs)
+        return _handled(original(*args, **kwargs))
+
+    return stand_in
+
+
+def _drawn(name: str, a: Any) -> Any:
+    """A parameter of a distribution; a tracked one would need a derivative of the draw."""
+    a = _size(a)
+    if isinstance(a, Handle):
+        return services["take"](a, f"np.random.{name}")
+    return a
+
+
+# ---------------------------------------------------------------------- in and out
+
+_MAKERS = (
+    "zeros ones empty eye identity tri indices fromiter frombuffer fromstring logspace geomspace linspace "
+    "tril_indices triu_indices diag_indices hanning hamming blackman bartlett kaiser zeros_like ones_like empty_like "
+    "full_like copy tile repeat diag meshgrid tril triu"
+).split()
+_SPECIAL: dict[str, Callable[..., Any]] = {
+    "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_array,
+    "asfortranarray": _as_array, "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
+    "fromfunction": _from_function,
+}
+_stand_ins: dict[str, Any] = {}
+_random_originals: dict[str, Any] = {}
+_random_stand_ins: dict[str, Any] = {}
+
+
+def _prepare() -> None:
+    for name in (*_MAKERS, *_SPECIAL):
+        if hasattr(np, name):
+            _original[name] = getattr(np, name)
+            _stand_ins[name] = _stand_in(name, _SPECIAL.get(name, _make))
+    for name, stand_in in (("ndarray", _NdarrayStandIn), ("r_", _Joiner(np.r_)), ("c_", _Joiner(np.c_)),
+                           ("vectorize", _Vectorize)):
+        _original[name] = getattr(np, name)
+        _stand_ins[name] = stand_in
+    for name in _DRAWS:
+        if hasattr(np.random, name):
+            _random_originals[name] = getattr(np.random, name)
+            _random_stand_ins[name] = _draw(name, _random_originals[name])
+
+
+_prepare()
+
+
+def _install(names: dict[str, Any], random_names: dict[str, Any]) -> None:
+    for name, value in names.items():
+        setattr(np, name, value)
+    for name, value in random_names.items():
+        setattr(np.random, name, value)
+
+
+def enter(trace: Trace | None) -> None:
+    """A transform starts in this context."""
+    global _users
+    with _lock:
+        _users += 1
+        if _users == 1:
+            _install(_stand_ins, _random_stand_ins)
+    _running.set((*_running.get(), trace))
+
+
+def leave() -> None:
+    """The transform that started last in this context is over."""
+    global _users
+    _running.set(_running.get()[:-1])
+    with _lock:
+        _users -= 1
+        if _users == 0:
+            _install(_original, _random_originals)
+
+
+@contextlib.contextmanager
+def record() -> Iterator[None]:
+    """Let track-style code create arrays too: within, np.zeros, np.array and their kin hold tracked values.
+
+    Examples
+    --------
+    >>> import numpy as np, npdiff
+    >>> x = npdiff.track(3.0)
+    >>> with npdiff.record():
+    ...     y = np.array([x, x * x])
+    >>> np.sum(y).backward()
+    >>> float(x.grad)
+    7.0
+    """
+    enter(None)
+    try:
+        yield
+    finally:
+        leave()
+
+
+services["enter_capture"] = enter
+services["exit_capture"] = leave
+services["fresh"] = fresh

@@ -1,0 +1,48 @@
+"""Real and imaginary parts, which are views in NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from npdiff.array import view_of
+from npdiff.core import Handle, aval, bind
+from npdiff.dispatch.declare import composite, function, linear_primitive, operand
+
+
+def _batch(prim_of: Any) -> Any:
+    return lambda _size, args, _batched, params: prim_of().call(*args, **params)
+
+
+real_p = linear_primitive("real", None, lambda ct, a: ct, impl=np.real, kind="elementwise",
+                          batch=_batch(lambda: real_p))
+imag_p = linear_primitive("imag", None, lambda ct, a: np.multiply(ct, -1j), impl=np.imag, kind="elementwise",
+                          batch=_batch(lambda: imag_p))
+
+
+@function(np.real, "linear", real_p)
+def real(val: Any) -> Any:
+    val = operand(val)
+    if not isinstance(val, Handle) or aval(val).dtype.kind != "c":
+        return val if isinstance(val, Handle) else np.real(val)
+    return view_of(val, lambda base: bind(real_p, (base,), {}),
+                   lambda base, new: np.add(new, np.multiply(np.imag(base), 1j)))
+
+
+@function(np.imag, "linear", imag_p)
+def imag(val: Any) -> Any:
+    val = operand(val)
+    if not isinstance(val, Handle):
+        return np.imag(val)
+    if aval(val).dtype.kind != "c":
+        return np.zeros_like(val)
+    return view_of(val, lambda base: bind(imag_p, (base,), {}),
+                   lambda base, new: np.add(np.real(base), np.multiply(new, 1j)))
+
+
+@composite(np.angle)
+def angle(z: Any, deg: Any = False) -> Any:
+    z = operand(z)
+    out = np.arctan2(np.imag(z), np.real(z))
+    return np.degrees(out) if deg else out

@@ -1,0 +1,162 @@
+"""Making arrays: np.array of tracked values, and filled arrays that take the shape of another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from npdiff.array import take
+from npdiff.core import Handle, aval, innermost, services, shape_of
+from npdiff.dispatch.declare import composite, operand
+from npdiff.dispatch.manipulation import cast
+from npdiff.errors import UnsupportedError, message
+
+
+def no_dtype(dtype: Any, *received: Any) -> UnsupportedError:
+    """The error for dtypes that have no derivative and no meaning here (object, strings, dates)."""
+    return UnsupportedError(message(f"np.array: dtype {dtype} cannot hold tracked values", *received,
+                                    instead="keep tracked values in float or complex arrays, or in lists"))
+
+
+services["no_dtype"] = no_dtype
+
+
+def holds_handle(obj: Any) -> bool:
+    """True if a tracked value stands anywhere in nested lists and tuples."""
+    if isinstance(obj, (list, tuple)):
+        return any(holds_handle(o) for o in obj)
+    return isinstance(obj, Handle)
+
+
+def _leaves(obj: Any, out: list[Any]) -> Any:
+    """The nesting with each array or number replaced by its position in `out`."""
+    if isinstance(obj, (list, tuple)) and not isinstance(obj, Handle):
+        return [_leaves(o, out) for o in obj]
+    out.append(obj if isinstance(obj, Handle) else np.asarray(obj)[()] if not isinstance(
+        obj, (bool, int, float, complex)) else obj)
+    return len(out) - 1
+
+
+def assemble(obj: Any, dtype: Any = None) -> Any:
+    """``np.array(obj)`` for nested lists that hold tracked values."""
+    if isinstance(obj, Handle):
+        return obj if dtype is None else cast(obj, dtype)
+    if not holds_handle(obj):
+        return np.asarray(obj, dtype=dtype)
+    parts: list[Any] = []
+    _leaves(obj, parts)
+    # NumPy itself finds shape and dtype, and raises for ragged nestings: it is given zeros of the parts' kinds.
+    like = iter(parts)
+
+    def blank(o: Any) -> Any:
+        if isinstance(o, (list, tuple)) and not isinstance(o, Handle):
+            return [blank(x) for x in o]
+        p = next(like)
+        a = aval(p)
+        return type(innermost(p))(0) if a.weak else np.zeros(a.shape, a.dtype)[()]
+
+    found = np.array(blank(obj))
+    if dtype is not None and np.dtype(dtype).kind not in "biufc":
+        raise no_dtype(np.dtype(dtype), obj)
+    if found.dtype.kind not in "biufc":
+        raise no_dtype(found.dtype, obj)
+    target = np.dtype(dtype) if dtype is not None else found.dtype
+    flat = [np.reshape(_as(p, target), (-1,)) for p in parts]
+    return np.reshape(np.concatenate(flat), found.shape)
+
+
+def _as(p: Any, dtype: np.dtype[Any]) -> Any:
+    if isinstance(p, Handle):
+        return p if aval(p).dtype == dtype and not aval(p).weak else cast(p, dtype)
+    return np.asarray(p).astype(dtype)
+
+
+services["array"] = assemble
+
+
+def _like_shape(a: Any, shape: Any) -> tuple[int, ...]:
+    if shape is None:
+        return tuple(shape_of(a))
+    return (int(shape),) if not isinstance(shape, (tuple, list)) else tuple([int(n) for n in shape])
+
+
+def _fresh(array: np.ndarray[Any, Any]) -> Any:
+    """A new array made beside tracked ones: a handle, so that tracked values may be written into it."""
+    return services["fresh"](array)
+
+
+@composite(np.zeros_like)
+def zeros_like(a: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
+               device: Any = None) -> Any:
+    return _fresh(np.zeros(_like_shape(a, shape), dtype or aval(a).dtype))
+
+
+@composite(np.ones_like)
+def ones_like(a: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
+              device: Any = None) -> Any:
+    return _fresh(np.ones(_like_shape(a, shape), dtype or aval(a).dtype))
+
+
+@composite(np.empty_like)
+def empty_like(prototype: Any, /, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
+               device: Any = None) -> Any:
+    return _fresh(np.empty(_like_shape(prototype, shape), dtype or aval(prototype).dtype))
+
+
+@composite(np.full_like)
+def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
+              device: Any = None) -> Any:
+    return full(_like_shape(a, shape), fill_value, dtype or aval(a).dtype)
+
+
+def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+    """``np.full`` for a fill value that may be tracked."""
+    fill = operand(fill_value)
+    if not isinstance(fill, Handle):
+        return _fresh(np.full(shape, fill, dtype))
+    if dtype is not None:
+        fill = cast(fill, dtype)
+    elif aval(fill).weak:
+        fill = cast(fill, aval(fill).dtype)
+    return np.copy(np.broadcast_to(fill, shape))
+
+
+def arange(*args: Any, dtype: Any = None) -> Any:
+    """``np.arange`` for tracked start or step: ``start + step * k``."""
+    start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
+    count = len(np.arange(_plain(start), _plain(stop), _plain(step)))
+    out = start + step * np.arange(count)
+    return out if dtype is None else cast(out, dtype)
+
+
+def _plain(x: Any) -> Any:
+    # Only the number of elements comes from this; it carries no derivative.
+    return innermost(x) if isinstance(x, Handle) else x
+
+
+@composite(np.linspace)
+def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep: Any = False, dtype: Any = None,
+             axis: Any = 0, *, device: Any = None) -> Any:
+    num = int(num)
+    div = num - 1 if endpoint else num
+    start, stop = operand(start) * 1.0, operand(stop) * 1.0
+    step = (stop - start) / div if div > 0 else (stop - start) * np.nan
+    ramp = np.reshape(np.arange(num), (num,) + (1,) * len(shape_of(stop - start)))
+    out = start + ramp * step if div > 0 else start + ramp * (stop - start)
+    if endpoint and num > 1:
+        out = np.concatenate([out[:-1], np.expand_dims(stop + 0 * start, 0)], axis=0)
+    if axis != 0:
+        out = np.moveaxis(out, 0, axis)
+    if dtype is not None:
+        out = cast(out, dtype)
+    return (out, step) if retstep else out
+
+
+def taken(x: Any, what: str) -> Any:
+    """A plain value for code outside npdiff."""
+    return take(x, what) if isinstance(x, Handle) else x
+
+
+__all__: Sequence[str] = ["arange", "assemble", "full", "holds_handle", "no_dtype", "taken"]

@@ -1,0 +1,422 @@
+"""The kinds of row: everything npdiff knows about a NumPy function is declared through these.
+
+A row says which NumPy function it is about and gives it a meaning. Rules are plain NumPy code on
+operands that may themselves be tracked, so they are recorded, batched and compiled like user code,
+and derivatives of any order follow from the first.
+
+Arguments of a rule whose names start with an underscore are not needed by it, and not kept for it.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from npdiff import core
+from npdiff.array import ask, is_weak, take
+from npdiff.avals import is_differentiable
+from npdiff.core import AVAL, NOTHING, VALUE, Handle, Primitive, aval, bind, overrides, own_primitive, shape_of, ufunc_primitives
+
+Rule = Callable[..., Any]
+_NO_VALUE = np._NoValue  # type: ignore[attr-defined]
+
+
+@dataclass
+class Row:
+    """One NumPy function: its name, its kind, what stands for it, and where it can be tested."""
+
+    name: str
+    kind: str
+    func: Any
+    prim: Primitive | None = None
+    why: str = ""
+    instead: str = ""
+    notes: str = ""
+    domain: tuple[Any, ...] = field(default_factory=tuple)
+
+
+# Every row by the NumPy name it is about ("np.linalg.inv").
+rows: dict[str, Row] = {}
+
+
+def numpy_name(func: Any) -> str:
+    """``np.linalg.inv`` for a NumPy function or ufunc."""
+    if isinstance(func, np.ufunc):
+        return f"np.{func.__name__}"
+    module = getattr(func, "__module__", None) or "numpy"
+    return f"{module.replace('numpy', 'np', 1)}.{getattr(func, '__name__', func)}"
+
+
+def add_row(row: Row) -> None:
+    """Enter a row; a function has exactly one."""
+    if row.name in rows:
+        raise ValueError(f"{row.name} already has a row")
+    rows[row.name] = row
+
+
+# ---------------------------------------------------------------------- operands and parameters
+
+
+def operand(a: Any) -> Any:
+    """What a primitive accepts for what the user wrote: lists become arrays, tracked values in them survive."""
+    if isinstance(a, (Handle, np.ndarray, np.generic, bool, int, float, complex)):
+        return a
+    if isinstance(a, (list, tuple)):
+        return core.services["array"](a)
+    if hasattr(a, "__array_function__"):
+        return a
+    return np.asarray(a)
+
+
+def static(v: Any) -> Any:
+    """A parameter that decides shapes or modes: a tracked one is asked for its value."""
+    if isinstance(v, Handle):
+        return take(v, "a shape, axis or mode argument") if is_differentiable(aval(v).dtype) else ask(v, "index")
+    if isinstance(v, tuple):
+        return tuple([static(x) for x in v])
+    if isinstance(v, list):
+        return [static(x) for x in v]
+    return v
+
+
+def write_out(result: Any, out: Any, name: str, casting: str = "same_kind", where: Any = True) -> Any:
+    """Write a result into ``out=`` as NumPy does and return the array that was written to."""
+    if isinstance(out, tuple):
+        (out,) = out
+    if out is None:
+        return result
+    return core.services["write_out"](result, out, name, casting, where)
+
+
+# ---------------------------------------------------------------------- rules that several kinds share
+
+
+def _strong_multiply_arrays(ct: Any, p: Any) -> Any:
+    with np.errstate(all="ignore"):
+        r = np.multiply(ct, p)
+        total = np.add.reduce(r, axis=None)
+        if total != total:
+            r = np.where(np.equal(ct, 0), np.zeros((), r.dtype), r)
+    return r
+
+
+def _strong_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
+    (ct, p), (dct, dp) = primals, tangents
+    return add_tangents(
+        None if dct is None else strong_multiply(dct, p), None if dp is None else strong_multiply(ct, dp)
+    )
+
+
+def _strong_pull(g: Any, _out: Any, args: Any, needed: Any, _params: Any) -> Any:
+    ct, p = args
+    return (
+        None if needed[0] is None else strong_multiply(g, p),
+        None if needed[1] is None else strong_multiply(ct, g),
+    )
+
+
+def add_tangents(*terms: Any) -> Any:
+    """Sum of tangents, where None stands for zero."""
+    total = None
+    for t in terms:
+        if t is not None:
+            total = t if total is None else np.add(total, t)
+    return total
+
+
+def align(args: Sequence[Any], batched: Sequence[bool]) -> list[Any]:
+    """Give operands with a leading batch axis the size-1 axes that broadcasting needs behind it."""
+    ndims = [len(shape_of(a)) - b for a, b in zip(args, batched, strict=True)]
+    most = max(ndims, default=0)
+    out = []
+    for a, b, n in zip(args, batched, ndims, strict=True):
+        if b and n < most:
+            s = shape_of(a)
+            a = np.reshape(a, (s[0],) + (1,) * (most - n) + tuple(s[1:]))
+        out.append(a)
+    return out
+
+
+def batch_elementwise(prim_of: Callable[[], Primitive]) -> Rule:
+    """Batching rule of an elementwise primitive."""
+
+    def rule(_size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
+        return prim_of().call(*align(args, batched), **params)
+
+    return rule
+
+
+_strong_multiply_p = own_primitive(
+    "strong_multiply", _strong_multiply_arrays, kind="elementwise", jvp=_strong_jvp, pull=_strong_pull,
+    batch=batch_elementwise(lambda: _strong_multiply_p), saves=(NOTHING, VALUE),
+)
+
+
+def strong_multiply(ct: Any, p: Any) -> Any:
+    """``ct * p``, but zero where `ct` is zero, even if `p` is infinite or NaN there."""
+    return _strong_multiply_p.call(ct, p)
+
+
+def wants(rule: Rule) -> list[bool]:
+    """Which positional arguments of a rule are read: those whose names do not start with an underscore."""
+    return [not p.name.startswith("_") for p in inspect.signature(rule).parameters.values()]
+
+
+# ---------------------------------------------------------------------- elementwise
+
+
+def elementwise_primitive(
+    name: str,
+    call: Rule | None,
+    partials: Sequence[Any],
+    *,
+    strong: bool = False,
+    ufunc: np.ufunc | None = None,
+    impl: Rule | None = None,
+) -> Primitive:
+    """A primitive with one partial derivative per operand.
+
+    A partial is a rule ``(y, *operands) -> dy/doperand``, a number (a constant partial), or None: no derivative
+    passes through that operand. With `strong`, a zero cotangent or tangent stays zero where the partial is infinite.
+    """
+    product = strong_multiply if strong else np.multiply
+    saves = [NOTHING] * (len(partials) + 1)
+    for rule in partials:
+        if callable(rule):
+            saves = [VALUE if w else s for s, w in zip(saves, wants(rule), strict=True)]
+
+    def term(i: int, x: Any, y: Any, args: Sequence[Any]) -> Any:
+        rule = partials[i]
+        if callable(rule):
+            return product(x, rule(y, *args))
+        return x if rule == 1 else np.negative(x) if rule == -1 else np.multiply(x, rule)
+
+    def jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+        terms = [term(i, t, y, primals) for i, t in enumerate(tangents) if t is not None and partials[i] is not None]
+        return add_tangents(*terms)
+
+    def pull(ct: Any, y: Any, args: Sequence[Any], needed: Sequence[Any], _params: Any) -> list[Any]:
+        return [
+            None if p is None or partials[i] is None else term(i, ct, y, args) for i, p in enumerate(needed)
+        ]
+
+    rules: dict[str, Any] = {"kind": "elementwise", "jvp": jvp, "pull": pull, "saves": tuple(saves), "ufunc": ufunc}
+    rules["batch"] = batch_elementwise(lambda: prim)
+    prim = own_primitive(name, impl, **rules) if impl is not None else Primitive(name, call, **rules)
+    return prim
+
+
+def elementwise(
+    ufunc: np.ufunc,
+    *partials: Any,
+    strong: bool = False,
+    domain: tuple[Any, ...] = (),
+    python: Rule | None = None,
+    notes: str = "",
+) -> None:
+    """Row of a differentiable ufunc: its partial derivatives, given the output and the operands.
+
+    `python` is the operator that Python applies to plain numbers, whose results stay plain numbers (NEP 50).
+    """
+    name = ufunc.__name__
+    prim = elementwise_primitive(name, ufunc, partials, strong=strong, ufunc=ufunc)
+    ufunc_primitives[ufunc] = prim
+    if python is not None:
+        core.python_primitives[ufunc] = elementwise_primitive(name, python, partials, strong=strong, ufunc=ufunc)
+    add_row(Row(f"np.{name}", "elementwise", ufunc, prim, domain=domain, notes=notes))
+
+
+def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, domain: tuple[Any, ...] = (), python: Rule | None = None,
+                    notes: str = "") -> None:
+    """Row of a ufunc whose derivative is linear over the reals only (``np.abs`` of complex numbers)."""
+    rules: dict[str, Any] = {"kind": "elementwise", "jvp": jvp, "ufunc": ufunc}
+    prim = Primitive(ufunc.__name__, ufunc, batch=batch_elementwise(lambda: prim), **rules)
+    ufunc_primitives[ufunc] = prim
+    if python is not None:
+        other = Primitive(ufunc.__name__, python, batch=batch_elementwise(lambda: other), **rules)
+        core.python_primitives[ufunc] = other
+    add_row(Row(f"np.{ufunc.__name__}", "elementwise", ufunc, prim, domain=domain, notes=notes))
+
+
+def nondifferentiable_ufunc(*ufuncs: np.ufunc, python: Rule | None = None) -> None:
+    """Rows of ufuncs whose derivative is zero wherever it exists (comparisons, rounding, bits)."""
+    for ufunc in ufuncs:
+        prim = _constant_ufunc(ufunc, ufunc)
+        ufunc_primitives[ufunc] = prim
+        if python is not None:
+            core.python_primitives[ufunc] = _constant_ufunc(ufunc, python)
+        add_row(Row(f"np.{ufunc.__name__}", "nondifferentiable", ufunc, prim))
+
+
+def _constant_ufunc(ufunc: np.ufunc, call: Rule) -> Primitive:
+    prim = Primitive(ufunc.__name__, call, kind="nondifferentiable", ufunc=ufunc, multiple=ufunc.nout > 1,
+                     batch=batch_elementwise(lambda: prim))
+    return prim
+
+
+# ---------------------------------------------------------------------- linear, bilinear, nonlinear primitives
+
+
+def linear_primitive(
+    name: str, call: Rule | None, transpose: Rule, *, batch: Rule | None = None, impl: Rule | None = None,
+    operands: tuple[int, ...] | None = None, kind: str = "linear",
+) -> Primitive:
+    """A primitive linear in its operands together: its jvp is itself, its pullback its transpose.
+
+    ``transpose(ct, *operands, **params)`` gives the operands' cotangents (a tuple if there are several); it may
+    read only shape, ndim, size and dtype of the operands. `operands` names the positions the map is linear in
+    (default: all); the others are constants, and their values may be read.
+    """
+
+    def linear_in(i: int) -> bool:
+        return operands is None or i in operands
+
+    def jvp(out: Any, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+        filled = [
+            p if not linear_in(i) else np.zeros_like(p) if t is None else t
+            for i, (p, t) in enumerate(zip(primals, tangents, strict=True))
+        ]
+        if all(t is None for i, t in enumerate(tangents) if linear_in(i)):
+            return None
+        return prim.call(*filled, **params)
+
+    def pull(ct: Any, _out: Any, args: Sequence[Any], needed: Sequence[Any], params: dict[str, Any]) -> Any:
+        cts = transpose(ct, *args, **params)
+        return cts if isinstance(cts, (tuple, list)) else (cts,)
+
+    saves = (NOTHING, AVAL)
+    if operands is not None:
+        saves = (NOTHING, *[AVAL if linear_in(i) else VALUE for i in range(max(operands) + 1)], VALUE)
+    rules: dict[str, Any] = {"kind": kind, "jvp": jvp, "pull": pull, "batch": batch, "saves": saves}
+    prim = own_primitive(name, impl, **rules) if impl is not None else Primitive(name, call, **rules)
+    return prim
+
+
+def bilinear_primitive(
+    name: str, call: Rule | None, left: Rule, right: Rule, *, batch: Rule | None = None, impl: Rule | None = None,
+) -> Primitive:
+    """A product: linear in each of two operands; ``left(ct, a, b, **params)`` gives the cotangent of `a`."""
+
+    def jvp(out: Any, primals: Sequence[Any], tangents: Sequence[Any], **params: Any) -> Any:
+        (a, b), (da, db) = primals, tangents
+        return add_tangents(
+            None if da is None else prim.call(da, b, **params), None if db is None else prim.call(a, db, **params)
+        )
+
+    def pull(ct: Any, _out: Any, args: Sequence[Any], needed: Sequence[Any], params: dict[str, Any]) -> Any:
+        a, b = args
+        return (
+            None if needed[0] is None else left(ct, a, b, **params),
+            None if needed[1] is None else right(ct, a, b, **params),
+        )
+
+    rules: dict[str, Any] = {"kind": "bilinear", "jvp": jvp, "pull": pull, "batch": batch, "saves": (NOTHING, VALUE)}
+    prim = own_primitive(name, impl, **rules) if impl is not None else Primitive(name, call, **rules)
+    return prim
+
+
+def constant_primitive(name: str, call: Rule | None, *, batch: Rule | None = None, impl: Rule | None = None,
+                       multiple: bool = False, dynamic: bool = False) -> Primitive:
+    """A primitive whose result carries no derivative (indices, counts, tests)."""
+    rules: dict[str, Any] = {"kind": "nondifferentiable", "batch": batch, "multiple": multiple, "dynamic": dynamic}
+    return own_primitive(name, impl, **rules) if impl is not None else Primitive(name, call, **rules)
+
+
+# ---------------------------------------------------------------------- rows for functions
+
+
+def function(func: Any, kind: str = "composite", prim: Primitive | None = None, notes: str = "",
+             domain: tuple[Any, ...] = ()) -> Callable[[Rule], Rule]:
+    """Row of a NumPy function written over primitives; the decorated code has NumPy's own signature."""
+
+    def enter(impl: Rule) -> Rule:
+        overrides[func] = impl
+        add_row(Row(numpy_name(func), kind, func, prim, notes=notes, domain=domain))
+        return impl
+
+    return enter
+
+
+def composite(func: Any, notes: str = "") -> Callable[[Rule], Rule]:
+    """Row of a NumPy function that is NumPy code over other functions."""
+    return function(func, "composite", notes=notes)
+
+
+def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: str = "") -> None:
+    """Row of a function that is itself a primitive: `arrays` are its operands, all else are parameters."""
+    parameters = inspect.signature(func).parameters
+    names = list(parameters)
+    defaults = {n: p.default for n, p in parameters.items()}
+
+    def impl(*args: Any, **kwargs: Any) -> Any:
+        bound = dict(zip(names, args, strict=False))
+        bound.update(kwargs)
+        out = bound.pop("out", None)
+        operands = [operand(bound.pop(n)) for n in arrays if bound.get(n, None) is not None]
+        params = {k: static(v) for k, v in bound.items()
+                  if v is not _NO_VALUE and not (v is defaults[k] or (k in arrays and v is None))}
+        result = bind(prim, operands, params)
+        return result if out is None else write_out(result, out, numpy_name(func))
+
+    overrides[func] = impl
+    add_row(Row(numpy_name(func), kind, func, prim, notes=notes))
+
+
+def nonlinear(func: Any, *, jvp: Rule, arrays: Sequence[str] = ("a",), batch: Rule | None = None,
+              multiple: bool = False, notes: str = "") -> Primitive:
+    """Row of a function with a hand-written jvp; reverse mode transposes the linearised jvp."""
+    prim = Primitive(numpy_name(func)[3:], func, kind="nonlinear", jvp=jvp, batch=batch, multiple=multiple)
+    direct(func, "nonlinear", prim, arrays, notes)
+    return prim
+
+
+def nondifferentiable(func: Any, *, arrays: Sequence[str] = ("a",), batch: Rule | None = None,
+                      multiple: bool = False, dynamic: bool = False, notes: str = "") -> Primitive:
+    """Row of a function whose results are indices, counts or truth values."""
+    prim = constant_primitive(numpy_name(func)[3:], func, batch=batch, multiple=multiple, dynamic=dynamic)
+    direct(func, "nondifferentiable", prim, arrays, notes)
+    return prim
+
+
+def unsupported(func: Any, why: str, instead: str = "compute it on x.value, the plain array", name: str = "") -> None:
+    """Row of a name that cannot be recorded, with the reason a user reads."""
+    label = name or numpy_name(func)
+    add_row(Row(label, "unsupported", func, why=why, instead=instead))
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise core.unsupported(label, why, *args, instead=instead)
+
+    if callable(func) and not isinstance(func, (type, np.ufunc)):
+        overrides[func] = refuse
+
+
+# ---------------------------------------------------------------------- batching rules to choose from
+
+
+def shift_axis(axis: Any, ndim: int) -> Any:
+    """An axis of one example, as an axis of the batch: counted from the front, one further."""
+    if isinstance(axis, (tuple, list)):
+        return tuple([shift_axis(a, ndim) for a in axis])
+    axis = int(axis)
+    return axis + 1 if axis >= 0 else axis + ndim + 1
+
+
+def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
+    """For functions that work on the last axes and treat leading ones as a stack (np.linalg)."""
+
+    def rule(_size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
+        return prim_of().call(*args, **params)
+
+    return rule
+
+
+__all__ = [
+    "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive", "composite",
+    "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "function", "is_weak",
+    "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_name", "operand", "rows",
+    "shift_axis", "static", "strong_multiply", "unsupported", "write_out",
+]

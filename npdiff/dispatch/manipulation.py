@@ -1,0 +1,332 @@
+"""Shape, order, joining: functions that move elements without changing them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+
+from npdiff.array import is_scalar, layout, view_of
+from npdiff.core import Handle, aval, bind, services, shape_of
+from npdiff.dispatch.declare import (
+    composite,
+    elementwise_primitive,
+    function,
+    linear_primitive,
+    operand,
+    static,
+    write_out,
+)
+
+# ---------------------------------------------------------------------- primitives
+
+
+def _reshape_impl(a: Any, *, shape: tuple[int, ...]) -> Any:
+    return np.asarray(a).reshape(shape)
+
+
+def _reshape_batch(size: int, args: Sequence[Any], _batched: Sequence[bool], params: dict[str, Any]) -> Any:
+    return reshape_p.call(args[0], shape=(size, *params["shape"]))
+
+
+def _transpose_batch(_size: int, args: Sequence[Any], _batched: Sequence[bool], params: dict[str, Any]) -> Any:
+    return transpose_p.call(args[0], axes=(0, *[k + 1 for k in params["axes"]]))
+
+
+def _broadcast_batch(size: int, args: Sequence[Any], _batched: Sequence[bool], params: dict[str, Any]) -> Any:
+    (a,), shape = args, params["shape"]
+    s = tuple(shape_of(a))
+    a = np.reshape(a, (size,) + (1,) * (len(shape) - len(s) + 1) + s[1:])
+    return broadcast_to_p.call(a, shape=(size, *shape))
+
+
+def _broadcast_transpose(ct: Any, a: Any, *, shape: tuple[int, ...]) -> Any:
+    extra = len(shape) - len(a.shape)
+    axes = tuple(range(extra)) + tuple([k + extra for k, n in enumerate(a.shape) if n == 1 and shape[k + extra] != 1])
+    return np.reshape(np.sum(ct, axis=axes), a.shape) if axes else ct
+
+
+def _concatenate_transpose(ct: Any, *arrays: Any, axis: int) -> Any:
+    parts, start = [], 0
+    for a in arrays:
+        stop = start + a.shape[axis]
+        parts.append(ct[(slice(None),) * axis + (slice(start, stop),)])
+        start = stop
+    return tuple(parts)
+
+
+def _concatenate_batch(size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
+    whole = [a if b else np.broadcast_to(a, (size, *shape_of(a))) for a, b in zip(args, batched, strict=True)]
+    return concatenate_p.call(*whole, axis=params["axis"] + 1)
+
+
+reshape_p = linear_primitive("reshape", None, lambda ct, a, shape: np.reshape(ct, a.shape), impl=_reshape_impl,
+                             batch=_reshape_batch)
+transpose_p = linear_primitive(
+    "transpose", None, lambda ct, a, axes: np.transpose(ct, tuple(np.argsort(axes).tolist())),
+    impl=lambda a, *, axes: np.transpose(a, axes), batch=_transpose_batch)
+broadcast_to_p = linear_primitive("broadcast_to", None, _broadcast_transpose,
+                                  impl=lambda a, *, shape: np.broadcast_to(a, shape), batch=_broadcast_batch)
+concatenate_p = linear_primitive("concatenate", None, _concatenate_transpose,
+                                 impl=lambda *arrays, axis: np.concatenate(arrays, axis=axis),
+                                 batch=_concatenate_batch)
+where_p = elementwise_primitive(
+    "where", None, (None, lambda _y, c, _a, _b: c, lambda _y, c, _a, _b: np.logical_not(c)),
+    impl=lambda c, a, b: np.where(c, a, b))
+copy_p = linear_primitive("copy", None, lambda ct, a, order="K": ct, kind="elementwise",
+                          impl=lambda a, *, order="K": np.array(a, order=order),
+                          batch=lambda _size, args, _batched, params: copy_p.call(*args, **params))
+
+
+def _astype_transpose(ct: Any, a: Any, *, dtype: Any) -> Any:
+    return ct  # reverse mode brings every cotangent to its operand's dtype
+
+
+astype_p = linear_primitive("astype", None, _astype_transpose, kind="elementwise",
+                            impl=lambda a, *, dtype: np.asarray(a).astype(dtype)[()] if not isinstance(a, np.ndarray)
+                            else a.astype(dtype),
+                            batch=lambda _size, args, _batched, params: astype_p.call(*args, **params))
+
+# ---------------------------------------------------------------------- shape
+
+
+def _inverse(axes: tuple[int, ...]) -> tuple[int, ...]:
+    out = [0] * len(axes)
+    for i, k in enumerate(axes):
+        out[k] = i
+    return tuple(out)
+
+
+def permuted(a: Any, axes: tuple[int, ...]) -> Any:
+    """A view of `a` with its axes in another order."""
+    a = operand(a)
+    if not isinstance(a, Handle):
+        return np.transpose(a, axes)
+    if axes == tuple(range(len(axes))) and is_scalar(a):
+        return a
+    return view_of(a, lambda base: bind(transpose_p, (base,), {"axes": axes}),
+                   lambda _base, new: bind(transpose_p, (new,), {"axes": _inverse(axes)}))
+
+
+def reshaped(a: Any, shape: tuple[int, ...]) -> Any:
+    """`a` in a new shape that keeps C order: a view where NumPy gives one."""
+    a = operand(a)
+    if not isinstance(a, Handle):
+        return np.reshape(a, shape)
+    old = aval(a).shape
+    if is_scalar(a) or not _shares_memory(a, shape):
+        return bind(reshape_p, (a,), {"shape": shape})
+    return view_of(a, lambda base: bind(reshape_p, (base,), {"shape": shape}),
+                   lambda _base, new: bind(reshape_p, (new,), {"shape": old}))
+
+
+def _shares_memory(a: Any, shape: tuple[int, ...]) -> bool:
+    """Whether NumPy's reshape of an array of this layout is a view."""
+    plain = layout(a)
+    return bool(np.may_share_memory(plain.reshape(shape), plain)) or plain.size == 0
+
+
+def _target_shape(name: str, a: Any, shape: Any) -> tuple[int, ...]:
+    shape = static(shape)
+    shape = tuple([int(n) for n in shape]) if isinstance(shape, (tuple, list, np.ndarray)) else (int(shape),)
+    size = aval(a).size
+    if -1 in shape or any(n < 0 for n in shape) or int(np.prod(shape, dtype=int)) != size:
+        phantom = np.broadcast_to(np.zeros((), bool), aval(a).shape)
+        return phantom.reshape(shape).shape  # NumPy fills in -1 and raises its own errors
+    return shape
+
+
+@function(np.reshape, "linear", reshape_p)
+def reshape(a: Any, /, shape: Any, order: Any = "C", *, copy: Any = None) -> Any:
+    a = operand(a)
+    target = _target_shape("np.reshape", a, shape)
+    if order == "A":
+        order = "F" if isinstance(a, Handle) and _fortran(a) else "C"
+    if order == "F":
+        turned = reshaped(np.transpose(a), target[::-1])
+        result = np.transpose(turned)
+    else:
+        result = reshaped(a, target)
+    if copy is True:
+        return np.copy(result)
+    return result
+
+
+def _fortran(a: Any) -> bool:
+    flags = layout(a).flags
+    return bool(flags.f_contiguous and not flags.c_contiguous)
+
+
+@function(np.ravel, "linear", reshape_p)
+def ravel(a: Any, order: Any = "C") -> Any:
+    if order == "K":
+        strides = layout(a).strides if isinstance(a, Handle) and not is_scalar(a) else ()
+        axes = tuple(sorted(range(len(strides)), key=lambda k: -abs(strides[k])))
+        return reshape(permuted(a, axes) if axes else a, (-1,))
+    return reshape(a, (-1,), order=order)
+
+
+@function(np.transpose, "linear", transpose_p)
+def transpose(a: Any, axes: Any = None) -> Any:
+    a = operand(a)
+    n = aval(a).ndim
+    if axes is None:
+        order: tuple[int, ...] = tuple(range(n))[::-1]
+    else:
+        axes = static(axes)
+        order = tuple(axes) if isinstance(axes, (tuple, list, np.ndarray)) else (axes,)
+        if len(order) != n:
+            raise ValueError("axes don't match array")
+        order = normalize_axis_tuple(order, n)
+    return permuted(a, order)
+
+
+@composite(np.matrix_transpose)
+def matrix_transpose(x: Any, /) -> Any:
+    if aval(x).ndim < 2:
+        raise ValueError(f"Input array must be at least 2-dimensional, but it is {aval(x).ndim}")
+    return np.swapaxes(x, -1, -2)
+
+
+@composite(np.swapaxes)
+def swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
+    n = aval(a).ndim
+    i, j = normalize_axis_index(static(axis1), n), normalize_axis_index(static(axis2), n)
+    order = list(range(n))
+    order[i], order[j] = j, i
+    return permuted(a, tuple(order))
+
+
+@composite(np.moveaxis)
+def moveaxis(a: Any, source: Any, destination: Any) -> Any:
+    n = aval(a).ndim
+    source = normalize_axis_tuple(static(source), n, "source")
+    destination = normalize_axis_tuple(static(destination), n, "destination")
+    if len(source) != len(destination):
+        raise ValueError("`source` and `destination` arguments must have the same number of elements")
+    order = [k for k in range(n) if k not in source]
+    for d, s in sorted(zip(destination, source, strict=True)):
+        order.insert(d, s)
+    return permuted(a, tuple(order))
+
+
+@composite(np.expand_dims)
+def expand_dims(a: Any, axis: Any) -> Any:
+    a = operand(a)
+    axis = static(axis)
+    axis = tuple(axis) if isinstance(axis, (tuple, list)) else (axis,)
+    n = aval(a).ndim + len(axis)
+    axes = normalize_axis_tuple(axis, n)
+    sizes = iter(aval(a).shape)
+    return reshaped(a, tuple([1 if k in axes else next(sizes) for k in range(n)]))
+
+
+@composite(np.squeeze)
+def squeeze(a: Any, axis: Any = None) -> Any:
+    a = operand(a)
+    shape = aval(a).shape
+    if axis is None:
+        axes = tuple([k for k, n in enumerate(shape) if n == 1])
+    else:
+        axis = static(axis)
+        axes = normalize_axis_tuple(axis, len(shape))
+        if any(shape[k] != 1 for k in axes):
+            raise ValueError("cannot select an axis to squeeze out which has size not equal to one")
+    return reshaped(a, tuple([n for k, n in enumerate(shape) if k not in axes]))
+
+
+@function(np.broadcast_to, "linear", broadcast_to_p)
+def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
+    array = operand(array)
+    shape = static(shape)
+    shape = tuple([int(n) for n in shape]) if isinstance(shape, (tuple, list)) else (int(shape),)
+    if aval(array).shape != shape:
+        np.broadcast_to(np.broadcast_to(np.zeros((), bool), aval(array).shape), shape)  # NumPy's own error
+    return view_of(array, lambda base: bind(broadcast_to_p, (base,), {"shape": shape}), None)
+
+
+# ---------------------------------------------------------------------- joining
+
+
+def _common(arrays: Sequence[Any], dtype: Any, casting: str) -> list[Any]:
+    if dtype is None:
+        return list(arrays)
+    for a in arrays:
+        if not np.can_cast(aval(a).dtype, dtype, casting):  # type: ignore[arg-type]
+            raise TypeError(f"Cannot cast array data from {aval(a).dtype!r} to {np.dtype(dtype)!r} according to the "
+                            f"rule '{casting}'")
+    return [services["astype"](a, np.dtype(dtype), "unsafe", False) for a in arrays]
+
+
+@function(np.concatenate, "linear", concatenate_p)
+def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
+    parts = [operand(a) for a in arrays]
+    if axis is None:
+        parts, axis = [ravel(a) if isinstance(a, Handle) else np.ravel(a) for a in parts], 0
+    if not all(aval(p).ndim for p in parts):
+        raise ValueError("zero-dimensional arrays cannot be concatenated")
+    axis = normalize_axis_index(static(axis), aval(parts[0]).ndim)
+    parts = _common(parts, dtype, casting)
+    return write_out(bind(concatenate_p, parts, {"axis": axis}), out, "np.concatenate", casting)
+
+
+@composite(np.stack)
+def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
+    parts = [operand(a) for a in arrays]
+    if not parts:
+        raise ValueError("need at least one array to stack")
+    if len({aval(p).shape for p in parts}) != 1:
+        raise ValueError("all input arrays must have the same shape")
+    axis = normalize_axis_index(static(axis), aval(parts[0]).ndim + 1)
+    return np.concatenate([np.expand_dims(p, axis) for p in parts], axis=axis, out=out, dtype=dtype, casting=casting)
+
+
+# ---------------------------------------------------------------------- choosing, copying, casting
+
+
+def where_three(condition: Any, x: Any, y: Any) -> Any:
+    """``np.where`` with three arguments."""
+    condition, x, y = operand(condition), operand(x), operand(y)
+    if aval(condition).dtype.kind != "b":
+        condition = np.not_equal(condition, 0)
+    return bind(where_p, (condition, x, y), {})
+
+
+@function(np.where, "elementwise", where_p)
+def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
+    if x is None and y is None:
+        return np.nonzero(condition)
+    if x is None or y is None:
+        raise ValueError("either both or neither of x and y should be given")
+    return where_three(condition, x, y)
+
+
+@function(np.copy, "linear", copy_p)
+def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
+    return bind(copy_p, (operand(a),), {"order": order} if order != "K" else {})
+
+
+def cast(a: Any, dtype: Any, casting: Any = "unsafe", copy: bool = True) -> Any:
+    """``a.astype(dtype)``."""
+    dtype = np.dtype(dtype)
+    a = operand(a)
+    v = aval(a)
+    if dtype.kind not in "biufc":
+        raise services["no_dtype"](dtype, a)
+    if not np.can_cast(v.dtype, dtype, casting):
+        raise TypeError(f"Cannot cast array data from {v.dtype!r} to {dtype!r} according to the rule '{casting}'")
+    if v.dtype == dtype and not v.weak:
+        return (np.copy(a) if not is_scalar(a) else a) if copy and isinstance(a, Handle) else a
+    if v.dtype.kind == "c" and dtype.kind not in "cb":
+        a = np.real(a)  # NumPy drops the imaginary part too (and warns on plain arrays)
+    return bind(astype_p, (a,), {"dtype": dtype}) if isinstance(a, Handle) else np.asarray(a).astype(dtype)
+
+
+@function(np.astype, "linear", astype_p)
+def astype(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Any:
+    return cast(x, dtype, "unsafe", copy)
+
+
+services["astype"] = cast

@@ -1,0 +1,199 @@
+"""Sums, products, extrema and truth over axes: the primitives, and ufunc.reduce on top of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive
+from npdiff.dispatch.declare import (
+    _NO_VALUE,
+    constant_primitive,
+    function,
+    linear_primitive,
+    operand,
+    static,
+    strong_multiply,
+    write_out,
+)
+
+
+def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
+    """An ``axis=`` argument as a sorted tuple of non-negative axes; NumPy's own error where it is wrong."""
+    axis = static(axis)
+    return tuple(range(ndim)) if axis is None else tuple(sorted(normalize_axis_tuple(axis, ndim)))
+
+
+def expand(a: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    """A reduced array with its reduced axes back as axes of length one."""
+    return a if keepdims or not axis else np.expand_dims(a, axis)
+
+
+def batch_reduction(prim_of: Callable[[], Primitive]) -> Any:
+    """Batching rule of a primitive with parameter ``axis``, a tuple of axes."""
+
+    def rule(_size: int, args: Sequence[Any], _batched: Sequence[bool], params: dict[str, Any]) -> Any:
+        return prim_of().call(*args, **{**params, "axis": tuple([k + 1 for k in params["axis"]])})
+
+    return rule
+
+
+def _reducer(ufunc: np.ufunc) -> Any:
+    def impl(a: Any, *, axis: tuple[int, ...], keepdims: bool = False, dtype: Any = None) -> Any:
+        return ufunc.reduce(a, axis=axis, keepdims=keepdims, dtype=dtype)
+
+    return impl
+
+
+def _sum_transpose(ct: Any, a: Any, *, axis: tuple[int, ...], keepdims: bool = False, dtype: Any = None) -> Any:
+    return np.broadcast_to(expand(ct, axis, keepdims), a.shape)
+
+
+sum_p = linear_primitive("sum", None, _sum_transpose, impl=_reducer(np.add), batch=batch_reduction(lambda: sum_p))
+
+
+def _sum(a: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    return sum_p.call(a, axis=axis, keepdims=keepdims)
+
+
+def _others_product(a: Any, axis: tuple[int, ...]) -> Any:
+    """For each element, the product of all others along `axis`: right with zeros, and itself differentiable."""
+    a = np.moveaxis(a, axis, range(-len(axis), 0)) if axis else a
+    lead = a.shape[: a.ndim - len(axis)]
+    n = int(np.prod(a.shape[a.ndim - len(axis):], dtype=int))
+    flat = np.reshape(a, (*lead, n))
+    ones = np.ones((*lead, 1), aval(a).dtype)
+    before = np.cumprod(np.concatenate([ones, flat[..., :-1]], axis=-1), axis=-1)
+    after = np.flip(np.cumprod(np.concatenate([ones, np.flip(flat[..., 1:], axis=-1)], axis=-1), axis=-1), axis=-1)
+    out = np.reshape(before * after, a.shape)
+    return np.moveaxis(out, range(-len(axis), 0), axis) if axis else out
+
+
+def _prod_jvp(out: Any, primals: Any, tangents: Any, *, axis: tuple[int, ...], keepdims: bool = False,
+              dtype: Any = None) -> Any:
+    (a,), (t,) = primals, tangents
+    if t is None:
+        return None
+    return t if not axis else _sum(strong_multiply(t, _others_product(a, axis)), axis, keepdims)
+
+
+def _prod_pull(ct: Any, _out: Any, args: Any, _needed: Any, params: Any) -> Any:
+    (a,), axis = args, params["axis"]
+    ct = np.broadcast_to(expand(ct, axis, params.get("keepdims", False)), aval(a).shape)
+    return (ct if not axis else strong_multiply(ct, _others_product(a, axis)),)
+
+
+prod_p = own_primitive("prod", _reducer(np.multiply), jvp=_prod_jvp, pull=_prod_pull, saves=(NOTHING, VALUE),
+                       batch=batch_reduction(lambda: prod_p))
+
+
+def _shares(a: Any, out: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
+    """How much each element counts in the extremum: 1 over the number of ties where it is one, else 0."""
+    hit = np.equal(a, expand(out, axis, keepdims)).astype(aval(a).dtype)
+    return hit / np.maximum(_sum(hit, axis, True), 1)
+
+
+def _extremum_jvp(out: Any, primals: Any, tangents: Any, *, axis: tuple[int, ...], keepdims: bool = False,
+                  dtype: Any = None) -> Any:
+    (a,), (t,) = primals, tangents
+    return None if t is None else _sum(np.multiply(t, _shares(a, out, axis, keepdims)), axis, keepdims)
+
+
+def _extremum_pull(ct: Any, out: Any, args: Any, _needed: Any, params: Any) -> Any:
+    (a,), axis, keepdims = args, params["axis"], params.get("keepdims", False)
+    return (np.multiply(expand(ct, axis, keepdims), _shares(a, out, axis, keepdims)),)
+
+
+max_p = own_primitive("max", _reducer(np.maximum), jvp=_extremum_jvp, pull=_extremum_pull,
+                      batch=batch_reduction(lambda: max_p))
+min_p = own_primitive("min", _reducer(np.minimum), jvp=_extremum_jvp, pull=_extremum_pull,
+                      batch=batch_reduction(lambda: min_p))
+fmax_p = own_primitive("fmax_reduce", _reducer(np.fmax), jvp=_extremum_jvp, pull=_extremum_pull,
+                       batch=batch_reduction(lambda: fmax_p))
+fmin_p = own_primitive("fmin_reduce", _reducer(np.fmin), jvp=_extremum_jvp, pull=_extremum_pull,
+                       batch=batch_reduction(lambda: fmin_p))
+all_p = constant_primitive("all", None, impl=_reducer(np.logical_and), batch=batch_reduction(lambda: all_p))
+any_p = constant_primitive("any", None, impl=_reducer(np.logical_or), batch=batch_reduction(lambda: any_p))
+
+reducers: dict[np.ufunc, Primitive] = {
+    np.add: sum_p, np.multiply: prod_p, np.maximum: max_p, np.minimum: min_p, np.fmax: fmax_p, np.fmin: fmin_p,
+    np.logical_and: all_p, np.logical_or: any_p,
+}
+
+
+def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False,
+           initial: Any = _NO_VALUE, where: Any = True, name: str = "") -> Any:
+    """``ufunc.reduce`` with NumPy's signature and defaults."""
+    a = operand(a)
+    v = aval(a)
+    axis = axes_of(axis, v.ndim)
+    keepdims = bool(keepdims)
+    if where is not True:
+        fill = ufunc.identity if initial is _NO_VALUE else initial
+        if fill is None:
+            raise ValueError(
+                f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
+                "specify 'initial'")
+        a = np.where(where, a, np.asarray(fill).astype(v.dtype))
+    if any(v.shape[k] == 0 for k in axis) and initial is not _NO_VALUE and ufunc.identity is None:
+        kept = [1 if k in axis else n for k, n in enumerate(v.shape)] if keepdims else [
+            n for k, n in enumerate(v.shape) if k not in axis]
+        result = np.broadcast_to(np.asarray(initial, dtype=v.dtype), kept)
+        return write_out(result, out, name or f"np.{ufunc.__name__}.reduce")
+    prim = reducers[ufunc]
+    params: dict[str, Any] = {"axis": axis, "keepdims": keepdims}
+    if dtype is not None:
+        params["dtype"] = np.dtype(dtype)
+        if prim.kind != "nondifferentiable" and np.dtype(dtype) != v.dtype:
+            a = np.astype(a, params.pop("dtype")) if isinstance(a, Handle) else a.astype(params.pop("dtype"))
+    result = bind(prim, (a,), params)
+    if initial is not _NO_VALUE:
+        result = ufunc(result, initial)
+    return write_out(result, out, name or f"np.{ufunc.__name__}.reduce")
+
+
+@function(np.sum, "linear", sum_p)
+def sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
+        initial: Any = _NO_VALUE, where: Any = _NO_VALUE) -> Any:
+    return _reduce_all(np.add, "np.sum", a, axis, dtype, out, keepdims, initial, where)
+
+
+@function(np.prod, "nonlinear", prod_p)
+def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
+         initial: Any = _NO_VALUE, where: Any = _NO_VALUE) -> Any:
+    return _reduce_all(np.multiply, "np.prod", a, axis, dtype, out, keepdims, initial, where)
+
+
+def _extremum(ufunc: np.ufunc, name: str) -> Any:
+    def impl(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO_VALUE, initial: Any = _NO_VALUE,
+             where: Any = _NO_VALUE) -> Any:
+        return _reduce_all(ufunc, name, a, axis, None, out, keepdims, initial, where)
+
+    return impl
+
+
+for _func, _ufunc, _prim in (
+    (np.max, np.maximum, max_p), (np.min, np.minimum, min_p), (np.amax, np.maximum, max_p), (np.amin, np.minimum, min_p)
+):
+    function(_func, "nonlinear", _prim, notes="ties share equally")(_extremum(_ufunc, f"np.{_func.__name__}"))
+
+
+def _truth(ufunc: np.ufunc, name: str) -> Any:
+    def impl(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO_VALUE, *, where: Any = _NO_VALUE) -> Any:
+        return _reduce_all(ufunc, name, a, axis, None, out, keepdims, _NO_VALUE, where)
+
+    return impl
+
+
+function(np.all, "nondifferentiable", all_p)(_truth(np.logical_and, "np.all"))
+function(np.any, "nondifferentiable", any_p)(_truth(np.logical_or, "np.any"))
+
+
+def _reduce_all(ufunc: np.ufunc, name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, initial: Any,
+                where: Any) -> Any:
+    keepdims = False if keepdims is _NO_VALUE else static(keepdims)
+    where = True if where is _NO_VALUE else where
+    return reduce(ufunc, a, axis, dtype, out, keepdims, initial, where, name)

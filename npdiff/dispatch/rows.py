@@ -1,0 +1,16 @@
+"""Imports every chapter, so that all rows are entered."""
+
+from npdiff.dispatch import (  # noqa: F401
+    capture,
+    complex,
+    creation,
+    indexing,
+    linalg,
+    manipulation,
+    math,
+    reductions,
+    ufuncs,
+)
+from npdiff.dispatch.declare import rows
+
+__all__ = ["rows"]

@@ -1,0 +1,334 @@
+"""What a ufunc call can carry beside its operands: out, where, dtype, axes, and the ufunc methods."""
+
+from __future__ import annotations
+
+import dis
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from npdiff.array import copy_layout, is_scalar, snapshot
+from npdiff.core import Handle, aval, bind, constant, innermost, services, shape_of, ufunc_primitives, unsupported
+from npdiff.dispatch.declare import (
+    _NO_VALUE,
+    Row,
+    add_row,
+    constant_primitive,
+    numpy_name,
+    operand,
+    rows,
+    static,
+)
+from npdiff.dispatch.indexing import getitem_p, index_add_p, is_basic, match_dtype, parse_index
+from npdiff.dispatch.reductions import axes_of, reduce, reducers
+from npdiff.errors import OutsideWriteError, message, user_frame
+
+# ufunc -> code over other functions, for ufuncs that are no primitives themselves.
+composites: dict[np.ufunc, Callable[..., Any]] = {}
+
+
+def composite_ufunc(ufunc: np.ufunc, notes: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Row of a ufunc that is code over others."""
+
+    def enter(impl: Callable[..., Any]) -> Callable[..., Any]:
+        composites[ufunc] = impl
+        add_row(Row(f"np.{ufunc.__name__}", "composite", ufunc, notes=notes))
+        return impl
+
+    return enter
+
+
+# ---------------------------------------------------------------------- writing into out=
+
+
+def is_tracked(x: Any) -> bool:
+    """True if a write of x into plain memory would lose something: a derivative, a batch axis, a recording."""
+    while isinstance(x, Handle):
+        if x._trace is not None:
+            return True
+        x = x._value
+    return False
+
+
+def write_out(result: Any, out: Any, name: str, casting: str = "same_kind", where: Any = True) -> Any:
+    """Store a result into ``out`` and return the array the caller's name should be bound to."""
+    shape = aval(out).shape
+    a = aval(result)
+    if np.broadcast_shapes(a.shape, shape) != shape:
+        raise ValueError(f"non-broadcastable output operand with shape {shape} doesn't match the broadcast shape "
+                         f"{np.broadcast_shapes(a.shape, shape)}")
+    if not np.can_cast(a.dtype, aval(out).dtype, casting):  # type: ignore[arg-type]
+        raise TypeError(
+            f"Cannot cast {name} output from {a.dtype!r} to {aval(out).dtype!r} with casting rule '{casting}'")
+    if isinstance(out, Handle):
+        target: Any = out
+        if is_scalar(target):
+            raise TypeError("return arrays must be of ArrayType")
+        if not target._writable():
+            raise ValueError("output array is read-only")
+        new = match_dtype(result, a.dtype if a.weak else aval(out).dtype)
+        if where is not True:
+            new = np.where(where, new, snapshot(target))
+        target[...] = new
+        return target
+    if not is_tracked(result) and not is_tracked(where):
+        np.copyto(out, innermost(result), casting=casting, where=innermost(where))  # type: ignore[arg-type]
+        return out
+    if where is True and _only_name(out):
+        # ``a += x`` on an array that only this name holds: the name is bound to the tracked result instead.
+        fresh = constant(copy_layout(out))
+        fresh[...] = match_dtype(result, out.dtype)
+        return fresh
+    raise OutsideWriteError(message(
+        f"{name}: a tracked result cannot be written into a plain ndarray that other names share", out, result,
+        instead="make the array inside the transform (np.zeros, np.copy), or track it first: a = npdiff.track(a)"))
+
+
+_BINARY_OP = dis.opmap["BINARY_OP"]
+_IN_PLACE = 13  # the first in-place argument of BINARY_OP (dis._nb_ops)
+_alone: int | None = None
+
+
+def _in_place_operator() -> bool:
+    """True if the user's code runs ``a op= x`` now (and will bind the name to what we return)."""
+    frame = user_frame()
+    if frame is None:
+        return False
+    code = frame.f_code.co_code
+    at = frame.f_lasti
+    return code[at] == _BINARY_OP and code[at + 1] >= _IN_PLACE
+
+
+def _only_name(out: Any) -> bool:
+    """True if no other name refers to the array's memory, so that nobody can miss the write."""
+    if type(out) is not np.ndarray or out.base is not None or not _in_place_operator():
+        return False
+    count = sys.getrefcount(out)
+    global _alone
+    if _alone is None:
+        _alone = count
+        return True
+    return count <= _alone
+
+
+def calibrate(tracked: Any) -> None:
+    """Count the references that an array held by a single name has on the way to `_only_name`."""
+    scope: dict[str, Any] = {"np": np, "x": tracked}
+    exec("def f():\n    a = np.ones(1)\n    a += x\n    return a\nf()", scope)
+
+
+# ---------------------------------------------------------------------- calls
+
+
+def ufunc_call(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """``__array_ufunc__`` in full."""
+    name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
+    if ufunc not in ufunc_primitives and ufunc not in composites:
+        row = rows.get(f"np.{ufunc.__name__}")
+        why = row.why if row is not None else "is a ufunc that npdiff has no rule for"
+        raise unsupported(f"np.{ufunc.__name__}" if row else f"ufunc {ufunc.__name__}", why, *inputs,
+                          instead="compute it on x.value, the plain array, or give it a rule with npdiff.custom_jvp")
+    if method == "__call__":
+        return _call(ufunc, name, inputs, **kwargs)
+    out = kwargs.pop("out", None)
+    if isinstance(out, tuple):
+        (out,) = out
+    run = {"reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "at": _at, "reduceat": _reduceat}[method]
+    result = run(ufunc, *inputs, **kwargs)
+    return result if out is None else write_out(result, out, name)
+
+
+def apply(ufunc: np.ufunc, *args: Any) -> Any:
+    """The plain call, tracked."""
+    prim = ufunc_primitives.get(ufunc)
+    return composites[ufunc](*args) if prim is None else bind(prim, args, {})
+
+
+def _call(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...], out: Any = None, where: Any = True,
+          casting: str = "same_kind", order: str = "K", dtype: Any = None, subok: bool = True, signature: Any = None,
+          **gufunc: Any) -> Any:
+    args = [operand(a) for a in inputs]
+    if gufunc:
+        return write_all(name, services["gufunc"](ufunc, args, gufunc), out, casting)
+    if dtype is not None or signature is not None or casting != "same_kind":
+        args = _cast_operands(ufunc, args, dtype, signature, casting)
+    if where is not True:
+        # Masked-out elements are not computed: a harmless 1 stands in, so that neither warnings nor NaN arise.
+        where = operand(where)
+        args = [np.where(where, a, np.ones((), aval(a).dtype)) for a in args]
+    result = apply(ufunc, *args)
+    if out is None:
+        if where is not True:
+            pick = (lambda r: np.where(where, r, np.zeros((), aval(r).dtype)))
+            result = tuple([pick(r) for r in result]) if isinstance(result, tuple) else pick(result)
+        return result
+    return write_all(name, result, out, casting, where, ufunc, args)
+
+
+def write_all(name: str, result: Any, out: Any, casting: str, where: Any = True, ufunc: Any = None,
+              args: Any = ()) -> Any:
+    """Store one or several results into ``out``."""
+    outs = out if isinstance(out, tuple) else (out,)
+    results = result if isinstance(result, tuple) else (result,)
+    if ufunc is not None:
+        _check_casting(ufunc, args, outs, casting)
+    written = [r if o is None else write_out(r, o, name, casting, where) for r, o in zip(results, outs, strict=True)]
+    return tuple(written) if isinstance(result, tuple) else written[0]
+
+
+def _check_casting(ufunc: np.ufunc, args: Any, outs: Any, casting: str) -> None:
+    # One element of the same dtypes lets NumPy raise its own error.
+    fits = all(o is None or np.can_cast(np.result_type(*[aval(a).dtype for a in args]), aval(o).dtype, casting)
+               for o in outs)
+    if not fits and ufunc.signature is None:
+        one = [np.ones((), aval(a).dtype) if not aval(a).weak else innermost(a) for a in args]
+        holders = tuple([None if o is None else np.ones((), aval(o).dtype) for o in outs])
+        with np.errstate(all="ignore"):
+            ufunc(*one, out=holders, casting=casting)
+
+
+def _cast_operands(ufunc: np.ufunc, args: list[Any], dtype: Any, signature: Any, casting: str) -> list[Any]:
+    types = tuple([type(innermost(a)) if aval(a).weak else aval(a).dtype for a in args]) + (None,) * ufunc.nout
+    if dtype is not None:
+        signature = (None,) * ufunc.nin + (np.dtype(dtype),) * ufunc.nout
+    resolved = ufunc.resolve_dtypes(types, signature=signature, casting=casting)
+    return [a if aval(a).dtype == d and not aval(a).weak else services["astype"](a, d, "unsafe", False)
+            for a, d in zip(args, resolved, strict=False)]
+
+
+# ---------------------------------------------------------------------- methods
+
+
+def _reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, keepdims: Any = False,
+            initial: Any = _NO_VALUE, where: Any = True) -> Any:
+    a = operand(a)
+    if ufunc in reducers:
+        return reduce(ufunc, a, axis, dtype, None, keepdims, initial, where)
+    if where is not True:
+        raise unsupported(f"np.{ufunc.__name__}.reduce", "with where= is recorded only for add, multiply, maximum, "
+                          "minimum, fmax, fmin, logical_and and logical_or", a, instead="apply np.where first")
+    axes = axes_of(axis, aval(a).ndim)
+    if len(axes) != 1:
+        raise ValueError(f"reduction operation '{ufunc.__name__}' is not reorderable, so at most one axis may be "
+                         "specified")
+    moved = np.moveaxis(a, axes[0], 0)
+    parts = [moved[k] for k in range(moved.shape[0])]
+    if initial is not _NO_VALUE:
+        parts.insert(0, initial)
+    if not parts:
+        raise ValueError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
+    total = parts[0]
+    for p in parts[1:]:
+        total = ufunc(total, p)
+    return np.expand_dims(total, axes) if keepdims else total
+
+
+def _accumulate(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None) -> Any:
+    a = operand(a)
+    axis = int(static(axis))
+    if ufunc is np.add:
+        return np.cumsum(a, axis=axis, dtype=dtype)
+    if ufunc is np.multiply:
+        return np.cumprod(a, axis=axis, dtype=dtype)
+    if dtype is not None:
+        a = np.astype(a, np.dtype(dtype))
+    moved = np.moveaxis(a, axis, 0)
+    if moved.shape[0] == 0:
+        return a
+    steps = [moved[0]]
+    for k in range(1, moved.shape[0]):
+        steps.append(ufunc(steps[-1], moved[k]))
+    return np.stack(steps, axis=axis)
+
+
+def _outer(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
+    a, b = operand(a), operand(b)
+    return ufunc(np.reshape(a, tuple(shape_of(a)) + (1,) * len(shape_of(b))), b, **kwargs)
+
+
+def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
+    if not isinstance(a, Handle):
+        if is_tracked(b):
+            raise OutsideWriteError(message(
+                f"np.{ufunc.__name__}.at: a tracked value cannot be written into a plain ndarray", a, b,
+                instead="make the array inside the transform (np.zeros, np.copy), or track it first: "
+                        "a = npdiff.track(a)"))
+        a_plain: Any = a
+        ufunc.at(a_plain, innermost(indices), *([] if b is None else [innermost(b)]))
+        return
+    target: Any = a
+    target._sync()
+    template, arrays = parse_index(indices)
+    if ufunc in (np.add, np.subtract) and target.dtype.kind in "fc":
+        v = match_dtype(operand(b), target.dtype)
+        v = np.negative(v) if ufunc is np.subtract else v
+        spots = shape_of(bind(getitem_p, (snapshot(target), *arrays), {"index": template}))
+        v = np.broadcast_to(v, spots) if is_basic(template) else v
+        target._assign(bind(index_add_p, (snapshot(target), v, *arrays), {"index": template}))
+        return
+    # Any other ufunc: element after element, in the order NumPy takes them.
+    numbers = np.arange(target.size).reshape(target.shape)
+    spots_plain = numbers[tuple([np.asarray(innermost(arrays[i.number])) if hasattr(i, "number") else i
+                                 for i in template])]
+    flat = np.ravel(snapshot(target))
+    values = None if b is None else np.ravel(np.broadcast_to(operand(b), spots_plain.shape))
+    flat = constant(flat) if not isinstance(flat, Handle) else np.copy(flat)
+    for k, spot in enumerate(spots_plain.ravel().tolist()):
+        flat[spot] = ufunc(flat[spot]) if values is None else ufunc(flat[spot], values[k])
+    target._assign(snapshot(np.astype(np.reshape(flat, target.shape), target.dtype)))
+
+
+def _reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: Any = 0, dtype: Any = None) -> Any:
+    a = operand(a)
+    axis = int(static(axis))
+    moved = np.moveaxis(a, axis, 0)
+    n = moved.shape[0]
+    cuts = [int(i) for i in static(indices)] if not isinstance(indices, np.ndarray) else indices.tolist()
+    for i in cuts:
+        if not 0 <= i < n:
+            raise IndexError(f"index {i} out-of-bounds in {ufunc.__name__}.reduceat [0, {n})")
+    parts = []
+    for k, start in enumerate(cuts):
+        stop = cuts[k + 1] if k + 1 < len(cuts) else n
+        parts.append(_reduce(ufunc, moved[start:stop], 0, dtype) if start < stop else moved[start])
+    return np.stack(parts, axis=axis)
+
+
+# ---------------------------------------------------------------------- ufuncs with two results
+
+
+frexp_p = constant_primitive("frexp", np.frexp, multiple=True)
+
+
+@composite_ufunc(np.divmod)
+def divmod_(a: Any, b: Any) -> Any:
+    return np.floor_divide(a, b), np.remainder(a, b)
+
+
+@composite_ufunc(np.modf)
+def modf(a: Any) -> Any:
+    whole = np.trunc(a)
+    rest = np.where(np.isinf(a), np.zeros((), aval(whole).dtype), a - whole)
+    return np.copysign(rest, a), whole
+
+
+@composite_ufunc(np.frexp)
+def frexp(a: Any) -> Any:
+    _, exponent = bind(frexp_p, (a,), {})
+    return np.ldexp(a, np.negative(exponent)), exponent
+
+
+services["ufunc"] = ufunc_call
+services["operand"] = operand
+services["write_out"] = write_out
+
+
+def unknown(func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """A function of NumPy's (or built on its protocol) without a row."""
+    raise unsupported(numpy_name(func), "is not supported on tracked arrays", *args[:3],
+                      instead="compute it on x.value, the plain array, or write it with supported functions")
+
+
+services["unknown"] = unknown

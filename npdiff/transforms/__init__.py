@@ -1,0 +1,1 @@
+"""Transforms: interpreters that give primitives another meaning."""

@@ -1,0 +1,164 @@
+"""What every transform does around the user's function: capture, copies of the arguments, clean exit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from npdiff import core, tree
+from npdiff.array import copy_layout
+from npdiff.avals import is_differentiable
+from npdiff.core import Handle, Trace, aval, constant, wrap
+from npdiff.errors import ArgumentError, LeakError, message
+
+
+class running:
+    """While it lasts, a trace is open and NumPy's creation functions are captured."""
+
+    __slots__ = ("trace",)
+
+    def __init__(self, trace: Trace) -> None:
+        self.trace = trace
+
+    def __enter__(self) -> None:
+        core.services["enter_capture"](self.trace)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        core.services["exit_capture"]()
+        self.trace.close()
+
+
+def own(value: Any) -> Any:
+    """The caller's value as a payload: arrays are copied, since transforms never change their arguments."""
+    if isinstance(value, Handle):
+        value._sync()
+        return value._value if value._trace is None else wrap(value._trace, value._value, value._node)
+    if type(value) is np.ndarray:
+        return copy_layout(value)
+    return value
+
+
+def is_array_like(value: Any) -> bool:
+    """True for leaves that can be operands: arrays, NumPy scalars, Python numbers, tracked values."""
+    return isinstance(value, (Handle, np.ndarray, np.generic, bool, int, float, complex)) or hasattr(
+        value, "__array_function__")
+
+
+def constants(tree_: Any) -> Any:
+    """Arguments that are not differentiated, as handles on copies: the function may write into them."""
+    shared: dict[int, Any] = {}
+
+    def one(leaf: Any) -> Any:
+        if type(leaf) is not np.ndarray and not isinstance(leaf, Handle):
+            return leaf
+        if id(leaf) not in shared:
+            payload = own(leaf)
+            shared[id(leaf)] = payload if isinstance(payload, Handle) else constant(payload)
+        return shared[id(leaf)]
+
+    return tree.map_leaves(one, tree_)
+
+
+def check_argnums(name: str, argnums: Any, count: int) -> tuple[int, ...]:
+    """`argnums` as a tuple of valid positions."""
+    several = isinstance(argnums, (tuple, list))
+    numbers = tuple(argnums) if several else (argnums,)
+    if not numbers:
+        raise ArgumentError(message(f"{name}: argnums is empty", argnums, instead="name at least one position"))
+    out = []
+    for n in numbers:
+        if not isinstance(n, (int, np.integer)) or isinstance(n, bool):
+            raise ArgumentError(message(f"{name}: argnums must be an int or a tuple of ints", argnums,
+                                        instead="give positions of arguments, counted from 0"))
+        if not -count <= n < count:
+            raise ArgumentError(message(
+                f"{name}: argnums {int(n)} is out of range for a call with {count} positional argument"
+                + ("" if count == 1 else "s"),
+                instead="pass the argument by position, and count from 0"))
+        out.append(int(n) % count)
+    if len(set(out)) != len(out):
+        raise ArgumentError(message(f"{name}: argnums names an argument twice", argnums,
+                                    instead="name each position once"))
+    return tuple(out)
+
+
+def check_input(name: str, leaf: Any, where: str, holomorphic: bool = False) -> None:
+    """Raise unless a derivative with respect to this leaf makes sense."""
+    if not is_array_like(leaf):
+        raise ArgumentError(message(f"{name}: {where} is not an array or a number", leaf,
+                                    instead="pass arrays, or register the class with npdiff.register_container"))
+    dtype = aval(leaf).dtype
+    if dtype.kind == "O":
+        raise ArgumentError(message(f"{name}: {where} is an object array, which npdiff cannot record", leaf,
+                                    instead="convert it with .astype(float)"))
+    if not is_differentiable(dtype):
+        raise ArgumentError(message(f"{name}: {where} has dtype {dtype}, and a derivative needs floating point", leaf,
+                                    instead="pass floats, such as 3.0 or x.astype(float)"))
+    if holomorphic and dtype.kind != "c":
+        raise ArgumentError(message(f"{name}: with holomorphic=True {where} must be complex", leaf,
+                                    instead="pass x.astype(complex), or leave holomorphic out"))
+
+
+class Inputs:
+    """The differentiated arguments of one call, flattened, and the call with them replaced."""
+
+    def __init__(self, name: str, argnums: Any, args: Sequence[Any], kwargs: dict[str, Any],
+                 holomorphic: bool = False) -> None:
+        self.single = not isinstance(argnums, (tuple, list))
+        self.numbers = check_argnums(name, argnums, len(args))
+        chosen = [args[n] for n in self.numbers]
+        self.leaves, self.structure = tree.flatten(chosen)
+        for k, leaf in enumerate(self.leaves):
+            where = f"argument {self.numbers[0]}" if len(self.leaves) == 1 else f"leaf {k} of the chosen arguments"
+            check_input(name, leaf, where, holomorphic)
+        self.leaves = [own(leaf) for leaf in self.leaves]
+        others = [a for i, a in enumerate(args) if i not in self.numbers]
+        self._others, self._kwargs = constants((others, kwargs))
+
+    def call(self, f: Callable[..., Any], tracked: Sequence[Any]) -> Any:
+        """Run the function with the tracked leaves in their places."""
+        chosen = dict(zip(self.numbers, tree.unflatten(self.structure, tracked), strict=True))
+        rest = iter(self._others)
+        count = len(self.numbers) + len(self._others)
+        return f(*[chosen[i] if i in chosen else next(rest) for i in range(count)], **self._kwargs)
+
+    def rebuild(self, results: Sequence[Any]) -> Any:
+        """One result per leaf, in the containers of the arguments."""
+        out = tree.unflatten(self.structure, results)
+        return out[0] if self.single else tuple(out)
+
+
+def result_of(trace: Trace, value: Any) -> Any:
+    """A leaf of the function's result, as the code around the transform sees it."""
+    if not isinstance(value, Handle):
+        return value
+    value._sync()
+    t = value._trace
+    if t is trace or t is None:
+        return value._value
+    if t.level > trace.level:
+        raise LeakError(message("the function returned a value of a transform that has already finished", value,
+                                instead="return it from the inner transformed function (has_aux=True)"))
+    return wrap(t, value._value, value._node)
+
+
+def split_aux(name: str, out: Any, has_aux: bool) -> tuple[Any, Any]:
+    """The result and the extra value of a function with has_aux=True."""
+    if not has_aux:
+        return out, None
+    if not isinstance(out, tuple) or len(out) != 2:
+        raise ArgumentError(message(f"{name}: with has_aux=True the function must return a pair (value, aux)", out,
+                                    instead="return value, aux"))
+    return out
+
+
+def strip(trace: Trace, tree_: Any) -> Any:
+    """Every leaf of a result as the code around the transform sees it."""
+    return tree.map_leaves(lambda leaf: result_of(trace, leaf), tree_)
+
+
+__all__ = ["Inputs", "check_argnums", "check_input", "constants", "is_array_like", "own", "result_of", "running",
+           "split_aux", "strip"]
