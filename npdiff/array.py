@@ -17,11 +17,11 @@ from typing import Any, NoReturn
 import numpy as np
 
 from npdiff import core
-from npdiff.avals import PYTHON_NUMBERS, is_differentiable
+from npdiff.avals import PYTHON_NUMBERS, is_differentiable, ndarray
 from npdiff.core import Handle, aval, bind, innermost, overrides, python_primitives, services, ufunc_primitives
 from npdiff.errors import TracedValueError, message
 
-_PLAIN = frozenset([np.ndarray, *PYTHON_NUMBERS, *[np.dtype(c).type for c in np.typecodes["AllFloat"] + "?bBhHiIlLqQ"]])
+_PLAIN = frozenset([ndarray, *PYTHON_NUMBERS, *[np.dtype(c).type for c in np.typecodes["AllFloat"] + "?bBhHiIlLqQ"]])
 _NUMBERS = frozenset(PYTHON_NUMBERS)
 
 
@@ -83,10 +83,10 @@ class DiffArray(Handle):
 
     @property
     def __class__(self) -> type:  # type: ignore[override]
-        # isinstance(x, np.ndarray) and isinstance(x, float) in unmodified code must answer as for the plain value.
+        # isinstance(x, ndarray) and isinstance(x, float) in unmodified code must answer as for the plain value.
         value = innermost(self)
-        if isinstance(value, np.ndarray):
-            return np.ndarray if not is_scalar(self) else value.dtype.type
+        if isinstance(value, ndarray):
+            return ndarray if not is_scalar(self) else value.dtype.type
         return type(value)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
@@ -104,7 +104,7 @@ class DiffArray(Handle):
     def value(self) -> Any:
         """The plain array or scalar inside (a read-only view; a batch axis of vmap comes first)."""
         v = innermost(self)
-        if isinstance(v, np.ndarray):
+        if isinstance(v, ndarray):
             v = v.view()
             v.flags.writeable = False
         return v
@@ -218,7 +218,7 @@ class DiffArray(Handle):
         services["flat"](self)[...] = v
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("_") or not hasattr(np.ndarray, name):
+        if name.startswith("_") or not hasattr(ndarray, name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         raise core.unsupported(f"ndarray.{name}", "is not supported on a tracked array", self,
                                instead="use x.value for the plain array, if no derivative is needed")
@@ -275,7 +275,7 @@ class DiffArray(Handle):
 
     def __repr__(self) -> str:
         v = innermost(self)
-        if isinstance(v, np.ndarray):
+        if isinstance(v, ndarray):
             return "DiffArray" + repr(v).removeprefix("array").replace("\n     ", "\n         ")
         return f"DiffArray({v!r})"
 
@@ -454,17 +454,17 @@ def is_scalar(h: Any) -> bool:
     t = h._trace
     if t is not None and t.batches:
         return len(core.shape_of(v)) == 1 and type(h) is DiffArray
-    return is_scalar(v) if isinstance(v, Handle) else type(v) is not np.ndarray
+    return is_scalar(v) if isinstance(v, Handle) else type(v) is not ndarray
 
 
 def copy_layout(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """A copy with the same strides, so that what is a view of the original is a view of the copy."""
     new = a.copy(order="K")
-    if new.strides == a.strides or a.size == 0:
-        return new
+    if new.strides == a.strides or a.size == 0 or 0 in a.strides:
+        return new  # (elements of a broadcast array share memory, which a copy must not)
     low = sum(min(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True))
     high = sum(max(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True)) + a.itemsize
-    same: np.ndarray[Any, Any] = np.ndarray(a.shape, a.dtype, np.empty(high - low, np.uint8), -low, a.strides)
+    same: np.ndarray[Any, Any] = ndarray(a.shape, a.dtype, np.empty(high - low, np.uint8), -low, a.strides)
     same[...] = a
     return same
 
@@ -540,7 +540,7 @@ def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
         # The common case first: this is the hot path of eager recording.
         kind = type(other)
         v = self._value
-        if (kind is DiffArray or kind in _PLAIN) and type(v) is np.ndarray and type(self) is DiffArray:
+        if (kind is DiffArray or kind in _PLAIN) and type(v) is ndarray and type(self) is DiffArray:
             prim = ufunc_primitives.get(ufunc)
             if prim is not None:
                 return bind(prim, (self, other), {})
@@ -569,7 +569,7 @@ def _in_place(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
 
 def _unary(ufunc: np.ufunc) -> Callable[[Any], Any]:
     def op(self: Any) -> Any:
-        if type(self._value) is not np.ndarray and is_weak(self):
+        if type(self._value) is not ndarray and is_weak(self):
             return bind(python_primitives[ufunc], (self,), {})
         prim = ufunc_primitives.get(ufunc)
         return services["ufunc"](ufunc, "__call__", (self,), {}) if prim is None else bind(prim, (self,), {})

@@ -6,6 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+# The class itself: in the numpy namespace a stand-in takes its place while a transform runs.
+ndarray = np.ndarray
+
 PYTHON_NUMBERS = (bool, int, float, complex)
 _PYTHON_DTYPES: dict[type, np.dtype[Any]] = {
     bool: np.dtype(bool),

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+_ndarray = np.ndarray  # a stand-in takes its place in the numpy namespace while a transform runs
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 
@@ -29,8 +30,11 @@ class UnsupportedError(NpdiffError, TypeError):
     """A NumPy function, or a use of it, that cannot be recorded."""
 
 
-class TracedValueError(NpdiffError, TypeError):
-    """Plain Python or plain NumPy asked for the number inside a tracked array."""
+class TracedValueError(NpdiffError):
+    """Plain Python or plain NumPy asked for the number inside a tracked array.
+
+    Not a TypeError: NumPy turns a TypeError out of ``float(x)`` into an error of its own that says nothing.
+    """
 
 
 class OutsideWriteError(NpdiffError, TypeError):
@@ -61,7 +65,7 @@ def describe(value: Any) -> str:
     """One short phrase for a received value: its kind, dtype and shape, never its data."""
     if hasattr(type(value), "_npdiff_describe"):
         return str(value._npdiff_describe())
-    if isinstance(value, np.ndarray):
+    if isinstance(value, _ndarray):
         return f"ndarray {value.dtype}{list(value.shape)}"
     if isinstance(value, np.generic):
         return f"{type(value).__name__} scalar"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.avals import Aval, aval_of
+from npdiff.avals import Aval, aval_of, ndarray
 from npdiff.core import Handle, Primitive, aval, innermost
 from npdiff.errors import GraphError
 
@@ -206,7 +206,7 @@ def namer() -> Callable[[Atom], str]:
 
 def show_param(value: Any) -> str:
     """A parameter as a reader wants to see it."""
-    if isinstance(value, np.ndarray):
+    if isinstance(value, ndarray):
         return f"ndarray {value.dtype}{list(value.shape)}"
     if isinstance(value, np.dtype):
         return value.name
@@ -256,7 +256,7 @@ def pretty(graph: Graph, indent: str = "") -> str:
 def show_value(value: Any) -> str:
     """A value on one line, short enough to read."""
     v = innermost(value) if isinstance(value, Handle) else value
-    if isinstance(v, np.ndarray):
+    if isinstance(v, ndarray):
         if v.size > 6:
             return f"{v.dtype}{list(v.shape)} in [{v.min():.4g}, {v.max():.4g}]" if v.dtype.kind in "iuf" else str(v.dtype) + str(list(v.shape))
         return np.array2string(v, precision=4, separator=", ").replace("\n", "")

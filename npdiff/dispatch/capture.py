@@ -1,6 +1,6 @@
 """NumPy's creation functions while a transform runs.
 
-``np.zeros(n)``, ``np.array([x, 1.0])``, ``np.ndarray(shape)``, ``np.r_`` and ``np.vectorize`` never
+``np.zeros(n)``, ``np.array([x, 1.0])``, ``ndarray(shape)``, ``np.r_`` and ``np.vectorize`` never
 reach NumPy's dispatch protocols. While a transform runs, stand-ins for them sit in the numpy
 namespace. A stand-in acts only in the context (thread, task) in which the transform was started and
 is the original everywhere else; the last transform to end puts every original back.
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -17,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, Trace, constant, services
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, no_dtype
 
@@ -26,12 +28,24 @@ _users = 0
 # The traces that run in this context, outermost first; empty: nothing is captured.
 _running: ContextVar[tuple[Trace | None, ...]] = ContextVar("npdiff_running", default=())
 
-_zeros, _array, _ndarray, _vectorize = np.zeros, np.array, np.ndarray, np.vectorize
+_ndarray, _vectorize = ndarray, np.vectorize
+
+
+# Code of these packages gets plain arrays: it works on plain values, and hands them to compiled code.
+_LIBRARIES = frozenset(["npdiff", "numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy"])
 
 
 def active() -> bool:
     """True while a transform runs in this context."""
     return bool(_running.get())
+
+
+def _acts() -> bool:
+    """True if the code that called the stand-in is the user's, and a transform runs in its context."""
+    if not _running.get():
+        return False
+    name = sys._getframe(2).f_globals.get("__name__") or ""
+    return name.partition(".")[0] not in _LIBRARIES
 
 
 def fresh(value: Any) -> Any:
@@ -52,7 +66,7 @@ def _stand_in(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        if not _running.get():
+        if not _acts():
             return original(*args, **kwargs)
         return act(original, *args, **kwargs)
 
@@ -122,8 +136,10 @@ class _NdarrayMeta(type):
         return issubclass(kind, _ndarray)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
+        if not _acts():
+            return _ndarray(*args, **kwargs)
         made = _ndarray(*[_size(a) for a in args], **kwargs)
-        return constant(made) if active() and made.base is None else made
+        return constant(made) if made.base is None else made
 
     def __getattr__(cls, name: str) -> Any:
         return getattr(_ndarray, name)
@@ -152,7 +168,7 @@ class _Joiner:
         return 0
 
     def __getitem__(self, key: Any) -> Any:
-        if not active():
+        if not _acts():
             return self._joiner[key]
         items = key if isinstance(key, tuple) else (key,)
         if not holds_handle(list(items)):
@@ -224,9 +240,9 @@ _draw_primitives: dict[str, Primitive] = {}
 def _draw(name: str, original: Any) -> Callable[..., Any]:
     @functools.wraps(original)
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        running = _running.get()
-        if not running:
+        if not _acts():
             return original(*args, **kwargs)
+        running = _running.get()
         if holds_handle([*args, *kwargs.values()]):
             args = tuple([_drawn(name, a) for a in args])
             kwargs = {k: _drawn(name, v) for k, v in kwargs.items()}

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from npdiff import core
 from npdiff.array import ask, is_weak, take
-from npdiff.avals import is_differentiable
+from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import AVAL, NOTHING, VALUE, Handle, Primitive, aval, bind, overrides, own_primitive, shape_of, ufunc_primitives
 
 Rule = Callable[..., Any]
@@ -27,7 +27,12 @@ _NO_VALUE = np._NoValue  # type: ignore[attr-defined]
 
 @dataclass
 class Row:
-    """One NumPy function: its name, its kind, what stands for it, and where it can be tested."""
+    """One NumPy function: its name, its kind, what stands for it, and where it can be tested.
+
+    `domain` says where a ufunc's operands may be drawn from. `cases` are sample calls of other functions, as text
+    that the generated tests evaluate: ``A(2, 3)`` is a float array that is differentiated, ``I(4, high=3)`` an
+    integer one, ``B(3)`` a mask (see tests/sampling.py).
+    """
 
     name: str
     kind: str
@@ -36,7 +41,8 @@ class Row:
     why: str = ""
     instead: str = ""
     notes: str = ""
-    domain: tuple[Any, ...] = field(default_factory=tuple)
+    domain: tuple[str, ...] = ()
+    cases: tuple[str, ...] = ()
 
 
 # Every row by the NumPy name it is about ("np.linalg.inv").
@@ -63,7 +69,7 @@ def add_row(row: Row) -> None:
 
 def operand(a: Any) -> Any:
     """What a primitive accepts for what the user wrote: lists become arrays, tracked values in them survive."""
-    if isinstance(a, (Handle, np.ndarray, np.generic, bool, int, float, complex)):
+    if isinstance(a, (Handle, ndarray, np.generic, bool, int, float, complex)):
         return a
     if isinstance(a, (list, tuple)):
         return core.services["array"](a)
@@ -214,7 +220,7 @@ def elementwise(
     ufunc: np.ufunc,
     *partials: Any,
     strong: bool = False,
-    domain: tuple[Any, ...] = (),
+    domain: tuple[str, ...] = (),
     python: Rule | None = None,
     notes: str = "",
 ) -> None:
@@ -230,7 +236,7 @@ def elementwise(
     add_row(Row(f"np.{name}", "elementwise", ufunc, prim, domain=domain, notes=notes))
 
 
-def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, domain: tuple[Any, ...] = (), python: Rule | None = None,
+def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, domain: tuple[str, ...] = (), python: Rule | None = None,
                     notes: str = "") -> None:
     """Row of a ufunc whose derivative is linear over the reals only (``np.abs`` of complex numbers)."""
     rules: dict[str, Any] = {"kind": "elementwise", "jvp": jvp, "ufunc": ufunc}
@@ -330,23 +336,24 @@ def constant_primitive(name: str, call: Rule | None, *, batch: Rule | None = Non
 
 
 def function(func: Any, kind: str = "composite", prim: Primitive | None = None, notes: str = "",
-             domain: tuple[Any, ...] = ()) -> Callable[[Rule], Rule]:
+             cases: Sequence[str] = ()) -> Callable[[Rule], Rule]:
     """Row of a NumPy function written over primitives; the decorated code has NumPy's own signature."""
 
     def enter(impl: Rule) -> Rule:
         overrides[func] = impl
-        add_row(Row(numpy_name(func), kind, func, prim, notes=notes, domain=domain))
+        add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases)))
         return impl
 
     return enter
 
 
-def composite(func: Any, notes: str = "") -> Callable[[Rule], Rule]:
+def composite(func: Any, notes: str = "", cases: Sequence[str] = ()) -> Callable[[Rule], Rule]:
     """Row of a NumPy function that is NumPy code over other functions."""
-    return function(func, "composite", notes=notes)
+    return function(func, "composite", notes=notes, cases=cases)
 
 
-def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: str = "") -> None:
+def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: str = "",
+           cases: Sequence[str] = ()) -> None:
     """Row of a function that is itself a primitive: `arrays` are its operands, all else are parameters."""
     parameters = inspect.signature(func).parameters
     names = list(parameters)
@@ -363,22 +370,23 @@ def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: 
         return result if out is None else write_out(result, out, numpy_name(func))
 
     overrides[func] = impl
-    add_row(Row(numpy_name(func), kind, func, prim, notes=notes))
+    add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases)))
 
 
 def nonlinear(func: Any, *, jvp: Rule, arrays: Sequence[str] = ("a",), batch: Rule | None = None,
-              multiple: bool = False, notes: str = "") -> Primitive:
+              multiple: bool = False, notes: str = "", cases: Sequence[str] = ()) -> Primitive:
     """Row of a function with a hand-written jvp; reverse mode transposes the linearised jvp."""
     prim = Primitive(numpy_name(func)[3:], func, kind="nonlinear", jvp=jvp, batch=batch, multiple=multiple)
-    direct(func, "nonlinear", prim, arrays, notes)
+    direct(func, "nonlinear", prim, arrays, notes, cases)
     return prim
 
 
 def nondifferentiable(func: Any, *, arrays: Sequence[str] = ("a",), batch: Rule | None = None,
-                      multiple: bool = False, dynamic: bool = False, notes: str = "") -> Primitive:
+                      multiple: bool = False, dynamic: bool = False, notes: str = "",
+                      cases: Sequence[str] = ()) -> Primitive:
     """Row of a function whose results are indices, counts or truth values."""
     prim = constant_primitive(numpy_name(func)[3:], func, batch=batch, multiple=multiple, dynamic=dynamic)
-    direct(func, "nondifferentiable", prim, arrays, notes)
+    direct(func, "nondifferentiable", prim, arrays, notes, cases)
     return prim
 
 

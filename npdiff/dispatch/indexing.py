@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from npdiff.avals import ndarray
 from npdiff.array import DiffArray, ask, copy_layout, is_scalar, snapshot, view_of
 from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
 from npdiff.dispatch.declare import linear_primitive, operand
@@ -62,7 +63,7 @@ def parse_index(index: Any) -> tuple[tuple[Any, ...], list[Any]]:
                 raise IndexError(
                     "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean "
                     "arrays are valid indices")
-            elif type(array) is np.ndarray:
+            elif type(array) is ndarray:
                 array = array.copy()  # the caller may change it before the way back
             template.append(Slot(len(arrays)))
             arrays.append(array)
@@ -255,14 +256,14 @@ def setitem(x: DiffArray, index: Any, v: Any) -> None:
     """``x[index] = v``: x and all that shares its memory see the new value."""
     x._sync()
     if is_scalar(x):
-        raise TypeError(f"'{np.generic.__module__}.{x.dtype.name}' object does not support item assignment")
+        raise TypeError(f"'numpy.{x.dtype.name}' object does not support item assignment")
     if not x._writable():
         raise ValueError("assignment destination is read-only")
     template, arrays = parse_index(index)
     v = operand(v)
     if isinstance(v, Handle):
         v = snapshot(v)
-    elif type(v) is np.ndarray:
+    elif type(v) is ndarray:
         v = v.copy()
     v = match_dtype(v, x.dtype)
     x._assign(bind(setitem_p, (x if type(x) is DiffArray else snapshot(x), v, *arrays), {"index": template}))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from npdiff.avals import ndarray
 from npdiff.array import is_scalar, layout, view_of
 from npdiff.core import Handle, aval, bind, services, shape_of
 from npdiff.dispatch.declare import (
@@ -85,7 +86,7 @@ def _astype_transpose(ct: Any, a: Any, *, dtype: Any) -> Any:
 
 
 astype_p = linear_primitive("astype", None, _astype_transpose, kind="elementwise",
-                            impl=lambda a, *, dtype: np.asarray(a).astype(dtype)[()] if not isinstance(a, np.ndarray)
+                            impl=lambda a, *, dtype: np.asarray(a).astype(dtype)[()] if not isinstance(a, ndarray)
                             else a.astype(dtype),
                             batch=lambda _size, args, _batched, params: astype_p.call(*args, **params))
 
@@ -130,7 +131,7 @@ def _shares_memory(a: Any, shape: tuple[int, ...]) -> bool:
 
 def _target_shape(name: str, a: Any, shape: Any) -> tuple[int, ...]:
     shape = static(shape)
-    shape = tuple([int(n) for n in shape]) if isinstance(shape, (tuple, list, np.ndarray)) else (int(shape),)
+    shape = tuple([int(n) for n in shape]) if isinstance(shape, (tuple, list, ndarray)) else (int(shape),)
     size = aval(a).size
     if -1 in shape or any(n < 0 for n in shape) or int(np.prod(shape, dtype=int)) != size:
         phantom = np.broadcast_to(np.zeros((), bool), aval(a).shape)
@@ -176,7 +177,7 @@ def transpose(a: Any, axes: Any = None) -> Any:
         order: tuple[int, ...] = tuple(range(n))[::-1]
     else:
         axes = static(axes)
-        order = tuple(axes) if isinstance(axes, (tuple, list, np.ndarray)) else (axes,)
+        order = tuple(axes) if isinstance(axes, (tuple, list, ndarray)) else (axes,)
         if len(order) != n:
             raise ValueError("axes don't match array")
         order = normalize_axis_tuple(order, n)

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import dis
+import functools
 import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from npdiff.avals import ndarray
 from npdiff.array import copy_layout, is_scalar, snapshot
-from npdiff.core import Handle, aval, bind, constant, innermost, services, shape_of, ufunc_primitives, unsupported
+from npdiff.core import (
+    Handle,
+    Trace,
+    aval,
+    bind,
+    constant,
+    innermost,
+    services,
+    shape_of,
+    ufunc_primitives,
+    unsupported,
+    wrap,
+)
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     Row,
@@ -88,7 +102,6 @@ def write_out(result: Any, out: Any, name: str, casting: str = "same_kind", wher
 
 _BINARY_OP = dis.opmap["BINARY_OP"]
 _IN_PLACE = 13  # the first in-place argument of BINARY_OP (dis._nb_ops)
-_alone: int | None = None
 
 
 def _in_place_operator() -> bool:
@@ -103,20 +116,37 @@ def _in_place_operator() -> bool:
 
 def _only_name(out: Any) -> bool:
     """True if no other name refers to the array's memory, so that nobody can miss the write."""
-    if type(out) is not np.ndarray or out.base is not None or not _in_place_operator():
+    if type(out) is not ndarray or out.base is not None or not _in_place_operator():
         return False
-    count = sys.getrefcount(out)
-    global _alone
-    if _alone is None:
-        _alone = count
+    if _counting:
+        _counting[-1] = sys.getrefcount(out)
         return True
-    return count <= _alone
+    return sys.getrefcount(out) <= _references_of_one_name()
 
 
-def calibrate(tracked: Any) -> None:
-    """Count the references that an array held by a single name has on the way to `_only_name`."""
-    scope: dict[str, Any] = {"np": np, "x": tracked}
-    exec("def f():\n    a = np.ones(1)\n    a += x\n    return a\nf()", scope)
+class _Probe(Trace):
+    """A trace of no transform: lets an array held by one name pass the same way as the user's."""
+
+    def process(self, prim: Any, args: Any, params: Any) -> Any:
+        return wrap(self, np.zeros(1), None)
+
+
+@functools.cache
+def _references_of_one_name() -> int:
+    """How many references `_only_name` counts on an array that a single name holds (differs between Pythons)."""
+    probe = _Probe()
+    scope: dict[str, Any] = {"np": np, "x": wrap(probe, np.zeros(1), None), "__name__": "probe"}
+    _counting.append(0)
+    try:
+        exec(_PROBE_CODE, scope)
+    finally:
+        probe.close()
+        count = _counting.pop()
+    return count
+
+
+_PROBE_CODE = compile("def f():\n    a = np.ones(1)\n    a += x\nf()\n", "<npdiff probe>", "exec")
+_counting: list[int] = []
 
 
 # ---------------------------------------------------------------------- calls
@@ -285,7 +315,7 @@ def _reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: Any = 0, dtype: Any =
     axis = int(static(axis))
     moved = np.moveaxis(a, axis, 0)
     n = moved.shape[0]
-    cuts = [int(i) for i in static(indices)] if not isinstance(indices, np.ndarray) else indices.tolist()
+    cuts = [int(i) for i in static(indices)] if not isinstance(indices, ndarray) else indices.tolist()
     for i in cuts:
         if not 0 <= i < n:
             raise IndexError(f"index {i} out-of-bounds in {ufunc.__name__}.reduceat [0, {n})")

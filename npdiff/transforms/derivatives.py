@@ -10,7 +10,7 @@ import numpy as np
 
 from npdiff import tree
 from npdiff.array import DiffArray
-from npdiff.avals import is_differentiable
+from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import Handle, aval, shape_of
 from npdiff.errors import ArgumentError, message
 from npdiff.graph import Graph, prune
@@ -40,13 +40,13 @@ def _plain(ct: Any) -> Any:
     if isinstance(ct, Handle):
         ct._sync()
         return ct if ct._trace is not None else ct._value
-    if type(ct) is np.ndarray and (ct.base is not None or not ct.flags.writeable):
+    if type(ct) is ndarray and (ct.base is not None or not ct.flags.writeable):
         return ct.copy()
     return ct
 
 
 def _check_scalar(name: str, out: Any, holomorphic: bool) -> None:
-    if not isinstance(out, Handle) and not isinstance(out, (np.ndarray, np.generic, float, int, complex)):
+    if not isinstance(out, Handle) and not isinstance(out, (ndarray, np.generic, float, int, complex)):
         raise ArgumentError(message(f"{name}: the function must return one number", out,
                                     instead="return a scalar; for other outputs use npdiff.vjp or npdiff.jacobian"))
     a = aval(out)

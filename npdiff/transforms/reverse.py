@@ -19,7 +19,7 @@ import numpy as np
 
 from npdiff import core
 from npdiff.array import DiffArray
-from npdiff.avals import is_differentiable
+from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, wrap
 from npdiff.errors import NotDifferentiableError, TracedValueError, message
 
@@ -88,7 +88,7 @@ class ReverseTrace(Trace):
                     parents.append(a._node)
                     continue
                 vals.append(a._value if t is None else wrap(t, a._value, a._node))
-            elif type(a) is np.ndarray and saves[i if i < last else last] == VALUE:
+            elif type(a) is ndarray and saves[i if i < last else last] == VALUE:
                 # The caller's own array may be written into before the way back: keep what it holds now.
                 vals.append(self._keep(a))
             else:

@@ -10,7 +10,7 @@ import numpy as np
 
 from npdiff import core, tree
 from npdiff.array import copy_layout
-from npdiff.avals import is_differentiable
+from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import Handle, Trace, aval, constant, wrap
 from npdiff.errors import ArgumentError, LeakError, message
 
@@ -36,14 +36,14 @@ def own(value: Any) -> Any:
     if isinstance(value, Handle):
         value._sync()
         return value._value if value._trace is None else wrap(value._trace, value._value, value._node)
-    if type(value) is np.ndarray:
+    if type(value) is ndarray:
         return copy_layout(value)
     return value
 
 
 def is_array_like(value: Any) -> bool:
     """True for leaves that can be operands: arrays, NumPy scalars, Python numbers, tracked values."""
-    return isinstance(value, (Handle, np.ndarray, np.generic, bool, int, float, complex)) or hasattr(
+    return isinstance(value, (Handle, ndarray, np.generic, bool, int, float, complex)) or hasattr(
         value, "__array_function__")
 
 
@@ -52,7 +52,7 @@ def constants(tree_: Any) -> Any:
     shared: dict[int, Any] = {}
 
     def one(leaf: Any) -> Any:
-        if type(leaf) is not np.ndarray and not isinstance(leaf, Handle):
+        if type(leaf) is not ndarray and not isinstance(leaf, Handle):
             return leaf
         if id(leaf) not in shared:
             payload = own(leaf)

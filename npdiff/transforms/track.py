@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from npdiff.avals import ndarray
 from npdiff.array import DiffArray
 from npdiff.core import Handle, Primitive, aval, bind, innermost, services, shape_of
 from npdiff.errors import ArgumentError, message
@@ -89,7 +90,7 @@ def backward(y: DiffArray, cotangent: Any) -> None:
     for leaf, ct in zip(leaves, cts, strict=True):
         if ct is not None:
             ct = innermost(ct)
-            ct = ct.copy() if isinstance(ct, np.ndarray) else ct
+            ct = ct.copy() if isinstance(ct, ndarray) else ct
             leaf.grad = ct if leaf.grad is None else leaf.grad + ct
 
 

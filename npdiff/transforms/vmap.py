@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from npdiff.array import DiffArray
-from npdiff.avals import Aval
+from npdiff.avals import Aval, ndarray
 from npdiff.core import Handle, Primitive, Trace, aval, constant, lower
 from npdiff.errors import BranchError, TracedValueError, message
 
@@ -96,5 +96,5 @@ def batch_output(trace: BatchTrace, value: Any, axis: int | None) -> Any:
         return plain
     a = aval(plain)
     whole = np.broadcast_to(plain, (trace.size, *a.shape))
-    whole = whole.copy() if type(whole) is np.ndarray else whole
+    whole = whole.copy() if type(whole) is ndarray else whole
     return np.moveaxis(whole, 0, axis) if axis else whole
