@@ -1,0 +1,206 @@
+"""The compiled graph: a flat list of steps over numbered slots."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from npdiff.avals import Aval
+from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equation
+from npdiff.kernels.compile_cpu import Compiled, compile_kernel, vector_bits
+from npdiff.kernels.guard import GuardFailed
+from npdiff.kernels.loop_ir import DType, show
+from npdiff.kernels.schedule import HostStep, KernelStep, Step
+
+Slots = list[Any]
+Run = Callable[[Slots], None]
+
+
+def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
+    """A C-contiguous array of exactly this shape and dtype; a Python number takes the dtype."""
+    if type(value) is not np.ndarray:
+        value = np.asarray(value, dtype if type(value) in (bool, int, float) else None)
+    if value.dtype != dtype or value.shape != shape:
+        raise GuardFailed(f"expected {Aval(shape, dtype)!r}, received {Aval(value.shape, value.dtype)!r}")
+    return value if value.flags.c_contiguous else value.copy("C")
+
+
+def _kernel_step(
+    entry: Callable[..., None],
+    inputs: Sequence[tuple[int, tuple[int, ...], DType]],
+    outputs: Sequence[tuple[int, tuple[int, ...], DType]],
+) -> Run:
+    """Check the inputs, allocate the outputs, run the loops."""
+    ndarray, empty = np.ndarray, np.empty
+
+    def run(slots: Slots) -> None:
+        # The arrays are held here while the kernel works on their memory.
+        held = []
+        addresses = []
+        for slot, shape, dtype in inputs:
+            a = slots[slot]
+            if type(a) is not ndarray or a.dtype is not dtype or a.shape != shape or not a.flags.c_contiguous:
+                a = _fit(a, shape, dtype)
+                held.append(a)
+            addresses.append(id(a))
+        for slot, shape, dtype in outputs:
+            a = slots[slot] = empty(shape, dtype)
+            addresses.append(id(a))
+        entry(*addresses)
+
+    return run
+
+
+def _host_step(eq: Equation, inputs: Sequence[tuple[int | None, Any]], outputs: Sequence[int]) -> Run:
+    """Call the primitive; an input is a slot, or None and a literal's value."""
+    call, params, multiple = eq.prim.call, eq.params, eq.prim.multiple
+    recorded = [v.aval for v in eq.outputs] if eq.prim.dynamic else None
+
+    def run(slots: Slots) -> None:
+        args = [value if slot is None else slots[slot] for slot, value in inputs]
+        # Kernels leave zero-dimensional arrays where NumPy leaves scalars.
+        args = [a[()] if type(a) is np.ndarray and a.ndim == 0 and a.base is None else a for a in args]
+        out = call(*args, **params)
+        results = out if multiple else (out,)
+        if recorded is not None:
+            for value, aval in zip(results, recorded, strict=True):
+                if np.shape(value) != aval.shape:
+                    raise GuardFailed(f"{eq.prim.name}: recorded shape {aval.shape}, found {np.shape(value)}")
+        if outputs:
+            for slot, value in zip(outputs, results, strict=True):
+                slots[slot] = value
+
+    return run
+
+
+def _forget(run: Run, dead: Sequence[int]) -> Run:
+    """Let go of the arrays nobody reads after this step."""
+
+    def step(slots: Slots) -> None:
+        run(slots)
+        for slot in dead:
+            slots[slot] = None
+
+    return step
+
+
+class Executable:
+    """A graph compiled for this CPU.
+
+    Call it with one array, NumPy scalar or Python number per graph input; it returns the graph's
+    outputs in fresh memory that nobody else holds. May be called from several threads at once.
+    """
+
+    def __init__(self, graph: Graph, steps: Sequence[Step]) -> None:
+        self._graph = graph
+        self._plan = list(steps)
+        self._kernels: list[Compiled] = []
+        slots: dict[Var, int] = {}
+        for v in [*graph.inputs, *graph.constants]:
+            slots[v] = len(slots)
+        for step in steps:
+            for v in step.equation.outputs if isinstance(step, HostStep) else step.outputs:
+                slots[v] = len(slots)
+        self._count = len(graph.inputs)
+        self._template: Slots = [None] * len(slots)
+        for v, value in graph.constants.items():
+            self._template[slots[v]] = value
+        dead = _last_reads(steps, {a for a in graph.outputs if isinstance(a, Var)})
+        self._steps: list[Run] = []
+        fresh: set[Var] = set()
+        for k, step in enumerate(steps):
+            if isinstance(step, KernelStep):
+                compiled = compile_kernel(step.kernel)
+                self._kernels.append(compiled)
+                fresh.update(step.outputs)
+                run = _kernel_step(
+                    compiled.entry,
+                    [(slots[v], v.aval.shape, v.aval.dtype) for v in step.inputs],
+                    [(slots[v], v.aval.shape, v.aval.dtype) for v in step.outputs])
+            else:
+                eq = step.equation
+                inputs = [(None, a.value) if isinstance(a, Literal) else (slots[a], None) for a in eq.inputs]
+                run = _host_step(eq, inputs, [slots[v] for v in eq.outputs])
+            gone = [slots[v] for v in dead[k]]
+            self._steps.append(_forget(run, gone) if gone else run)
+        # Per output: its slot (None for a literal), the literal, and whether it is surely ours alone.
+        self._outputs: list[tuple[int | None, Any, bool]] = []
+        for a in graph.outputs:
+            if isinstance(a, Literal):
+                self._outputs.append((None, a.aval.dtype.type(a.value), True))
+            else:
+                self._outputs.append((slots[a], None, a in fresh))
+                fresh.discard(a)
+
+    def __call__(self, *arrays: Any) -> list[Any]:
+        """Run the graph."""
+        if len(arrays) != self._count:
+            raise TypeError(f"the graph takes {self._count} operands, received {len(arrays)}")
+        slots = self._template.copy()
+        slots[:self._count] = arrays
+        for run in self._steps:
+            run(slots)
+        out = []
+        for slot, literal, ours in self._outputs:
+            value = literal if slot is None else slots[slot]
+            if type(value) is np.ndarray:
+                if value.ndim == 0:
+                    value = value[()]
+                elif not ours:
+                    value = value.copy("K")
+            elif not isinstance(value, np.generic):
+                value = np.asarray(value)[()]
+            out.append(value)
+        return out
+
+    def explain(self) -> str:
+        """The steps in order: kernels with their loop IR, host calls, compile times, vector width."""
+        kernels = iter(self._kernels)
+        total = sum(c.seconds for c in self._kernels)
+        lines = [f"{len(self._kernels)} kernels, {len(self._plan) - len(self._kernels)} host calls, "
+                 f"compiled in {1e3 * total:.0f} ms"]
+        if self._kernels:
+            lines[0] += f", vectors of {vector_bits()} bits"
+        name = namer()
+        for a in [*self._graph.inputs, *self._graph.constants]:
+            name(a)
+        for k, step in enumerate(self._plan):
+            if isinstance(step, HostStep):
+                left = ", ".join(name(v) for v in step.equation.outputs)
+                lines.append(f"{k}: call {left + ' = ' if left else ''}{show_equation(step.equation, name)}")
+                continue
+            compiled = next(kernels)
+            lines.append(f"{k}: kernel {', '.join(_typed(v, name) for v in step.outputs)} "
+                         f"from {', '.join(_typed(v, name) for v in step.inputs) or 'nothing'} "
+                         f"({1e3 * compiled.seconds:.0f} ms)")
+            lines.append(f"   fuses {', '.join(step.names)}")
+            lines += ["   " + line for line in show(step.kernel).splitlines()]
+        lines.append(f"return {', '.join(name(a) for a in self._graph.outputs)}")
+        return "\n".join(lines)
+
+    def llvm(self) -> list[str]:
+        """The LLVM IR of each kernel, as rendered."""
+        return [c.text for c in self._kernels]
+
+
+def _typed(v: Var, name: Callable[[Atom], str]) -> str:
+    return f"{name(v)}:{v.aval!r}"
+
+
+def _last_reads(steps: Sequence[Step], outputs: set[Var]) -> list[list[Var]]:
+    """For each step, the variables it is the last to touch."""
+    seen = set(outputs)
+    dead: list[list[Var]] = []
+    for step in reversed(steps):
+        if isinstance(step, HostStep):
+            touched = [*step.equation.inputs, *step.equation.outputs]
+        else:
+            touched = [*step.inputs, *step.outputs]
+        gone = [a for a in dict.fromkeys(touched) if isinstance(a, Var) and a not in seen]
+        seen.update(gone)
+        dead.append(gone)
+    return dead[::-1]
+
+
