@@ -120,7 +120,10 @@ def elementwise(eq: Equation) -> Build | None:
         return None
     if np.broadcast_shapes(*[a.aval.shape for a in eq.inputs]) != eq.outputs[0].aval.shape:
         return None
-    return _ufunc(eq) if prim.ufunc is not None else _OWN.get(prim.name, lambda eq: None)(eq)
+    if prim.ufunc is not None:
+        return _ufunc(eq)
+    own = _OWN.get(prim.name)
+    return own(eq) if own is not None else None
 
 
 class FusedReduction:

@@ -49,6 +49,9 @@ def compile_kernel(kernel: Kernel) -> Compiled:
     with _lock:
         done = _cache.get(text)
         if done is None:
+            # The first kernel of a process imports Numba; that is not its compile time.
+            import numba  # noqa: F401
+
             begin = time.perf_counter()
             entry = _compile(text, len(kernel.inputs) + len(kernel.outputs))
             done = _cache[text] = Compiled(entry, text, time.perf_counter() - begin)
@@ -59,7 +62,6 @@ def _compile(text: str, arity: int) -> Callable[..., None]:
     import llvmlite.binding as llvm
     from llvmlite import ir
     from numba import njit, types
-    from numba.core import cgutils
     from numba.extending import intrinsic
 
     symbol = f"npdiff_{hashlib.sha256(text.encode()).hexdigest()[:24]}"
@@ -68,7 +70,7 @@ def _compile(text: str, arity: int) -> Callable[..., None]:
     def generate(context: Any, builder: Any, _: Any, args: Any) -> Any:
         context.active_code_library.add_llvm_module(llvm.parse_assembly(text.replace("@kernel(", f"@{symbol}(")))
         kind = ir.FunctionType(ir.VoidType(), [ir.IntType(64)] * arity)
-        builder.call(cgutils.get_or_insert_function(builder.module, kind, symbol), args)
+        builder.call(ir.Function(builder.module, kind, symbol), args)
         return context.get_dummy_value()
 
     # An intrinsic and the function around it need as many named parameters as there are arrays.
@@ -77,4 +79,6 @@ def _compile(text: str, arity: int) -> Callable[..., None]:
     exec(f"def loops(typing, {names}):\n    return signature, generate\n"
          f"def kernel({names}):\n    loops({names})\n", scope)
     scope["loops"] = intrinsic(scope["loops"])
-    return njit(signature, nogil=True, no_cfunc_wrapper=True)(scope["kernel"])  # type: ignore[no-any-return]
+    options: dict[str, Any] = {"nogil": True, "no_cfunc_wrapper": True}
+    entry: Callable[..., None] = njit(signature, **options)(scope["kernel"])
+    return entry

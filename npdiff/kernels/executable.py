@@ -16,15 +16,17 @@ from npdiff.kernels.schedule import HostStep, KernelStep, Step
 
 Slots = list[Any]
 Run = Callable[[Slots], None]
+_KINDS: dict[type, str] = {bool: "b", int: "i", float: "f"}
 
 
 def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
-    """A C-contiguous array of exactly this shape and dtype; a Python number takes the dtype."""
+    """A C-contiguous array of exactly this shape and dtype; a Python number takes a dtype of its kind."""
     if type(value) is not np.ndarray:
-        value = np.asarray(value, dtype if type(value) in (bool, int, float) else None)
+        value = np.asarray(value, dtype if _KINDS.get(type(value)) == dtype.kind else None)
     if value.dtype != dtype or value.shape != shape:
         raise GuardFailed(f"expected {Aval(shape, dtype)!r}, received {Aval(value.shape, value.dtype)!r}")
-    return value if value.flags.c_contiguous else value.copy("C")
+    out: np.ndarray[Any, Any] = value if value.flags.c_contiguous else value.copy("C")
+    return out
 
 
 def _kernel_step(
@@ -60,8 +62,6 @@ def _host_step(eq: Equation, inputs: Sequence[tuple[int | None, Any]], outputs: 
 
     def run(slots: Slots) -> None:
         args = [value if slot is None else slots[slot] for slot, value in inputs]
-        # Kernels leave zero-dimensional arrays where NumPy leaves scalars.
-        args = [a[()] if type(a) is np.ndarray and a.ndim == 0 and a.base is None else a for a in args]
         out = call(*args, **params)
         results = out if multiple else (out,)
         if recorded is not None:

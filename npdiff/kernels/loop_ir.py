@@ -225,6 +225,7 @@ def show(kernel: Kernel) -> str:
             text = f"{n.data if n.op == 'call' else n.op} {', '.join(f'%{a}' for a in n.args)}"
         lines.append(f"  %{i}:{n.dtype.name} = {text}")
     lines += [f"  {_place(s.access, 'out')} = %{s.value}" for s in kernel.stores]
-    lines += [f"  {_place(r.access, 'out')} = {r.op} over {', '.join(f'i{a}' for a in r.axes) or 'nothing'} of %{r.value}"
-              for r in kernel.reductions]
+    for r in kernel.reductions:
+        axes = ", ".join(f"i{a}" for a in r.axes) or "nothing"
+        lines.append(f"  {_place(r.access, 'out')} = {r.op} over {axes} of %{r.value}")
     return "\n".join(lines)

@@ -86,6 +86,8 @@ class Group:
             if root not in buffers:
                 buffers[root] = len(specs)
                 specs.append(Buffer(root.aval.dtype, root.aval.size))
+            # An inlined scalar expression has no axes of its own.
+            strides = (0,) * (len(space) - len(strides)) + strides
             return e.load(Access(buffers[root], offset, strides), root.aval.dtype)
 
         def compute(index: int) -> int:

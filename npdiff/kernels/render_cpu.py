@@ -67,6 +67,10 @@ class Renderer:
         kept = [a for a in range(self.depth) if a not in r.axes]
         return kept[-1] + 1 if kept else 0
 
+    def _carried(self, r: Reduction) -> bool:
+        """Whether a reduction comes back to the same output: a reduced axis lies outside a kept one."""
+        return any(a < self._scope(r) for a in r.axes)
+
     def _accumulate(self, r: Reduction) -> Accumulators:
         dtype = self.kernel.nodes[r.value].dtype
         acc = Accumulators(r, dtype)
@@ -90,7 +94,7 @@ class Renderer:
     def _fill_outputs(self) -> None:
         """Give the outputs that are accumulated in memory their first value."""
         for r in self.kernel.reductions:
-            if self._scope(r) == self.depth and r.axes:
+            if self._carried(r):
                 out = self.kernel.outputs[r.access.buffer]
                 with self.body.loop(0, out.size, 1) as i:
                     value = self._to_memory(constant(identity(r.op, out.dtype), out.dtype, 1), out.dtype, 1)
@@ -119,7 +123,7 @@ class Renderer:
     def _advance(self, d: int, i: str) -> None:
         """Where each access stands, now that the index of axis `d` is known."""
         every = [self.kernel.nodes[n].data for n in self.order if self.kernel.nodes[n].op == "load"]
-        every += [w.access for w in [*self.kernel.stores, *self.kernel.reductions]]
+        every += [s.access for s in self.kernel.stores] + [r.access for r in self.kernel.reductions]
         for key in dict.fromkeys(a.strides[:d + 1] for a in every):
             below = self.places[key[:-1]]
             if key[-1] == 0:
@@ -179,7 +183,7 @@ class Renderer:
             if self._scope(r) == self.depth:
                 value = self._operand(r.value, width, values)
                 dtype = self.kernel.nodes[r.value].dtype
-                if r.axes:
+                if self._carried(r):
                     before = self._load("out", r.access, i, dtype, width)
                     value = combine(self.body, r.op, dtype, width, before, value)
                 self._store(r.access, i, dtype, width, value)
@@ -218,7 +222,10 @@ class Renderer:
         parts.append(body.let(f"load {scalar_type(dtype)}, ptr {acc.scalar}"))
         total = self._tree(op, dtype, 1, parts)
         a = acc.reduction.access
-        self._store(Access(a.buffer, a.offset, a.strides[:self._scope(acc.reduction)]), None, dtype, 1, total)
+        place = Access(a.buffer, a.offset, a.strides[:self._scope(acc.reduction)])
+        if self._carried(acc.reduction):
+            total = combine(body, op, dtype, 1, self._load("out", place, None, dtype, 1), total)
+        self._store(place, None, dtype, 1, total)
 
     def _tree(self, op: str, dtype: DType, width: int, parts: list[str]) -> str:
         while len(parts) > 1:
@@ -255,8 +262,8 @@ class Renderer:
     def _address(self, stem: str, a: Access, i: str | None, dtype: DType, shift: int = 0) -> str:
         """The address of an element; `i` is the innermost index, None outside the innermost loop."""
         outer = a.strides if i is None else a.strides[:-1]
-        while outer and outer not in self.places:
-            # Outside the loops that are still to come, their strides are zero.
+        # A load outside the innermost loop does not move along the loops inside.
+        while outer and outer[-1] == 0:
             outer = outer[:-1]
         at = self.places[outer]
         if i is not None and a.strides[-1]:
@@ -312,7 +319,7 @@ class Renderer:
 
 def _live(kernel: Kernel) -> list[int]:
     """The nodes that something is written from, in order."""
-    live = {w.value for w in [*kernel.stores, *kernel.reductions]}
+    live = {s.value for s in kernel.stores} | {r.value for r in kernel.reductions}
     for n in range(len(kernel.nodes) - 1, -1, -1):
         if n in live:
             live.update(kernel.nodes[n].args)

@@ -199,19 +199,21 @@ class Scheduler:
 
     def _group(self) -> list[list[int]]:
         groups: dict[tuple[int, tuple[int, ...]], list[list[int]]] = {}
-        arrays: dict[int, set[Var]] = {}
+        arrays: dict[tuple[int, tuple[int, ...]], set[Var]] = {}
         for i in sorted(self.running):
             if not self._fused(i):
                 continue
-            eq = self.program.equations[i]
-            parts = groups.setdefault((self.level[i], self._space(i)), [[]])
-            touched = {root for root, near in self._roots(i) if not near} | set(eq.outputs if i in self.program.reductions else [])
-            seen = arrays.setdefault(id(parts[-1]), set())
-            if len(parts[-1]) >= EQUATION_LIMIT or len(seen | touched) > ARRAY_LIMIT:
+            where = self.level[i], self._space(i)
+            touched = {root for root, near in self._roots(i) if not near}
+            if i in self.program.reductions:
+                touched.update(self.program.equations[i].outputs)
+            parts = groups.setdefault(where, [[]])
+            seen = arrays.get(where, set()) | touched
+            if parts[-1] and (len(parts[-1]) >= EQUATION_LIMIT or len(seen) > ARRAY_LIMIT):
                 parts.append([])
-                seen = arrays[id(parts[-1])] = set()
+                seen = touched
             parts[-1].append(i)
-            seen |= touched
+            arrays[where] = seen
         return [p for parts in groups.values() for p in parts]
 
     def _worthwhile(self, group: list[int]) -> bool:

@@ -54,6 +54,8 @@ def _compare(name: str) -> Rule:
 
 def _sign(e: Expressions, x: int) -> int:
     zero = _constant(e, 0, x)
+    if e.dtype(x).kind == "u":
+        return e.select(e.op("eq", x, zero), zero, _constant(e, 1, x))
     below = e.select(e.op("lt", x, zero), _constant(e, -1, x), e.select(e.op("eq", x, zero), zero, x))
     return e.select(e.op("gt", x, zero), _constant(e, 1, x), below)
 
