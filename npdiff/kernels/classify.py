@@ -7,6 +7,7 @@ the dtypes and the shapes. Everything else is a host call.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,7 @@ from npdiff.kernels.ufunc_rules import RULES
 Build = Callable[[Expressions, list[int]], int]
 
 
+@lru_cache(maxsize=1024)
 def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape without its axes of length 1: the iteration space of an array."""
     return tuple(n for n in shape if n != 1)

@@ -33,30 +33,35 @@ def _kernel_step(
     entry: Callable[..., None],
     inputs: Sequence[tuple[int, tuple[int, ...], DType]],
     outputs: Sequence[tuple[int, tuple[int, ...], DType]],
+    dead: Sequence[int],
 ) -> Run:
-    """Check the inputs, allocate the outputs, run the loops."""
-    ndarray, empty = np.ndarray, np.empty
+    """Check the inputs, allocate the outputs, run the loops, let go of the `dead` slots.
 
-    def run(slots: Slots) -> None:
-        # The arrays are held here while the kernel works on their memory.
-        held = []
-        addresses = []
-        for slot, shape, dtype in inputs:
-            a = slots[slot]
-            if type(a) is not ndarray or a.dtype is not dtype or a.shape != shape or not a.flags.c_contiguous:
-                a = _fit(a, shape, dtype)
-                held.append(a)
-            addresses.append(id(a))
-        for slot, shape, dtype in outputs:
-            a = slots[slot] = empty(shape, dtype)
-            addresses.append(id(a))
-        entry(*addresses)
-
+    Written out as source, one line per array: loops over descriptions double the cost of a small call.
+    """
+    scope: dict[str, Any] = {"entry": entry, "ndarray": np.ndarray, "empty": np.empty, "fit": _fit}
+    lines = ["def run(slots):"]
+    # The arrays stay in local variables while the kernel works on their memory.
+    for k, (slot, shape, dtype) in enumerate(inputs):
+        scope[f"is{k}"], scope[f"id{k}"] = shape, dtype
+        lines.append(f"    i{k} = slots[{slot}]")
+        lines.append(f"    if type(i{k}) is not ndarray or i{k}.dtype is not id{k} or i{k}.shape != is{k} "
+                     f"or not i{k}.flags.c_contiguous: i{k} = fit(i{k}, is{k}, id{k})")
+    for k, (slot, shape, dtype) in enumerate(outputs):
+        scope[f"os{k}"], scope[f"od{k}"] = shape, dtype
+        lines.append(f"    o{k} = slots[{slot}] = empty(os{k}, od{k})")
+    arrays = [f"i{k}" for k in range(len(inputs))] + [f"o{k}" for k in range(len(outputs))]
+    lines.append(f"    entry({', '.join(f'id({a})' for a in arrays)})")
+    lines += [f"    slots[{slot}] = None" for slot in dead]
+    exec("\n".join(lines), scope)
+    run: Run = scope["run"]
     return run
 
 
-def _host_step(eq: Equation, inputs: Sequence[tuple[int | None, Any]], outputs: Sequence[int]) -> Run:
-    """Call the primitive; an input is a slot, or None and a literal's value."""
+def _host_step(
+    eq: Equation, inputs: Sequence[tuple[int | None, Any]], outputs: Sequence[int], dead: Sequence[int]
+) -> Run:
+    """Call the primitive, let go of the `dead` slots; an input is a slot, or None and a literal's value."""
     call, params, multiple = eq.prim.call, eq.params, eq.prim.multiple
     recorded = [v.aval for v in eq.outputs] if eq.prim.dynamic else None
 
@@ -71,19 +76,10 @@ def _host_step(eq: Equation, inputs: Sequence[tuple[int | None, Any]], outputs: 
         if outputs:
             for slot, value in zip(outputs, results, strict=True):
                 slots[slot] = value
-
-    return run
-
-
-def _forget(run: Run, dead: Sequence[int]) -> Run:
-    """Let go of the arrays nobody reads after this step."""
-
-    def step(slots: Slots) -> None:
-        run(slots)
         for slot in dead:
             slots[slot] = None
 
-    return step
+    return run
 
 
 class Executable:
@@ -111,28 +107,33 @@ class Executable:
         self._steps: list[Run] = []
         fresh: set[Var] = set()
         for k, step in enumerate(steps):
+            gone = [slots[v] for v in dead[k]]
             if isinstance(step, KernelStep):
                 compiled = compile_kernel(step.kernel)
                 self._kernels.append(compiled)
                 fresh.update(step.outputs)
-                run = _kernel_step(
+                self._steps.append(_kernel_step(
                     compiled.entry,
                     [(slots[v], v.aval.shape, v.aval.dtype) for v in step.inputs],
-                    [(slots[v], v.aval.shape, v.aval.dtype) for v in step.outputs])
+                    [(slots[v], v.aval.shape, v.aval.dtype) for v in step.outputs],
+                    gone))
             else:
                 eq = step.equation
                 inputs = [(None, a.value) if isinstance(a, Literal) else (slots[a], None) for a in eq.inputs]
-                run = _host_step(eq, inputs, [slots[v] for v in eq.outputs])
-            gone = [slots[v] for v in dead[k]]
-            self._steps.append(_forget(run, gone) if gone else run)
-        # Per output: its slot (None for a literal), the literal, and whether it is surely ours alone.
-        self._outputs: list[tuple[int | None, Any, bool]] = []
+                self._steps.append(_host_step(eq, inputs, [slots[v] for v in eq.outputs], gone))
+        # Per output: its slot, and whether it is a kernel's array that nobody else holds.
+        self._outputs: list[tuple[int, bool]] = []
         for a in graph.outputs:
             if isinstance(a, Literal):
-                self._outputs.append((None, a.aval.dtype.type(a.value), True))
+                self._outputs.append((len(self._template), False))
+                self._template.append(a.aval.dtype.type(a.value))
             else:
-                self._outputs.append((slots[a], None, a in fresh))
+                self._outputs.append((slots[a], a in fresh and a.aval.shape != ()))
                 fresh.discard(a)
+        self._plain = all(ours for _, ours in self._outputs)
+        # What lives longer than a call: constants, and arrays that primitives carry along.
+        carried = [v for eq in graph.equations for v in eq.params.values()]
+        self._held = {id(v) for v in [*graph.constants.values(), *carried]}
 
     def __call__(self, *arrays: Any) -> list[Any]:
         """Run the graph."""
@@ -142,18 +143,10 @@ class Executable:
         slots[:self._count] = arrays
         for run in self._steps:
             run(slots)
-        out = []
-        for slot, literal, ours in self._outputs:
-            value = literal if slot is None else slots[slot]
-            if type(value) is np.ndarray:
-                if value.ndim == 0:
-                    value = value[()]
-                elif not ours:
-                    value = value.copy("K")
-            elif not isinstance(value, np.generic):
-                value = np.asarray(value)[()]
-            out.append(value)
-        return out
+        if self._plain:
+            return [slots[slot] for slot, _ in self._outputs]
+        held = self._held | {id(a) for a in arrays} | {id(slots[slot]) for slot, ours in self._outputs if ours}
+        return [slots[slot] if ours else _own(slots[slot], held) for slot, ours in self._outputs]
 
     def explain(self) -> str:
         """The steps in order: kernels with their loop IR, host calls, compile times, vector width."""
@@ -183,6 +176,16 @@ class Executable:
     def llvm(self) -> list[str]:
         """The LLVM IR of each kernel, as rendered."""
         return [c.text for c in self._kernels]
+
+
+def _own(value: Any, held: set[int]) -> Any:
+    """A NumPy scalar, or an array that shares memory with nothing: a copy of what is held or a view."""
+    if type(value) is not np.ndarray or value.ndim == 0:
+        return np.asarray(value)[()]
+    if value.base is not None or not value.flags.owndata or id(value) in held:
+        return value.copy("K")
+    held.add(id(value))
+    return value
 
 
 def _typed(v: Var, name: Callable[[Atom], str]) -> str:

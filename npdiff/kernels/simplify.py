@@ -57,7 +57,7 @@ def _fold(eq: Equation) -> Literal | None:
 def _same_as(eq: Equation) -> Atom | None:
     """The operand that the equation's result is equal to, bit for bit."""
     out: Aval = eq.outputs[0].aval
-    if eq.prim.kind != "elementwise" or eq.params or len(eq.inputs) != 2:
+    if eq.params or len(eq.inputs) != 2 or len(eq.outputs) != 1 or out.dtype.kind not in "iuf":
         return None
     left, right = eq.inputs
 

@@ -6,6 +6,7 @@ view, or where a parameter is not understood; the equation is then left to NumPy
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 
@@ -17,6 +18,8 @@ class View(NamedTuple):
     strides: tuple[int, ...]
 
 
+# A graph has many arrays but few shapes.
+@lru_cache(maxsize=1024)
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Strides, in elements, of a C-contiguous array."""
     strides = []
@@ -27,6 +30,7 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
+@lru_cache(maxsize=1024)
 def whole(shape: tuple[int, ...]) -> View:
     """An array seen as itself."""
     return View(shape, 0, contiguous(shape))

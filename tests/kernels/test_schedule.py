@@ -152,6 +152,15 @@ def test_outputs_share_memory_with_nothing():
             assert not np.shares_memory(one, other)
 
 
+def test_a_fresh_result_of_a_call_is_not_copied():
+    made = []
+    r = Recorder(X)
+    fresh = Primitive("fresh", lambda x: made.append(x + 1) or made[-1])
+    [out, again] = compile_graph(r.graph(*[r(fresh, r.inputs[0])] * 2))(X)
+    assert out is made[-1]
+    assert not np.shares_memory(out, again)
+
+
 def test_constants_are_read_at_each_call():
     c = np.ones(5000)
     r = Recorder(X)
