@@ -186,7 +186,7 @@ class Environment:
                 self._chain(label, get, chain)
         if callable(value) and getattr(value, "__module__", "") in _IMPURE:
             self.blocked.append(f"{label} is called, whose answers differ from call to call")
-        self.places.append(Place(label, get, value))
+        self.places.append(Place(label, get, _frozen(value)))
 
     def _chain(self, label: str, get: Getter, chain: tuple[str, ...]) -> None:
         def read() -> Any:
@@ -276,7 +276,9 @@ class Environment:
 
 def _frozen(value: Any) -> Any:
     """A container as it is now; later changes to it must show."""
-    return tree.unflatten(tree.flatten(value)[1], tree.leaves(value)) if isinstance(value, (dict, list)) else value
+    if isinstance(value, (list, tuple)) and not isinstance(value, Handle):
+        return type(value)([_frozen(v) for v in value]) if type(value) in (list, tuple) else value
+    return {k: _frozen(v) for k, v in value.items()} if type(value) is dict else value
 
 
 def _leaf(value: Any, k: int) -> Any:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from npdiff.graph import Graph
 from npdiff.kernels.executable import Executable
-from npdiff.kernels.guard import GuardFailed
+from npdiff.errors import GuardFailed
 from npdiff.kernels.schedule import schedule
 from npdiff.kernels.simplify import simplify
 
