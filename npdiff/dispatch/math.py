@@ -147,8 +147,8 @@ def _wins_ignoring_nan(y: Any, a: Any, b: Any) -> Any:
 
 for _ufunc in (np.maximum, np.minimum):
     elementwise(_ufunc, _wins, lambda y, a, b: _wins(y, b, a), domain=(DISTINCT, DISTINCT), notes="ties share equally")
-for _ufunc in (np.fmax, np.fmin):
-    elementwise(_ufunc, _wins_ignoring_nan, lambda y, a, b: _wins_ignoring_nan(y, b, a), domain=(DISTINCT, DISTINCT),
+for _quiet in (np.fmax, np.fmin):
+    elementwise(_quiet, _wins_ignoring_nan, lambda y, a, b: _wins_ignoring_nan(y, b, a), domain=(DISTINCT, DISTINCT),
                 notes="ties share equally")
 
 # ---------------------------------------------------------------------- signs, complex parts, floating-point parts
