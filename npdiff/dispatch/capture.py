@@ -298,10 +298,8 @@ _prepare()
 
 
 def _install(names: dict[str, Any], random_names: dict[str, Any]) -> None:
-    for name, value in names.items():
-        setattr(np, name, value)
-    for name, value in random_names.items():
-        setattr(np.random, name, value)
+    vars(np).update(names)  # one step each: other threads see all of the originals or all of the stand-ins
+    vars(np.random).update(random_names)
 
 
 def enter(trace: Trace | None) -> None:

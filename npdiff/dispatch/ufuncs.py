@@ -135,7 +135,7 @@ class _Probe(Trace):
 def _references_of_one_name() -> int:
     """How many references `_only_name` counts on an array that a single name holds (differs between Pythons)."""
     probe = _Probe()
-    scope: dict[str, Any] = {"np": np, "x": wrap(probe, np.zeros(1), None), "__name__": "probe"}
+    scope: dict[str, Any] = {"np": np, "x": wrap(probe, np.zeros(1), None), "__name__": "npdiff.probe"}
     _counting.append(0)
     try:
         exec(_PROBE_CODE, scope)
