@@ -248,10 +248,13 @@ def elementwise(
     add_row(Row(f"np.{name}", "elementwise", ufunc, prim, domain=domain, notes=notes))
 
 
-def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, domain: tuple[str, ...] = (), python: Rule | None = None,
-                    notes: str = "") -> None:
-    """Row of a ufunc whose derivative is linear over the reals only (``np.abs`` of complex numbers)."""
-    rules: dict[str, Any] = {"kind": "elementwise", "jvp": jvp, "ufunc": ufunc}
+def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, pull: Rule | None = None, domain: tuple[str, ...] = (),
+                    python: Rule | None = None, notes: str = "") -> None:
+    """Row of a ufunc whose derivative is linear over the reals only (``np.abs`` of complex numbers).
+
+    A ufunc that stands in its own jvp (conjugate) needs a `pull` of its own: transposing the jvp would need it.
+    """
+    rules: dict[str, Any] = {"kind": "elementwise", "jvp": jvp, "pull": pull, "ufunc": ufunc}
     prim = Primitive(ufunc.__name__, ufunc, batch=batch_elementwise(lambda: prim), **rules)
     ufunc_primitives[ufunc] = prim
     if python is not None:
