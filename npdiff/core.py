@@ -85,6 +85,9 @@ class Primitive:
     pull
         ``pull(ct, out, args, needed, params)``: cotangents of the operands, None where not needed.
         Without one, reverse mode transposes the linearised `jvp`.
+    terms
+        For elementwise primitives, the pullback in parts: ``term(ct, out, *args)`` for each operand, None where no
+        derivative passes. Read without the detour through `pull`, since eager recording lives on it.
     batch
         ``batch(size, args, batched, params)``: operands carry the batch axis in front where `batched`.
     saves
@@ -98,7 +101,8 @@ class Primitive:
         True for a host call with an effect (a random draw, a guard): never dropped, merged or moved past another.
     """
 
-    __slots__ = ("batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "pull", "saves", "ufunc")
+    __slots__ = ("batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "pull", "saves",
+                 "terms", "ufunc")
 
     def __init__(
         self,
@@ -114,6 +118,7 @@ class Primitive:
         ufunc: np.ufunc | None = None,
         dynamic: bool = False,
         ordered: bool = False,
+        terms: tuple[Callable[..., Any] | None, ...] | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -125,6 +130,7 @@ class Primitive:
         self.ufunc = ufunc
         self.dynamic = dynamic
         self.ordered = ordered
+        self.terms = terms
         self.call: Callable[..., Any] = call if call is not None else self
 
     def __call__(self, *args: Any, **params: Any) -> Any:
