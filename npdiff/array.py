@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from npdiff import core
+from npdiff import core, tree
 from npdiff.avals import PYTHON_NUMBERS, is_differentiable, ndarray
 from npdiff.core import Handle, aval, bind, innermost, overrides, python_primitives, services, ufunc_primitives
 from npdiff.errors import TracedValueError, message
@@ -59,7 +59,7 @@ class DiffArray(Handle):
             prim = ufunc_primitives.get(ufunc)
             if prim is not None:
                 if len(inputs) == 1 and type(self) is DiffArray and self._trace is not None:
-                    return self._trace.process(prim, inputs, _NO_PARAMS)
+                    return self._trace.apply(prim, inputs)
                 for a in inputs:
                     if type(a) is not DiffArray and type(a) not in _PLAIN:
                         inputs = tuple([services["operand"](a) for a in inputs])
@@ -550,7 +550,7 @@ def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
             )):
                 prim = ufunc_primitives.get(ufunc)
                 if prim is not None:
-                    return trace.process(prim, (self, other), _NO_PARAMS)
+                    return trace.apply(prim, (self, other))
         return _operate(ufunc, self, other, False)
 
     return op
@@ -627,5 +627,6 @@ def _install() -> None:
 
 _install()
 core.set_array_type(DiffArray)
+tree.leaf_types.update((DiffArray, View))
 
 __all__ = ["DiffArray", "View", "ask", "copy_layout", "is_scalar", "is_weak", "layout", "snapshot", "take", "view_of"]

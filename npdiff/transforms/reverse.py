@@ -62,8 +62,6 @@ class ReverseTrace(Trace):
         return DiffArray(self, value, node), node
 
     def process(self, prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
-        if prim.terms is not None and not params and len(args) <= 2:
-            return self._elementwise(prim, args)
         vals: list[Any] = []
         parents: list[Any] = []
         saves = prim.saves
@@ -84,8 +82,10 @@ class ReverseTrace(Trace):
                 out if saves[0] else None, params)
         return DiffArray(self, out, node)
 
-    def _elementwise(self, prim: Primitive, args: Sequence[Any]) -> Any:
-        # The hot path of eager recording: one or two operands, no parameters.
+    def apply(self, prim: Primitive, args: Sequence[Any]) -> Any:
+        # The hot path of eager recording: an elementwise primitive of one or two operands.
+        if prim.terms is None or len(args) > 2:
+            return self.process(prim, args, {})
         saves = prim.saves
         a = args[0]
         if type(a) is DiffArray and a._trace is self:
@@ -247,7 +247,9 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
             cts[whole[0]][prim.index] = ct
             continue
         terms = prim.terms
-        if terms is not None:
+        if terms is not None and len(parents) == 1:
+            pulled = (terms[0](ct, out, *args),)
+        elif terms is not None:
             pulled = [
                 None if p is None or term is None else term(ct, out, *args)
                 for p, term in zip(parents, terms)  # noqa: B905 (one per operand; the check would be felt here)
