@@ -133,7 +133,7 @@ class Environment:
             return
         if isinstance(f, types.MethodType):
             self._scan(f.__func__, label)
-            self._scan_object(f.__self__, f.__func__.__code__.co_varnames[:1], f.__func__, label)
+            self._scan_object(f.__self__, f.__func__.__code__.co_varnames[:1], f.__func__.__code__, label)
             return
         if not isinstance(f, types.FunctionType):
             call = getattr(type(f), "__call__", None)
@@ -160,8 +160,8 @@ class Environment:
         for kind, name in _outside_stores(f.__code__):
             self.blocked.append(f"{f.__name__} assigns the {kind} name {name}")
 
-    def _scan_object(self, obj: Any, names: tuple[str, ...], f: types.FunctionType, label: str) -> None:
-        for chain in _attribute_chains(f.__code__, names[0] if names else "self"):
+    def _scan_object(self, obj: Any, names: tuple[str, ...], code: types.CodeType, label: str) -> None:
+        for chain in _attribute_chains(code, names[0] if names else "self"):
             self._chain(f"{label}{names[0] if names else 'self'}", lambda: obj, chain)
 
     def _note(self, label: str, get: Getter, value: Any, chains: set[tuple[str, ...]] = frozenset()) -> None:  # type: ignore[assignment]
@@ -186,7 +186,7 @@ class Environment:
                 self._chain(label, get, chain)
         if callable(value) and getattr(value, "__module__", "") in _IMPURE:
             self.blocked.append(f"{label} is called, whose answers differ from call to call")
-        self.places.append(Place(label, get, value))
+        self.places.append(Place(label, get, _frozen(value)))
 
     def _chain(self, label: str, get: Getter, chain: tuple[str, ...]) -> None:
         def read() -> Any:
@@ -276,7 +276,9 @@ class Environment:
 
 def _frozen(value: Any) -> Any:
     """A container as it is now; later changes to it must show."""
-    return tree.unflatten(tree.flatten(value)[1], tree.leaves(value)) if isinstance(value, (dict, list)) else value
+    if isinstance(value, (list, tuple)) and not isinstance(value, Handle):
+        return type(value)([_frozen(v) for v in value]) if type(value) in (list, tuple) else value
+    return {k: _frozen(v) for k, v in value.items()} if type(value) is dict else value
 
 
 def _leaf(value: Any, k: int) -> Any:

@@ -92,7 +92,7 @@ def with_literals(graph: Graph) -> Graph:
     """
     numbers: dict[Var, Literal] = {}
     for v, c in graph.constants.items():
-        if type(c) is ndarray and c.size > 0 and not any(c.strides) and c.ndim:
+        if type(c) is ndarray and c.size > 0 and not any(c.strides):
             numbers[v] = Literal(c[(0,) * c.ndim])
     if not numbers:
         return graph

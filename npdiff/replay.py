@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,7 +20,8 @@ from npdiff.transforms.run import running
 from npdiff.transforms.stage import StageTrace, is_value
 
 
-class Output(NamedTuple):
+@dataclass(frozen=True)
+class Output:
     """How to make one leaf of the result.
 
     `how` is "array", "scalar" or "number" (a graph output as ndarray, NumPy scalar, Python number), "input" (the

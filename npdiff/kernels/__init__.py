@@ -13,9 +13,9 @@ simplify, classify, lower, schedule, llvm_text, llvm_ops, render_cpu, compile_cp
 
 from __future__ import annotations
 
+from npdiff.errors import GuardFailed
 from npdiff.graph import Graph
 from npdiff.kernels.executable import Executable
-from npdiff.kernels.guard import GuardFailed
 from npdiff.kernels.schedule import schedule
 from npdiff.kernels.simplify import simplify
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from npdiff.avals import Aval
+from npdiff.errors import GuardFailed
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equation
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel, vector_bits
-from npdiff.kernels.guard import GuardFailed
 from npdiff.kernels.loop_ir import DType, show
 from npdiff.kernels.schedule import HostStep, KernelStep, Step
 
