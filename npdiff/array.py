@@ -199,6 +199,7 @@ class DiffArray(Handle):
 
     @real.setter
     def real(self, v: Any) -> None:
+        _refuse_scalar(self, "real")
         self.real[...] = v
 
     @property
@@ -207,6 +208,9 @@ class DiffArray(Handle):
 
     @imag.setter
     def imag(self, v: Any) -> None:
+        _refuse_scalar(self, "imag")
+        if self.dtype.kind != "c":
+            raise TypeError("array does not have imaginary part to set")
         self.imag[...] = v
 
     @property
@@ -215,6 +219,9 @@ class DiffArray(Handle):
 
     @flat.setter
     def flat(self, v: Any) -> None:
+        _refuse_scalar(self, "flat")
+        if not self._writable():
+            raise ValueError("array is read-only")
         services["flat"](self)[...] = v
 
     def __getattr__(self, name: str) -> Any:
@@ -257,12 +264,14 @@ class DiffArray(Handle):
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len() of unsized object")
+            raise TypeError(f"object of type '{_type_name(self)}' has no len()" if is_scalar(self)
+                            else "len() of unsized object")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
-            raise TypeError("iteration over a 0-d array")
+            raise TypeError(f"'{_type_name(self)}' object is not iterable" if is_scalar(self)
+                            else "iteration over a 0-d array")
         return (self[i] for i in range(self.shape[0]))
 
     def __contains__(self, v: Any) -> bool:
@@ -335,7 +344,8 @@ class DiffArray(Handle):
         return services["view"](self, *args, **kwargs)
 
     def fill(self, v: Any) -> None:
-        self[...] = v
+        if not is_scalar(self):
+            self[...] = v
 
     def sort(self, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
         self[...] = np.sort(self, axis=axis, kind=kind, order=order, stable=stable)
@@ -456,6 +466,16 @@ def is_scalar(h: Any) -> bool:
     if t is not None and t.batches:
         return len(core.shape_of(v)) == 1 and type(h) is DiffArray
     return is_scalar(v) if isinstance(v, Handle) else type(v) is not ndarray
+
+
+def _type_name(h: Any) -> str:
+    kind = type(innermost(h))
+    return f"numpy.{kind.__name__}" if issubclass(kind, np.generic) else kind.__name__
+
+
+def _refuse_scalar(h: Any, name: str) -> None:
+    if is_scalar(h):
+        raise AttributeError(f"attribute '{name}' of 'numpy.generic' objects is not writable")
 
 
 def copy_layout(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -162,11 +162,16 @@ def _fortran(a: Any) -> bool:
 
 @function(np.ravel, "linear", reshape_p)
 def ravel(a: Any, order: Any = "C") -> Any:
+    a = operand(a)
     if order == "K":
         strides = layout(a).strides if isinstance(a, Handle) and not is_scalar(a) else ()
         axes = tuple(sorted(range(len(strides)), key=lambda k: -abs(strides[k])))
-        return reshape(permuted(a, axes) if axes else a, (-1,))
-    return reshape(a, (-1,), order=order)
+        flat = reshape(permuted(a, axes) if axes else a, (-1,))
+    else:
+        flat = reshape(a, (-1,), order=order)
+    if isinstance(flat, Handle) and not is_scalar(flat) and not layout(flat).flags.c_contiguous:
+        return np.copy(flat)  # unlike reshape, ravel never gives a view with gaps
+    return flat
 
 
 @function(np.transpose, "linear", transpose_p)

@@ -8,6 +8,7 @@ from npdiff.dispatch import (  # noqa: F401
     linalg,
     manipulation,
     math,
+    memory,
     reductions,
     ufuncs,
 )

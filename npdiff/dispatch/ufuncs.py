@@ -293,6 +293,10 @@ def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
         return
     target: Any = a
     target._sync()
+    if is_scalar(target):
+        raise TypeError("first operand must be array")
+    if not target._writable():
+        raise ValueError("array to perform in place operation on is read-only")
     template, arrays = parse_index(indices)
     if ufunc in (np.add, np.subtract) and target.dtype.kind in "fc":
         v = match_dtype(operand(b), target.dtype)
