@@ -210,7 +210,7 @@ class DiffArray(Handle):
     def imag(self, v: Any) -> None:
         _refuse_scalar(self, "imag")
         if self.dtype.kind != "c":
-            raise TypeError("array does not have imaginary part to set")
+            np.zeros(1, self.dtype).imag = 1.0  # NumPy's own error
         self.imag[...] = v
 
     @property
@@ -260,6 +260,8 @@ class DiffArray(Handle):
         return self._number("math.trunc").__trunc__()
 
     def _number(self, what: str) -> Any:
+        if self.shape:
+            float(np.zeros(self.shape))  # NumPy's own error for arrays that are no number
         return ask(self, what) if not is_differentiable(self.dtype) else take(self, what)
 
     def __len__(self) -> int:
@@ -308,17 +310,20 @@ class DiffArray(Handle):
     def __setitem__(self, index: Any, v: Any) -> None:
         services["setitem"](self, index, v)
 
+    def __delitem__(self, index: Any) -> NoReturn:
+        raise ValueError("cannot delete array elements")
+
     def item(self, *index: Any) -> Any:
         if not index:
             if self.size != 1:
                 raise ValueError("can only convert an array of size 1 to a Python scalar")
-            return np.reshape(self, (-1,))[0]
+            index = (0,)
         if len(index) == 1 and not isinstance(index[0], tuple):
-            return np.reshape(self, (-1,))[index[0]]
-        return self[index[0] if len(index) == 1 else index]
+            return services["number"](np.reshape(self, (-1,))[index[0]])
+        return services["number"](self[index[0] if len(index) == 1 else index])
 
     def tolist(self) -> Any:
-        return [v.tolist() for v in self] if self.shape else self
+        return [v.tolist() for v in self] if self.shape else services["number"](self)
 
     # ------------------------------------------------------------------ methods that are not one NumPy function
 
@@ -344,6 +349,8 @@ class DiffArray(Handle):
         return services["view"](self, *args, **kwargs)
 
     def fill(self, v: Any) -> None:
+        if core.shape_of(v):
+            np.empty(1).fill(np.empty(core.shape_of(v)))  # NumPy's own error
         if not is_scalar(self):
             self[...] = v
 
@@ -542,12 +549,26 @@ _COMPARE = {
 _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
 
 
+_OPERATORS: dict[np.ufunc, Any] = {np.divmod: divmod} | {
+    ufunc: getattr(operator, f"__{name}__") for name, ufunc in (_BINARY | _COMPARE).items() if name != "divmod"
+}
+
+
+def _beside_foreign(op: Callable[[Any, Any], Any], self: Any, other: Any, reflected: bool) -> Any:
+    """What NumPy does with an array beside a string or None: its own error, or False for every ``==``."""
+    plain = np.zeros(self.shape, self.dtype)[()]
+    out = op(other, plain) if reflected else op(plain, other)
+    return core.constant(out) if type(out) is ndarray else out
+
+
 def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
     """A binary operator where the operand beside `self` needs a second look."""
     kind = type(other)
     if kind not in _PLAIN and not isinstance(other, Handle):
-        if getattr(other, "__array_ufunc__", True) is None or isinstance(other, (str, bytes)) or other is None:
+        if getattr(other, "__array_ufunc__", True) is None:
             return NotImplemented
+        if isinstance(other, (str, bytes)) or other is None:
+            return _beside_foreign(_OPERATORS[ufunc], self, other, reflected)
         other = services["operand"](other)
     operands = (other, self) if reflected else (self, other)
     if ufunc in python_primitives and is_weak(self) and is_weak(other):

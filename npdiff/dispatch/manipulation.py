@@ -20,6 +20,7 @@ from npdiff.dispatch.declare import (
     static,
     write_out,
 )
+from npdiff.errors import warn_user
 
 # ---------------------------------------------------------------------- primitives
 
@@ -199,7 +200,7 @@ def matrix_transpose(x: Any, /) -> Any:
 @composite(np.swapaxes)
 def swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
     n = aval(a).ndim
-    i, j = normalize_axis_index(static(axis1), n), normalize_axis_index(static(axis2), n)
+    i, j = normalize_axis_index(static(axis1), n, "axis1"), normalize_axis_index(static(axis2), n, "axis2")
     order = list(range(n))
     order[i], order[j] = j, i
     return permuted(a, tuple(order))
@@ -326,7 +327,8 @@ def cast(a: Any, dtype: Any, casting: Any = "unsafe", copy: bool = True) -> Any:
     if v.dtype == dtype and not v.weak:
         return (np.copy(a) if not is_scalar(a) else a) if copy and isinstance(a, Handle) else a
     if v.dtype.kind == "c" and dtype.kind not in "cb":
-        a = np.real(a)  # NumPy drops the imaginary part too (and warns on plain arrays)
+        warn_user("Casting complex values to real discards the imaginary part", np.exceptions.ComplexWarning)
+        a = np.real(a)
     return bind(astype_p, (a,), {"dtype": dtype}) if isinstance(a, Handle) else np.asarray(a).astype(dtype)
 
 
@@ -335,4 +337,24 @@ def astype(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> An
     return cast(x, dtype, "unsafe", copy)
 
 
+def _python_number(a: Any) -> Any:
+    return np.asarray(a).item()
+
+
+def _number_batch(_size: int, args: Sequence[Any], _batched: Sequence[bool], _params: dict[str, Any]) -> Any:
+    (a,) = args  # a Python number per example: an array of the dtype Python computes in
+    return np.astype(a, {"b": bool, "i": int, "u": int, "f": float, "c": complex}[aval(a).dtype.kind])
+
+
+number_p = linear_primitive("item", None, lambda ct, a: ct, impl=_python_number, kind="elementwise",
+                            batch=_number_batch)
+number_p.jvp = lambda _out, _primals, tangents: tangents[0]
+
+
+def number(a: Any) -> Any:
+    """A scalar as the Python number that ``.item()`` gives."""
+    return bind(number_p, (a,), {}) if isinstance(a, Handle) else np.asarray(a).item()
+
+
 services["astype"] = cast
+services["number"] = number
