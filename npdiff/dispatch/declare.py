@@ -10,6 +10,7 @@ Arguments of a rule whose names start with an underscore are not needed by it, a
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,19 @@ import numpy as np
 from npdiff import core
 from npdiff.array import ask, is_weak, take
 from npdiff.avals import is_differentiable, ndarray
-from npdiff.core import AVAL, NOTHING, VALUE, Handle, Primitive, aval, bind, overrides, own_primitive, shape_of, ufunc_primitives
+from npdiff.core import (
+    AVAL,
+    NOTHING,
+    VALUE,
+    Handle,
+    Primitive,
+    aval,
+    bind,
+    overrides,
+    own_primitive,
+    shape_of,
+    ufunc_primitives,
+)
 
 Rule = Callable[..., Any]
 _NO_VALUE = np._NoValue  # type: ignore[attr-defined]
@@ -236,10 +249,13 @@ def elementwise(
     add_row(Row(f"np.{name}", "elementwise", ufunc, prim, domain=domain, notes=notes))
 
 
-def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, domain: tuple[str, ...] = (), python: Rule | None = None,
-                    notes: str = "") -> None:
-    """Row of a ufunc whose derivative is linear over the reals only (``np.abs`` of complex numbers)."""
-    rules: dict[str, Any] = {"kind": "elementwise", "jvp": jvp, "ufunc": ufunc}
+def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, pull: Rule | None = None, domain: tuple[str, ...] = (),
+                    python: Rule | None = None, notes: str = "") -> None:
+    """Row of a ufunc whose derivative is linear over the reals only (``np.abs`` of complex numbers).
+
+    A ufunc that stands in its own jvp (conjugate) needs a `pull` of its own: transposing the jvp would need it.
+    """
+    rules: dict[str, Any] = {"kind": "elementwise", "jvp": jvp, "pull": pull, "ufunc": ufunc}
     prim = Primitive(ufunc.__name__, ufunc, batch=batch_elementwise(lambda: prim), **rules)
     ufunc_primitives[ufunc] = prim
     if python is not None:
@@ -335,11 +351,29 @@ def constant_primitive(name: str, call: Rule | None, *, batch: Rule | None = Non
 # ---------------------------------------------------------------------- rows for functions
 
 
+def found(name: str) -> Any:
+    """A function by its name below ``np`` ("linalg.vecdot"); None where this NumPy does not have it.
+
+    A name that has been withdrawn, or goes with a warning, counts as missing.
+    """
+    at: Any = np
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            for part in name.split("."):
+                at = getattr(at, part)
+        except (AttributeError, DeprecationWarning, FutureWarning):
+            return None
+    return at
+
+
 def function(func: Any, kind: str = "composite", prim: Primitive | None = None, notes: str = "",
              cases: Sequence[str] = ()) -> Callable[[Rule], Rule]:
     """Row of a NumPy function written over primitives; the decorated code has NumPy's own signature."""
 
     def enter(impl: Rule) -> Rule:
+        if func is None:  # this NumPy does not have it
+            return impl
         overrides[func] = impl
         add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases)))
         return impl
@@ -363,12 +397,13 @@ def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: 
         bound = dict(zip(names, args, strict=False))
         bound.update(kwargs)
         out = bound.pop("out", None)
-        operands = [operand(bound.pop(n)) for n in arrays if bound.get(n, None) is not None]
+        operands = [operand(bound.pop(n)) for n in arrays if bound.get(n) is not None]
         params = {k: static(v) for k, v in bound.items()
                   if v is not _NO_VALUE and not (v is defaults[k] or (k in arrays and v is None))}
         result = bind(prim, operands, params)
         return result if out is None else write_out(result, out, numpy_name(func))
 
+    impl.__signature__ = inspect.signature(func)  # type: ignore[attr-defined]
     overrides[func] = impl
     add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases)))
 
@@ -424,7 +459,7 @@ def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
 
 __all__ = [
     "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive", "composite",
-    "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "function", "is_weak",
-    "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_name", "operand", "rows",
+    "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found", "function",
+    "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_name", "operand", "rows",
     "shift_axis", "static", "strong_multiply", "unsupported", "write_out",
 ]

@@ -4,10 +4,12 @@ from npdiff.dispatch import (  # noqa: F401
     capture,
     complex,
     creation,
+    einsum,
     indexing,
-    linalg,
     manipulation,
     math,
+    matmul,
+    products,
     reductions,
     ufuncs,
 )

@@ -1,4 +1,4 @@
-"""Matrix products and linear algebra."""
+"""matmul, the bilinear primitive under every product of matrices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import numpy as np
 from npdiff import core
 from npdiff.core import aval, shape_of
 from npdiff.dispatch.declare import Row, add_row, bilinear_primitive
-from npdiff.dispatch.ufuncs import composite_ufunc
 
 
 def _sum_to(ct: Any, a: Any) -> Any:
@@ -62,9 +61,8 @@ def _matmul_batch(_size: int, args: Sequence[Any], batched: Sequence[bool], _par
 
 matmul_p = bilinear_primitive("matmul", np.matmul, _matmul_left, _matmul_right, batch=_matmul_batch)
 core.ufunc_primitives[np.matmul] = matmul_p
-add_row(Row("np.matmul", "bilinear", np.matmul, matmul_p))
+add_row(Row("np.matmul", "bilinear", np.matmul, matmul_p, cases=(
+    "A(3), A(3)", "A(2, 3), A(3)", "A(3), A(3, 2)", "A(2, 3), A(3, 4)", "A(5, 2, 3), A(3, 4)", "A(2, 3), A(5, 3, 4)",
+    "A(5, 1, 2, 3), A(4, 3, 2)", "A(3), A(4, 3, 2)", "C(2, 3), C(3, 2)", "A(3, 2), A(3, 4), axes=[(1, 0), (0, 1), (0, 1)]",
+)))
 
-
-@composite_ufunc(np.vecdot)
-def vecdot(a: Any, b: Any) -> Any:
-    return np.sum(np.multiply(np.conjugate(a), b), axis=-1)
