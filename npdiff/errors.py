@@ -57,6 +57,10 @@ class GraphError(NpdiffError, AssertionError):
     """A recorded graph breaks one of its own invariants: a defect in npdiff."""
 
 
+class GradientMismatch(NpdiffError, AssertionError):
+    """`npdiff.testing.check_grads` found a derivative that differs from the numerical one."""
+
+
 class JitWarning(UserWarning):
     """Said once per function: why a jitted function runs without compiled code."""
 

@@ -180,7 +180,8 @@ def _conjugate_jvp(_y: Any, _primals: Sequence[Any], tangents: Sequence[Any]) ->
 elementwise_jvp(np.absolute, _absolute_jvp, python=operator.abs, domain=(NONZERO,), notes="0 at 0")
 elementwise(np.fabs, lambda _y, a: np.sign(a), domain=(NONZERO,), notes="0 at 0")
 elementwise_jvp(np.sign, _sign_jvp, domain=(NONZERO,), notes="0 at 0")
-elementwise_jvp(np.conjugate, _conjugate_jvp, domain=(REAL,))
+elementwise_jvp(np.conjugate, _conjugate_jvp, pull=lambda ct, _out, _args, _needed, _params: (np.conjugate(ct),),
+                domain=(REAL,))
 elementwise(np.copysign, lambda _y, a, b: np.multiply(np.copysign(1.0, a), np.copysign(1.0, b)), None,
             domain=(NONZERO, NONZERO))
 elementwise(np.nextafter, 1, None, domain=(REAL, REAL), notes="moves by one unit in the last place: derivative 1")
