@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, shape_of
 from npdiff.dispatch.declare import _NO_VALUE, static
 from npdiff.errors import BranchError, message
@@ -26,6 +27,11 @@ def given(value: Any, default: Any) -> Any:
 def truth(value: Any) -> bool:
     """A ``keepdims=`` or similar flag."""
     return False if value is _NO_VALUE else bool(static(value))
+
+
+def scalar(a: Any) -> Any:
+    """`a`, but a scalar instead of a 0-d array, as most functions of NumPy's return."""
+    return a[()] if isinstance(a, (Handle, ndarray)) and aval(a).ndim == 0 else a
 
 
 def safe_sqrt(a: Any) -> Any:
@@ -115,5 +121,5 @@ def batch_refused(name: str) -> Any:
 
 __all__ = [
     "adjoint", "along", "backwards", "batch_axis", "batch_refused", "batch_stacks", "flattened", "float_dtype",
-    "given", "one_by_one", "phantom", "safe_sqrt", "truth", "with_batch",
+    "given", "one_by_one", "phantom", "safe_sqrt", "scalar", "truth", "with_batch",
 ]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.array import view_of
-from npdiff.core import VALUE, NOTHING, Handle, aval, bind, own_primitive, services, shape_of
+from npdiff.core import NOTHING, VALUE, Handle, aval, bind, own_primitive, services, shape_of
 from npdiff.dispatch.common import phantom
 from npdiff.dispatch.declare import add_tangents, composite, function, operand, static, write_out
 
@@ -113,10 +113,12 @@ def canonical(subscripts: str, ndims: Sequence[int]) -> str:
 
 
 @function(np.einsum, "nonlinear", einsum_p, cases=(
-    "'ij,jk->ik', A(2, 3), A(3, 4)", "'ij,jk', A(2, 3), A(3, 4)", "'ii', A(3, 3)", "'ii->i', A(3, 3)",
-    "'ij->', A(2, 3)", "'ij->ji', A(2, 3)", "'iij,jk->ik', A(2, 2, 3), A(3, 2)", "'...ij,...jk->...ik', A(4, 2, 3), A(3, 2)",
+    "'ij,jk->ik', A(2, 3), A(3, 4)", "'ij,jk', A(2, 3), A(3, 4)", "'ii', M(3)", "'ii->i', M(3)",
+    "'ij->', A(2, 3)", "'ij->ji', A(2, 3)", "'iij,jk->ik', A(2, 2, 3), A(3, 2)",
+    "'...ij,...jk->...ik', A(4, 2, 3), A(3, 2)",
     "'i,i,i->i', A(3), A(3), A(3)", "'i,j', A(2), A(3)", "A(2, 3), [0, 1], A(3), [1], [0]", "A(2, 3), [0, 1], A(3), [1]",
-    "'ij,jk,kl->il', A(2, 3), A(3, 2), A(2, 3), optimize=True", "'ij,ij->j', A(1, 3), A(2, 3)", "'ij,jk->ik', C(2, 3), C(3, 2)",
+    "'ij,jk,kl->il', A(2, 3), A(3, 2), A(2, 3), optimize=True", "'ij,ij->j', A(1, 3), A(2, 3)",
+    "'ij,jk->ik', C(2, 3), C(3, 2)",
 ))
 def einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: Any) -> Any:
     first, *rest = operands
@@ -126,8 +128,8 @@ def einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: Any
         subscripts, arrays = _from_sublists(operands)
     arrays = [operand(a) for a in arrays]
     dtype, casting = kwargs.get("dtype"), kwargs.get("casting", "safe")
-    np.einsum(subscripts, *[np.zeros(aval(a).shape, aval(a).dtype) if aval(a).size < 64 else phantom(a) for a in arrays],
-              optimize=True, **kwargs) if _malformed(subscripts, arrays) else None
+    if _malformed(subscripts, arrays):
+        np.einsum(subscripts, *[phantom(a) for a in arrays], **kwargs)
     if dtype is not None:
         for a in arrays:
             if not np.can_cast(aval(a).dtype, dtype, casting):

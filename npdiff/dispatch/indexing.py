@@ -100,13 +100,13 @@ def _getitem(a: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
 
 
 def _setitem(a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
-    new = copy_layout(a)
+    new = copy_layout(np.asarray(a))
     new[fill_slots(index, arrays)] = v
     return new
 
 
 def _index_add(a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
-    new = copy_layout(a)
+    new = copy_layout(np.asarray(a))
     if is_basic(index):
         new[index] += v
     else:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import aval, services, shape_of
-from npdiff.dispatch.common import phantom
+from npdiff.dispatch.common import phantom, scalar
 from npdiff.dispatch.declare import composite, found, operand, static, write_out
 from npdiff.dispatch.ufuncs import apply, composite_ufunc
 
@@ -34,7 +34,7 @@ def inner(a: Any, b: Any, /) -> Any:
         return np.multiply(a, b)
     if aval(a).shape[-1] != aval(b).shape[-1]:
         np.inner(phantom(a), phantom(b))
-    return np.tensordot(a, b, axes=(-1, -1))
+    return scalar(np.tensordot(a, b, axes=(-1, -1)))
 
 
 @composite(np.outer, cases=("A(3), A(2)", "A(2, 2), A(3)", "A(), A(2)", "C(2), C(3)"))
@@ -127,7 +127,7 @@ def vecdot(a: Any, b: Any) -> Any:
     if aval(a).shape[-1:] != aval(b).shape[-1:] or aval(a).ndim == 0:
         np.vecdot(phantom(a), phantom(b))
     a = np.conjugate(a) if aval(a).dtype.kind == "c" else a
-    return np.matmul(np.expand_dims(a, -2), np.expand_dims(b, -1))[..., 0, 0]
+    return scalar(np.matmul(np.expand_dims(a, -2), np.expand_dims(b, -1))[..., 0, 0])
 
 
 @composite_ufunc(found("matvec"), cases=("A(2, 3), A(3)", "A(4, 2, 3), A(4, 3)", "C(2, 3), C(3)"))
