@@ -108,18 +108,26 @@ def one_by_one(prim: Primitive, size: int, args: Sequence[Any], batched: Sequenc
                      for k in range(size)])
 
 
-def batch_refused(name: str) -> Any:
-    """Batching rule of a function whose number of results depends on the values of each example."""
+def batch_by_size(prim_of: Callable[[], Primitive], name: str) -> Any:
+    """Batching rule of a function whose number of results depends on values: right if it is the same for all."""
 
-    def rule(_size: int, args: Sequence[Any], batched: Sequence[bool], _params: dict[str, Any]) -> Any:
-        raise BranchError(message(
-            f"{name}: the size of the result depends on the values, and differs along the vmapped axis",
-            *[a for a in args if isinstance(a, Handle)], instead="loop over the examples instead of vmap"))
+    def rule(size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
+        prim = prim_of()
+        rows = [prim.call(*[a[k] if b else a for a, b in zip(args, batched, strict=True)], **params)
+                for k in range(size)]
+        if not prim.multiple:
+            rows = [(r,) for r in rows]
+        if len({tuple([tuple(shape_of(o)) for o in r]) for r in rows}) != 1:
+            raise BranchError(message(
+                f"{name}: the size of the result depends on the values, and differs along the vmapped axis",
+                *[a for a in args if isinstance(a, Handle)], instead="loop over the examples instead of vmap"))
+        columns = tuple([np.stack(list(c)) for c in zip(*rows, strict=True)])
+        return columns if prim.multiple else columns[0]
 
     return rule
 
 
 __all__ = [
-    "adjoint", "along", "backwards", "batch_axis", "batch_refused", "batch_stacks", "flattened", "float_dtype",
+    "adjoint", "along", "backwards", "batch_axis", "batch_by_size", "batch_stacks", "flattened", "float_dtype",
     "given", "one_by_one", "phantom", "safe_sqrt", "scalar", "truth", "with_batch",
 ]

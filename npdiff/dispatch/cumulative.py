@@ -68,7 +68,8 @@ def _running(prim: Any, name: str) -> Any:
     return impl
 
 
-_CASES = ("A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=-1", "I(2, 3), axis=1", "A(3), dtype=np.float32", "C(3)")
+_CASES = ("A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=-1", "I(2, 3), axis=1", "I(3), dtype=float", "A(3), dtype=complex",
+          "C(3)")
 cumsum = function(np.cumsum, "linear", cumsum_p, cases=_CASES)(_running(cumsum_p, "np.cumsum"))
 cumprod = function(np.cumprod, "nonlinear", cumprod_p, cases=(*_CASES, "A(5) * [1, 0, 1, 0, 1]"))(
     _running(cumprod_p, "np.cumprod"))
@@ -155,6 +156,8 @@ def _spacings(f: Any, steps: Sequence[Any], axes: Sequence[int]) -> list[Any]:
         if aval(step).ndim == 1:
             if aval(step).shape[0] != aval(f).shape[axis]:
                 raise ValueError("when 1d, distances must match the length of the corresponding dimension")
+            if aval(step).size == 0:
+                np.gradient(np.zeros(0), np.zeros(0))
             step = np.diff(cast(step, float) if aval(step).dtype.kind in "iu" else step)
         found_steps.append(step)
     return found_steps
@@ -244,7 +247,7 @@ turns_p = constant_primitive("unwrap_turns", None, impl=_turns, batch=batch_axis
 
 
 @composite(np.unwrap, notes="whole periods are added: derivative 1",
-           cases=("3 * A(5)", "3 * A(2, 4), axis=0", "3 * A(5), period=1.0", "I(4, high=9), period=4",
+           cases=("3 * A(5)", "3 * A(2, 4), axis=0", "3 * A(5), period=4.0", "I(4, high=9), period=4",
                   "3 * A(5), discont=3.5"))
 def unwrap(p: Any, discont: Any = None, axis: Any = -1, *, period: Any = 2 * np.pi) -> Any:
     p = operand(p)

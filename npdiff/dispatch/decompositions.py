@@ -219,7 +219,7 @@ eigvalsh_p = nonlinear(np.linalg.eigvalsh, jvp=_eigvalsh_jvp, batch=batch_leadin
 
 def _eig_jvp(out: Any, _primals: Any, tangents: Any) -> Any:
     (w, v), (t,) = out, tangents
-    if t is None:
+    if t is None or aval(w).size == 0:
         return None, None
     inner = np.linalg.solve(v, np.matmul(t, v))
     turn = over_gap(_off_diagonal(inner), _gaps(w, _largest(w)), "np.linalg.eig")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from npdiff.core import aval
+from npdiff.core import aval, services
 from npdiff.dispatch.common import phantom, safe_sqrt, scalar, truth
 from npdiff.dispatch.declare import composite, found, operand, static
 
@@ -77,6 +77,8 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
     if aval(x).dtype.kind not in "fc":
         x = np.astype(np.asarray(x), float) if not hasattr(x, "_npdiff_describe") else x.astype(float)
     n = aval(x).ndim
+    if aval(x).size == 0:
+        return services["fresh"](np.linalg.norm(phantom(x), ord, axis, keepdims))
     if axis is None:
         if ord is None or (ord in ("f", "fro") and n == 2) or (ord == 2 and n == 1):
             return scalar(_two(x, tuple(range(n)), keepdims))

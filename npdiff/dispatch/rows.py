@@ -15,6 +15,8 @@ from npdiff.dispatch import (  # noqa: F401
     norms,
     products,
     reductions,
+    sets,
+    sorting,
     ufuncs,
 )
 from npdiff.dispatch.declare import rows
