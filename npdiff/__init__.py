@@ -3,6 +3,7 @@
 from npdiff.array import DiffArray
 from npdiff.dispatch import rows as _rows  # noqa: F401
 from npdiff.dispatch.capture import record
+from npdiff.jit import jit
 from npdiff.transforms.checkpoint import checkpoint
 from npdiff.transforms.custom import custom_jvp, custom_vjp
 from npdiff.transforms.derivatives import (
@@ -36,6 +37,7 @@ __all__ = [
     "jacfwd",
     "jacobian",
     "jacrev",
+    "jit",
     "jvp",
     "linearize",
     "make_graph",

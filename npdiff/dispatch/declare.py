@@ -19,7 +19,19 @@ import numpy as np
 from npdiff import core
 from npdiff.array import ask, is_weak, take
 from npdiff.avals import is_differentiable, ndarray
-from npdiff.core import AVAL, NOTHING, VALUE, Handle, Primitive, aval, bind, overrides, own_primitive, shape_of, ufunc_primitives
+from npdiff.core import (
+    AVAL,
+    NOTHING,
+    VALUE,
+    Handle,
+    Primitive,
+    aval,
+    bind,
+    overrides,
+    own_primitive,
+    shape_of,
+    ufunc_primitives,
+)
 
 Rule = Callable[..., Any]
 _NO_VALUE = np._NoValue  # type: ignore[attr-defined]
@@ -156,7 +168,7 @@ def batch_elementwise(prim_of: Callable[[], Primitive]) -> Rule:
     return rule
 
 
-_strong_multiply_p = own_primitive(
+_strong_multiply_p: Primitive = own_primitive(
     "strong_multiply", _strong_multiply_arrays, kind="elementwise", jvp=_strong_jvp, pull=_strong_pull,
     batch=batch_elementwise(lambda: _strong_multiply_p), saves=(NOTHING, VALUE),
 )
@@ -236,10 +248,13 @@ def elementwise(
     add_row(Row(f"np.{name}", "elementwise", ufunc, prim, domain=domain, notes=notes))
 
 
-def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, domain: tuple[str, ...] = (), python: Rule | None = None,
-                    notes: str = "") -> None:
-    """Row of a ufunc whose derivative is linear over the reals only (``np.abs`` of complex numbers)."""
-    rules: dict[str, Any] = {"kind": "elementwise", "jvp": jvp, "ufunc": ufunc}
+def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, pull: Rule | None = None, domain: tuple[str, ...] = (),
+                    python: Rule | None = None, notes: str = "") -> None:
+    """Row of a ufunc whose derivative is linear over the reals only (``np.abs`` of complex numbers).
+
+    A ufunc that stands in its own jvp (conjugate) needs a `pull` of its own: transposing the jvp would need it.
+    """
+    rules: dict[str, Any] = {"kind": "elementwise", "jvp": jvp, "pull": pull, "ufunc": ufunc}
     prim = Primitive(ufunc.__name__, ufunc, batch=batch_elementwise(lambda: prim), **rules)
     ufunc_primitives[ufunc] = prim
     if python is not None:
@@ -294,7 +309,7 @@ def linear_primitive(
         cts = transpose(ct, *args, **params)
         return cts if isinstance(cts, (tuple, list)) else (cts,)
 
-    saves = (NOTHING, AVAL)
+    saves: tuple[int, ...] = (NOTHING, AVAL)
     if operands is not None:
         saves = (NOTHING, *[AVAL if linear_in(i) else VALUE for i in range(max(operands) + 1)], VALUE)
     rules: dict[str, Any] = {"kind": kind, "jvp": jvp, "pull": pull, "batch": batch, "saves": saves}
@@ -363,7 +378,7 @@ def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: 
         bound = dict(zip(names, args, strict=False))
         bound.update(kwargs)
         out = bound.pop("out", None)
-        operands = [operand(bound.pop(n)) for n in arrays if bound.get(n, None) is not None]
+        operands = [operand(bound.pop(n)) for n in arrays if bound.get(n) is not None]
         params = {k: static(v) for k, v in bound.items()
                   if v is not _NO_VALUE and not (v is defaults[k] or (k in arrays and v is None))}
         result = bind(prim, operands, params)

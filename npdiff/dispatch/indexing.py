@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.avals import ndarray
 from npdiff.array import DiffArray, ask, copy_layout, is_scalar, snapshot, view_of
+from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
 from npdiff.dispatch.declare import linear_primitive, operand
 from npdiff.errors import BranchError, message

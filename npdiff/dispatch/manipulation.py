@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from npdiff.avals import ndarray
 from npdiff.array import is_scalar, layout, view_of
-from npdiff.core import Handle, aval, bind, services, shape_of
+from npdiff.avals import ndarray
+from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
 from npdiff.dispatch.declare import (
     composite,
     elementwise_primitive,
@@ -62,20 +62,20 @@ def _concatenate_batch(size: int, args: Sequence[Any], batched: Sequence[bool], 
     return concatenate_p.call(*whole, axis=params["axis"] + 1)
 
 
-reshape_p = linear_primitive("reshape", None, lambda ct, a, shape: np.reshape(ct, a.shape), impl=_reshape_impl,
+reshape_p: Primitive = linear_primitive("reshape", None, lambda ct, a, shape: np.reshape(ct, a.shape), impl=_reshape_impl,
                              batch=_reshape_batch)
-transpose_p = linear_primitive(
+transpose_p: Primitive = linear_primitive(
     "transpose", None, lambda ct, a, axes: np.transpose(ct, tuple(np.argsort(axes).tolist())),
     impl=lambda a, *, axes: np.transpose(a, axes), batch=_transpose_batch)
-broadcast_to_p = linear_primitive("broadcast_to", None, _broadcast_transpose,
+broadcast_to_p: Primitive = linear_primitive("broadcast_to", None, _broadcast_transpose,
                                   impl=lambda a, *, shape: np.broadcast_to(a, shape), batch=_broadcast_batch)
-concatenate_p = linear_primitive("concatenate", None, _concatenate_transpose,
+concatenate_p: Primitive = linear_primitive("concatenate", None, _concatenate_transpose,
                                  impl=lambda *arrays, axis: np.concatenate(arrays, axis=axis),
                                  batch=_concatenate_batch)
-where_p = elementwise_primitive(
+where_p: Primitive = elementwise_primitive(
     "where", None, (None, lambda _y, c, _a, _b: c, lambda _y, c, _a, _b: np.logical_not(c)),
     impl=lambda c, a, b: np.where(c, a, b))
-copy_p = linear_primitive("copy", None, lambda ct, a, order="K": ct, kind="elementwise",
+copy_p: Primitive = linear_primitive("copy", None, lambda ct, a, order="K": ct, kind="elementwise",
                           impl=lambda a, *, order="K": np.array(a, order=order),
                           batch=lambda _size, args, _batched, params: copy_p.call(*args, **params))
 
@@ -84,7 +84,7 @@ def _astype_transpose(ct: Any, a: Any, *, dtype: Any) -> Any:
     return ct  # reverse mode brings every cotangent to its operand's dtype
 
 
-astype_p = linear_primitive("astype", None, _astype_transpose, kind="elementwise",
+astype_p: Primitive = linear_primitive("astype", None, _astype_transpose, kind="elementwise",
                             impl=lambda a, *, dtype: np.asarray(a).astype(dtype)[()] if not isinstance(a, ndarray)
                             else a.astype(dtype),
                             batch=lambda _size, args, _batched, params: astype_p.call(*args, **params))

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.avals import ndarray
 from npdiff.array import copy_layout, is_scalar, snapshot
+from npdiff.avals import ndarray
 from npdiff.core import (
     Handle,
     Trace,
@@ -58,7 +58,7 @@ def composite_ufunc(ufunc: np.ufunc, notes: str = "") -> Callable[[Callable[...,
 # ---------------------------------------------------------------------- writing into out=
 
 
-def write_out(result: Any, out: Any, name: str, casting: str = "same_kind", where: Any = True) -> Any:
+def write_out(result: Any, out: Any, name: str, casting: Any = "same_kind", where: Any = True) -> Any:
     """Store a result into ``out`` and return the array the caller's name should be bound to."""
     shape = aval(out).shape
     a = aval(result)
@@ -157,8 +157,8 @@ def ufunc_call(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: di
     out = kwargs.pop("out", None)
     if isinstance(out, tuple):
         (out,) = out
-    run = {"reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "at": _at, "reduceat": _reduceat}[method]
-    result = run(ufunc, *inputs, **kwargs)
+    methods: dict[str, Callable[..., Any]] = {"reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "at": _at, "reduceat": _reduceat}
+    result = methods[method](ufunc, *inputs, **kwargs)
     return result if out is None else write_out(result, out, name)
 
 
@@ -169,7 +169,7 @@ def apply(ufunc: np.ufunc, *args: Any) -> Any:
 
 
 def _call(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...], out: Any = None, where: Any = True,
-          casting: str = "same_kind", order: str = "K", dtype: Any = None, subok: bool = True, signature: Any = None,
+          casting: Any = "same_kind", order: str = "K", dtype: Any = None, subok: bool = True, signature: Any = None,
           **gufunc: Any) -> Any:
     args = [operand(a) for a in inputs]
     if gufunc:
@@ -183,10 +183,13 @@ def _call(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...], out: Any = None, 
     result = apply(ufunc, *args)
     if out is None:
         if where is not True:
-            pick = (lambda r: np.where(where, r, np.zeros((), aval(r).dtype)))
-            result = tuple([pick(r) for r in result]) if isinstance(result, tuple) else pick(result)
+            result = tuple([_masked(where, r) for r in result]) if isinstance(result, tuple) else _masked(where, result)
         return result
     return write_all(name, result, out, casting, where, ufunc, args)
+
+
+def _masked(where: Any, r: Any) -> Any:
+    return np.where(where, r, np.zeros((), aval(r).dtype))
 
 
 def write_all(name: str, result: Any, out: Any, casting: str, where: Any = True, ufunc: Any = None,
@@ -200,7 +203,7 @@ def write_all(name: str, result: Any, out: Any, casting: str, where: Any = True,
     return tuple(written) if isinstance(result, tuple) else written[0]
 
 
-def _check_casting(ufunc: np.ufunc, args: Any, outs: Any, casting: str) -> None:
+def _check_casting(ufunc: np.ufunc, args: Any, outs: Any, casting: Any) -> None:
     # One element of the same dtypes lets NumPy raise its own error.
     fits = all(o is None or np.can_cast(np.result_type(*[aval(a).dtype for a in args]), aval(o).dtype, casting)
                for o in outs)
@@ -211,7 +214,7 @@ def _check_casting(ufunc: np.ufunc, args: Any, outs: Any, casting: str) -> None:
             ufunc(*one, out=holders, casting=casting)
 
 
-def _cast_operands(ufunc: np.ufunc, args: list[Any], dtype: Any, signature: Any, casting: str) -> list[Any]:
+def _cast_operands(ufunc: np.ufunc, args: list[Any], dtype: Any, signature: Any, casting: Any) -> list[Any]:
     types = tuple([type(innermost(a)) if aval(a).weak else aval(a).dtype for a in args]) + (None,) * ufunc.nout
     if dtype is not None:
         signature = (None,) * ufunc.nin + (np.dtype(dtype),) * ufunc.nout

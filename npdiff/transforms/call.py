@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-
 from npdiff.array import DiffArray
 from npdiff.core import Handle, Primitive, aval, bind
 from npdiff.graph import Graph, Var, evaluate
 from npdiff.transforms.jvp import JvpTrace
 from npdiff.transforms.reverse import ReverseTrace, cast_cotangent, pullback, seed
 from npdiff.transforms.vmap import BatchTrace, batch_output
-
 
 
 def _run(*args: Any, graph: Graph) -> Any:

@@ -23,7 +23,7 @@ class _Custom:
         if not callable(f):
             raise ArgumentError(message("custom rule: a function is needed", f, instead="use it as a decorator"))
         self.f = f
-        functools.update_wrapper(self, f)
+        functools.update_wrapper(self, f)  # type: ignore[arg-type]
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any], rules: Callable[..., dict[str, Any]]) -> Any:
         leaves, structure = tree.flatten((args, kwargs))

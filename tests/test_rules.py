@@ -1,0 +1,204 @@
+"""Every row's sample calls, against NumPy itself and against differences."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from sampling import all_cases, evaluate, split
+
+import npdiff
+from npdiff import tree
+from npdiff.core import constant
+from npdiff.dispatch.declare import rows
+from npdiff.errors import BranchError
+from npdiff.testing import check_grads
+from npdiff.transforms.vmap import BatchTrace, batch_output
+
+CASES = all_cases()
+each_case = pytest.mark.parametrize(("name", "text"), CASES, ids=[f"{n}({t})" for n, t in CASES])
+
+
+def assert_same(ours: Any, theirs: Any) -> None:
+    """The same value, dtype, shape, and kind of thing (array, NumPy scalar, Python number, container)."""
+    a, structure_a = tree.flatten(ours)
+    b, structure_b = tree.flatten(theirs)
+    assert structure_a == structure_b
+    for x, y in zip(a, b, strict=True):
+        assert type(x) is type(y), f"{type(x).__name__} instead of {type(y).__name__}"
+        if isinstance(y, (np.ndarray, np.generic)):
+            assert x.dtype == y.dtype
+            assert x.shape == y.shape
+        np.testing.assert_allclose(x, y, rtol=2e-6 if np.dtype(getattr(y, "dtype", float)).itemsize < 8 else 1e-12,
+                                   atol=1e-13 if np.dtype(getattr(y, "dtype", float)).itemsize >= 8 else 1e-6)
+
+
+def outcome(f: Any, *args: Any) -> tuple[str, Any]:
+    """What a call gives: its result, or the type of its error."""
+    try:
+        with np.errstate(all="ignore"):
+            return "value", f(*args)
+    except Exception as error:
+        return "error", error
+
+
+def value_of(f: Any, leaves: list[Any]) -> Any:
+    """The result of a call whose float arrays are tracked."""
+    return npdiff.vjp(f, *leaves)[0]
+
+
+def constant_value(name: str, text: str, **how: Any) -> Any:
+    """The result of a call in which every array is a handle on a constant."""
+    call = evaluate(name, text, **how)
+    leaves, structure = tree.flatten((call.args, call.kwargs))
+    wrapped = [constant(leaf) if isinstance(leaf, np.ndarray) else leaf for leaf in leaves]
+    out = call(*tree.unflatten(structure, wrapped))
+    return tree.map_leaves(lambda o: o.value if type(o).__mro__[-2].__name__ == "Handle" else o, out)
+
+
+@each_case
+def test_values(name: str, text: str) -> None:
+    f, leaves = split(evaluate(name, text))
+    plain = f(*[x.copy() for x in leaves])
+    assert_same(value_of(f, leaves), plain)
+
+
+@each_case
+def test_values_of_constants(name: str, text: str) -> None:
+    f, leaves = split(evaluate(name, text))
+    assert_same(constant_value(name, text), f(*leaves))
+
+
+@each_case
+def test_derivatives(name: str, text: str) -> None:
+    f, leaves = split(evaluate(name, text))
+    if leaves:
+        check_grads(f, leaves, order=2)
+
+
+def in_precision(name: str, text: str, dtype: Any) -> tuple[Any, list[Any]]:
+    """The call in another dtype, or a skip where NumPy has no meaning for it."""
+    f, leaves = split(evaluate(name, text, dtype=dtype))
+    if not leaves:
+        pytest.skip("no float operand")
+    kind, theirs = outcome(f, *[x.copy() for x in leaves])
+    if kind == "error":
+        assert outcome(value_of, f, leaves)[0] == "error", f"NumPy raises {theirs!r}"
+        pytest.skip(f"NumPy: {theirs}")
+    return f, leaves
+
+
+@each_case
+def test_single_precision(name: str, text: str) -> None:
+    f, leaves = in_precision(name, text, np.float32)
+    assert_same(value_of(f, leaves), f(*leaves))
+    check_grads(f, leaves, order=1)
+
+
+@each_case
+def test_complex(name: str, text: str) -> None:
+    f, leaves = in_precision(name, text, complex)
+    assert_same(value_of(f, leaves), f(*leaves))
+    check_grads(f, leaves, order=2)
+
+
+# ---------------------------------------------------------------------- batches
+
+SIZE = 3
+
+
+def batched(f: Any, leaves: list[Any], which: list[bool]) -> Any:
+    """f over stacked operands; the others are the same for all examples."""
+    trace = BatchTrace(SIZE)
+    try:
+        out = f(*[npdiff.DiffArray(trace, x, None) if b else x for x, b in zip(leaves, which, strict=True)])
+        return tree.map_leaves(lambda o: np.asarray(batch_output(trace, o, 0)), out)
+    finally:
+        trace.close()
+
+
+def choices(n: int) -> list[list[bool]]:
+    """All operands batched; and where there are several, each alone batched and each alone not."""
+    alone = [[i == k for i in range(n)] for k in range(n)]
+    return [[True] * n] + ([*alone, *[[not b for b in a] for a in alone]] if n > 1 else [])
+
+
+@each_case
+def test_batches(name: str, text: str) -> None:
+    calls = [split(evaluate(name, text, seed=k)) for k in range(SIZE)]
+    f, first = calls[0]
+    if not first:
+        pytest.skip("no float operand")
+    seen = []
+    for which in choices(len(first)):
+        if which in seen:
+            continue
+        seen.append(which)
+        examples = [[leaves[i] if b else first[i] for i, b in enumerate(which)] for _, leaves in calls]
+        outs = [tree.flatten(f(*[np.copy(x) if isinstance(x, np.ndarray) else x for x in e])) for e in examples]
+        stacked = [np.stack([e[i] for e in examples]) if b else first[i] for i, b in enumerate(which)]
+        shapes = {tuple(np.shape(leaf) for leaf in leaves) for leaves, _ in outs}
+        if len(shapes) > 1:
+            with pytest.raises(BranchError):
+                batched(f, stacked, which)
+            continue
+        if rows[name].prim is not None and rows[name].prim.dynamic:
+            pytest.skip("the shape of the result depends on values")
+        ours, structure = tree.flatten(batched(f, stacked, which))
+        assert structure == outs[0][1]
+        for k, mine in enumerate(ours):
+            wanted = np.stack([leaves[k] for leaves, _ in outs])
+            assert mine.shape == wanted.shape
+            assert mine.dtype == wanted.dtype
+            np.testing.assert_allclose(mine, wanted, rtol=1e-10, atol=1e-12, err_msg=f"batched: {which}")
+
+
+@each_case
+def test_derivatives_of_batches(name: str, text: str) -> None:
+    calls = [split(evaluate(name, text, seed=k)) for k in range(SIZE)]
+    f, first = calls[0]
+    shapes = {tuple(np.shape(y) for y in tree.leaves(outcome(g, *xs)[1])) for g, xs in calls}
+    if not first or len(shapes) > 1 or (rows[name].prim is not None and rows[name].prim.dynamic):
+        pytest.skip("no float operand" if not first else "the shape of the result depends on values")
+    which = [True] * len(first)
+    stacked = [np.stack([leaves[i] for _, leaves in calls]) for i in range(len(first))]
+    check_grads(lambda *xs: batched_inside(f, list(xs), which), stacked, order=1)
+
+
+def batched_inside(f: Any, leaves: list[Any], which: list[bool]) -> Any:
+    trace = BatchTrace(SIZE)
+    try:
+        inside = [npdiff.DiffArray(trace, x, None) if b else x for x, b in zip(leaves, which, strict=True)]
+        return tree.map_leaves(lambda o: batch_output(trace, o, 0), f(*inside))
+    finally:
+        trace.close()
+
+
+# ---------------------------------------------------------------------- nothing in them
+
+
+@each_case
+def test_empty(name: str, text: str) -> None:
+    """The same call with the first axis of every array empty: NumPy's result, or an error of NumPy's type."""
+    try:
+        with np.errstate(all="ignore"):
+            f, leaves = split(evaluate(name, text, empty=True))
+    except Exception as error:
+        pytest.skip(f"the case cannot be made empty: {error}")
+    if not leaves:
+        pytest.skip("no float operand")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        kind, theirs = outcome(f, *[np.copy(x) for x in leaves])
+        ours_kind, ours = outcome(value_of, f, leaves)
+        assert ours_kind == kind, f"npdiff: {ours!r}, NumPy: {theirs!r}"
+        if kind == "error":
+            assert isinstance(ours, type(theirs))
+            return
+        assert_same(ours, theirs)
+        value, pull = npdiff.vjp(f, *leaves)
+        if all(np.asarray(v).dtype.kind in "fc" for v in tree.leaves(value)):
+            for ct, x in zip(pull(value), leaves, strict=True):
+                assert np.shape(ct) == np.shape(x)
