@@ -3,6 +3,9 @@
 from npdiff.array import DiffArray
 from npdiff.dispatch import rows as _rows  # noqa: F401
 from npdiff.dispatch.capture import record
+from npdiff.jit import jit
+from npdiff.transforms.checkpoint import checkpoint
+from npdiff.transforms.custom import custom_jvp, custom_vjp
 from npdiff.transforms.derivatives import (
     elementwise_grad,
     grad,
@@ -16,12 +19,17 @@ from npdiff.transforms.derivatives import (
     value_and_grad,
     vjp,
 )
+from npdiff.transforms.mapping import vmap
+from npdiff.transforms.tracing import make_graph, print_trace
 from npdiff.transforms.track import stop_gradient, track
 from npdiff.tree import register_container
 
 __version__ = "0.1.0"
 __all__ = [
     "DiffArray",
+    "checkpoint",
+    "custom_jvp",
+    "custom_vjp",
     "elementwise_grad",
     "grad",
     "hessian",
@@ -29,12 +37,16 @@ __all__ = [
     "jacfwd",
     "jacobian",
     "jacrev",
+    "jit",
     "jvp",
     "linearize",
+    "make_graph",
+    "print_trace",
     "record",
     "register_container",
     "stop_gradient",
     "track",
     "value_and_grad",
     "vjp",
+    "vmap",
 ]

@@ -82,7 +82,7 @@ class DiffArray(Handle):
         return value
 
     @property
-    def __class__(self) -> type:  # type: ignore[override]
+    def __class__(self) -> type:  # type: ignore[override, misc]
         # isinstance(x, ndarray) and isinstance(x, float) in unmodified code must answer as for the plain value.
         value = innermost(self)
         if isinstance(value, ndarray):
@@ -344,7 +344,8 @@ class DiffArray(Handle):
         self[...] = np.partition(self, kth, axis=axis, kind=kind, order=order)
 
     def put(self, indices: Any, values: Any, mode: Any = "raise") -> None:
-        np.put(self, indices, values, mode=mode)
+        target: Any = self
+        np.put(target, indices, values, mode=mode)
 
     def conj(self) -> Any:
         return np.conjugate(self)
@@ -595,10 +596,7 @@ def _method(name: str) -> Callable[..., Any]:
     return method
 
 
-_METHODS = (
-    "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal max mean min nonzero prod "
-    "ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
-).split()
+_METHODS = ["all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "cumprod", "cumsum", "diagonal", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var"]
 
 
 def _compress(self: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:
@@ -611,7 +609,7 @@ def _install() -> None:
         setattr(DiffArray, f"__r{name}__", _reflected(ufunc))
         if name != "divmod":
             setattr(DiffArray, f"__i{name}__", _in_place(ufunc))
-    DiffArray.__pow__ = _power  # type: ignore[attr-defined]
+    setattr(DiffArray, "__pow__", _power)  # noqa: B010 (mypy reads the attribute as a use of the operator)
     for name, ufunc in _COMPARE.items():
         setattr(DiffArray, f"__{name}__", _forward(ufunc))
     for name, ufunc in _UNARY.items():

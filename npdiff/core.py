@@ -17,7 +17,7 @@ from __future__ import annotations
 import itertools
 import weakref
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -45,6 +45,10 @@ class Handle:
     _trace: Trace | None
     _value: Any
     _node: Any
+
+    if TYPE_CHECKING:  # what array.DiffArray adds, for code that only knows the base class
+        def __getattr__(self, name: str) -> Any: ...
+        def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]: ...
 
     def _sync(self) -> None:
         """Bring a view up to date with its base; a no-op for an array that owns its value."""

@@ -61,6 +61,10 @@ class GradientMismatch(NpdiffError, AssertionError):
     """`npdiff.testing.check_grads` found a derivative that differs from the numerical one."""
 
 
+class GuardFailed(Exception):
+    """Internal: a replayed graph met a value for which Python would have gone another way."""
+
+
 class JitWarning(UserWarning):
     """Said once per function: why a jitted function runs without compiled code."""
 

@@ -175,7 +175,7 @@ class _Joiner:
             return _handled(self._joiner[key])
         parts: list[Any] = []
         count = 0
-        places = []
+        places: list[Any] = []
         for item in items:
             if isinstance(item, str):
                 places.append(item)
@@ -227,13 +227,7 @@ class _Vectorize(_vectorize):  # type: ignore[valid-type, misc]
 
 # ---------------------------------------------------------------------- random draws
 
-_DRAWS = (
-    "beta binomial bytes chisquare choice dirichlet exponential f gamma geometric gumbel hypergeometric laplace "
-    "logistic lognormal logseries multinomial multivariate_normal negative_binomial noncentral_chisquare noncentral_f "
-    "normal pareto permutation poisson power rand randint randn random random_integers random_sample ranf rayleigh "
-    "sample standard_cauchy standard_exponential standard_gamma standard_normal standard_t triangular uniform vonmises "
-    "wald weibull zipf"
-).split()
+_DRAWS = ["beta", "binomial", "bytes", "chisquare", "choice", "dirichlet", "exponential", "f", "gamma", "geometric", "gumbel", "hypergeometric", "laplace", "logistic", "lognormal", "logseries", "multinomial", "multivariate_normal", "negative_binomial", "noncentral_chisquare", "noncentral_f", "normal", "pareto", "permutation", "poisson", "power", "rand", "randint", "randn", "random", "random_integers", "random_sample", "ranf", "rayleigh", "sample", "standard_cauchy", "standard_exponential", "standard_gamma", "standard_normal", "standard_t", "triangular", "uniform", "vonmises", "wald", "weibull", "zipf"]
 _draw_primitives: dict[str, Primitive] = {}
 
 
@@ -264,11 +258,7 @@ def _drawn(name: str, a: Any) -> Any:
 
 # ---------------------------------------------------------------------- in and out
 
-_MAKERS = (
-    "zeros ones empty eye identity tri indices fromiter frombuffer fromstring logspace geomspace linspace "
-    "tril_indices triu_indices diag_indices hanning hamming blackman bartlett kaiser zeros_like ones_like empty_like "
-    "full_like copy tile repeat diag meshgrid tril triu"
-).split()
+_MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromiter", "frombuffer", "fromstring", "logspace", "geomspace", "linspace", "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett", "kaiser", "zeros_like", "ones_like", "empty_like", "full_like", "copy", "tile", "repeat", "diag", "meshgrid", "tril", "triu"]
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_array,
     "asfortranarray": _as_array, "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
@@ -298,10 +288,8 @@ _prepare()
 
 
 def _install(names: dict[str, Any], random_names: dict[str, Any]) -> None:
-    for name, value in names.items():
-        setattr(np, name, value)
-    for name, value in random_names.items():
-        setattr(np.random, name, value)
+    vars(np).update(names)  # one step each: other threads see all of the originals or all of the stand-ins
+    vars(np.random).update(random_names)
 
 
 def enter(trace: Trace | None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.array import view_of
-from npdiff.core import Handle, aval, bind
+from npdiff.core import Handle, Primitive, aval, bind
 from npdiff.dispatch.declare import composite, function, linear_primitive, operand
 
 
@@ -15,9 +15,9 @@ def _batch(prim_of: Any) -> Any:
     return lambda _size, args, _batched, params: prim_of().call(*args, **params)
 
 
-real_p = linear_primitive("real", None, lambda ct, a: ct, impl=np.real, kind="elementwise",
+real_p: Primitive = linear_primitive("real", None, lambda ct, a: ct, impl=np.real, kind="elementwise",
                           batch=_batch(lambda: real_p))
-imag_p = linear_primitive("imag", None, lambda ct, a: np.multiply(ct, -1j), impl=np.imag, kind="elementwise",
+imag_p: Primitive = linear_primitive("imag", None, lambda ct, a: np.multiply(ct, -1j), impl=np.imag, kind="elementwise",
                           batch=_batch(lambda: imag_p))
 
 

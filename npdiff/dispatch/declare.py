@@ -169,7 +169,7 @@ def batch_elementwise(prim_of: Callable[[], Primitive]) -> Rule:
     return rule
 
 
-_strong_multiply_p = own_primitive(
+_strong_multiply_p: Primitive = own_primitive(
     "strong_multiply", _strong_multiply_arrays, kind="elementwise", jvp=_strong_jvp, pull=_strong_pull,
     batch=batch_elementwise(lambda: _strong_multiply_p), saves=(NOTHING, VALUE),
 )
@@ -310,7 +310,7 @@ def linear_primitive(
         cts = transpose(ct, *args, **params)
         return cts if isinstance(cts, (tuple, list)) else (cts,)
 
-    saves = (NOTHING, AVAL)
+    saves: tuple[int, ...] = (NOTHING, AVAL)
     if operands is not None:
         saves = (NOTHING, *[AVAL if linear_in(i) else VALUE for i in range(max(operands) + 1)], VALUE)
     rules: dict[str, Any] = {"kind": kind, "jvp": jvp, "pull": pull, "batch": batch, "saves": saves}

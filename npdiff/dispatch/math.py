@@ -49,6 +49,8 @@ elementwise(np.fmod, 1, lambda _y, a, b: np.negative(np.trunc(np.divide(a, b))),
 
 def _power_base(_y: Any, a: Any, b: Any) -> Any:
     # b * a ** (b - 1), without 0 * inf where b is zero
+    if type(b) in (int, float) and b in (1, 2, 3):  # by far the most common, and much faster as products
+        return 1 if b == 1 else np.multiply(2, a) if b == 2 else np.multiply(3, np.multiply(a, a))
     return np.multiply(b, np.power(a, np.where(np.equal(b, 0), 1, np.subtract(b, 1))))
 
 
@@ -145,8 +147,8 @@ def _wins_ignoring_nan(y: Any, a: Any, b: Any) -> Any:
 
 for _ufunc in (np.maximum, np.minimum):
     elementwise(_ufunc, _wins, lambda y, a, b: _wins(y, b, a), domain=(DISTINCT, DISTINCT), notes="ties share equally")
-for _ufunc in (np.fmax, np.fmin):
-    elementwise(_ufunc, _wins_ignoring_nan, lambda y, a, b: _wins_ignoring_nan(y, b, a), domain=(DISTINCT, DISTINCT),
+for _quiet in (np.fmax, np.fmin):
+    elementwise(_quiet, _wins_ignoring_nan, lambda y, a, b: _wins_ignoring_nan(y, b, a), domain=(DISTINCT, DISTINCT),
                 notes="ties share equally")
 
 # ---------------------------------------------------------------------- signs, complex parts, floating-point parts

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive
+from npdiff.core import NOTHING, VALUE, Primitive, aval, bind, own_primitive
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     constant_primitive,
@@ -52,7 +52,7 @@ def _sum_transpose(ct: Any, a: Any, *, axis: tuple[int, ...], keepdims: bool = F
     return np.broadcast_to(expand(ct, axis, keepdims), a.shape)
 
 
-sum_p = linear_primitive("sum", None, _sum_transpose, impl=_reducer(np.add), batch=batch_reduction(lambda: sum_p))
+sum_p: Primitive = linear_primitive("sum", None, _sum_transpose, impl=_reducer(np.add), batch=batch_reduction(lambda: sum_p))
 
 
 def _sum(a: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -86,7 +86,7 @@ def _prod_pull(ct: Any, _out: Any, args: Any, _needed: Any, params: Any) -> Any:
     return (ct if not axis else strong_multiply(ct, _others_product(a, axis)),)
 
 
-prod_p = own_primitive("prod", _reducer(np.multiply), jvp=_prod_jvp, pull=_prod_pull, saves=(NOTHING, VALUE),
+prod_p: Primitive = own_primitive("prod", _reducer(np.multiply), jvp=_prod_jvp, pull=_prod_pull, saves=(NOTHING, VALUE),
                        batch=batch_reduction(lambda: prod_p))
 
 
@@ -107,16 +107,16 @@ def _extremum_pull(ct: Any, out: Any, args: Any, _needed: Any, params: Any) -> A
     return (np.multiply(expand(ct, axis, keepdims), _shares(a, out, axis, keepdims)),)
 
 
-max_p = own_primitive("max", _reducer(np.maximum), jvp=_extremum_jvp, pull=_extremum_pull,
+max_p: Primitive = own_primitive("max", _reducer(np.maximum), jvp=_extremum_jvp, pull=_extremum_pull,
                       batch=batch_reduction(lambda: max_p))
-min_p = own_primitive("min", _reducer(np.minimum), jvp=_extremum_jvp, pull=_extremum_pull,
+min_p: Primitive = own_primitive("min", _reducer(np.minimum), jvp=_extremum_jvp, pull=_extremum_pull,
                       batch=batch_reduction(lambda: min_p))
-fmax_p = own_primitive("fmax_reduce", _reducer(np.fmax), jvp=_extremum_jvp, pull=_extremum_pull,
+fmax_p: Primitive = own_primitive("fmax_reduce", _reducer(np.fmax), jvp=_extremum_jvp, pull=_extremum_pull,
                        batch=batch_reduction(lambda: fmax_p))
-fmin_p = own_primitive("fmin_reduce", _reducer(np.fmin), jvp=_extremum_jvp, pull=_extremum_pull,
+fmin_p: Primitive = own_primitive("fmin_reduce", _reducer(np.fmin), jvp=_extremum_jvp, pull=_extremum_pull,
                        batch=batch_reduction(lambda: fmin_p))
-all_p = constant_primitive("all", None, impl=_reducer(np.logical_and), batch=batch_reduction(lambda: all_p))
-any_p = constant_primitive("any", None, impl=_reducer(np.logical_or), batch=batch_reduction(lambda: any_p))
+all_p: Primitive = constant_primitive("all", None, impl=_reducer(np.logical_and), batch=batch_reduction(lambda: all_p))
+any_p: Primitive = constant_primitive("any", None, impl=_reducer(np.logical_or), batch=batch_reduction(lambda: any_p))
 
 reducers: dict[np.ufunc, Primitive] = {
     np.add: sum_p, np.multiply: prod_p, np.maximum: max_p, np.minimum: min_p, np.fmax: fmax_p, np.fmin: fmin_p,
@@ -148,7 +148,7 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any =
     if dtype is not None:
         params["dtype"] = np.dtype(dtype)
         if prim.kind != "nondifferentiable" and np.dtype(dtype) != v.dtype:
-            a = np.astype(a, params.pop("dtype")) if isinstance(a, Handle) else a.astype(params.pop("dtype"))
+            a = a.astype(params.pop("dtype"))
     result = bind(prim, (a,), params)
     if initial is not _NO_VALUE:
         result = ufunc(result, initial)

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.avals import ndarray
 from npdiff.array import copy_layout, is_scalar, snapshot
+from npdiff.avals import ndarray
 from npdiff.core import (
     Handle,
     Trace,
@@ -36,6 +36,7 @@ from npdiff.dispatch.declare import (
     static,
 )
 from npdiff.dispatch.indexing import getitem_p, index_add_p, is_basic, match_dtype, parse_index
+from npdiff.dispatch.operands import is_tracked, outside_write
 from npdiff.dispatch.reductions import axes_of, reduce, reducers
 from npdiff.errors import OutsideWriteError, message, user_frame
 
@@ -59,16 +60,7 @@ def composite_ufunc(ufunc: Any, notes: str = "",
 # ---------------------------------------------------------------------- writing into out=
 
 
-def is_tracked(x: Any) -> bool:
-    """True if a write of x into plain memory would lose something: a derivative, a batch axis, a recording."""
-    while isinstance(x, Handle):
-        if x._trace is not None:
-            return True
-        x = x._value
-    return False
-
-
-def write_out(result: Any, out: Any, name: str, casting: str = "same_kind", where: Any = True) -> Any:
+def write_out(result: Any, out: Any, name: str, casting: Any = "same_kind", where: Any = True) -> Any:
     """Store a result into ``out`` and return the array the caller's name should be bound to."""
     shape = aval(out).shape
     a = aval(result)
@@ -137,7 +129,7 @@ class _Probe(Trace):
 def _references_of_one_name() -> int:
     """How many references `_only_name` counts on an array that a single name holds (differs between Pythons)."""
     probe = _Probe()
-    scope: dict[str, Any] = {"np": np, "x": wrap(probe, np.zeros(1), None), "__name__": "probe"}
+    scope: dict[str, Any] = {"np": np, "x": wrap(probe, np.zeros(1), None), "__name__": "npdiff.probe"}
     _counting.append(0)
     try:
         exec(_PROBE_CODE, scope)
@@ -167,8 +159,8 @@ def ufunc_call(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: di
     out = kwargs.pop("out", None)
     if isinstance(out, tuple):
         (out,) = out
-    run = {"reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "at": _at, "reduceat": _reduceat}[method]
-    result = run(ufunc, *inputs, **kwargs)
+    methods: dict[str, Callable[..., Any]] = {"reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "at": _at, "reduceat": _reduceat}
+    result = methods[method](ufunc, *inputs, **kwargs)
     return result if out is None else write_out(result, out, name)
 
 
@@ -179,7 +171,7 @@ def apply(ufunc: np.ufunc, *args: Any) -> Any:
 
 
 def _call(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...], out: Any = None, where: Any = True,
-          casting: str = "same_kind", order: str = "K", dtype: Any = None, subok: bool = True, signature: Any = None,
+          casting: Any = "same_kind", order: str = "K", dtype: Any = None, subok: bool = True, signature: Any = None,
           **gufunc: Any) -> Any:
     args = [operand(a) for a in inputs]
     if gufunc:
@@ -193,10 +185,13 @@ def _call(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...], out: Any = None, 
     result = apply(ufunc, *args)
     if out is None:
         if where is not True:
-            pick = (lambda r: np.where(where, r, np.zeros((), aval(r).dtype)))
-            result = tuple([pick(r) for r in result]) if isinstance(result, tuple) else pick(result)
+            result = tuple([_masked(where, r) for r in result]) if isinstance(result, tuple) else _masked(where, result)
         return result
     return write_all(name, result, out, casting, where, ufunc, args)
+
+
+def _masked(where: Any, r: Any) -> Any:
+    return np.where(where, r, np.zeros((), aval(r).dtype))
 
 
 def write_all(name: str, result: Any, out: Any, casting: str, where: Any = True, ufunc: Any = None,
@@ -210,7 +205,7 @@ def write_all(name: str, result: Any, out: Any, casting: str, where: Any = True,
     return tuple(written) if isinstance(result, tuple) else written[0]
 
 
-def _check_casting(ufunc: np.ufunc, args: Any, outs: Any, casting: str) -> None:
+def _check_casting(ufunc: np.ufunc, args: Any, outs: Any, casting: Any) -> None:
     # One element of the same dtypes lets NumPy raise its own error.
     fits = all(o is None or np.can_cast(np.result_type(*[aval(a).dtype for a in args]), aval(o).dtype, casting)
                for o in outs)
@@ -221,7 +216,7 @@ def _check_casting(ufunc: np.ufunc, args: Any, outs: Any, casting: str) -> None:
             ufunc(*one, out=holders, casting=casting)
 
 
-def _cast_operands(ufunc: np.ufunc, args: list[Any], dtype: Any, signature: Any, casting: str) -> list[Any]:
+def _cast_operands(ufunc: np.ufunc, args: list[Any], dtype: Any, signature: Any, casting: Any) -> list[Any]:
     types = tuple([type(innermost(a)) if aval(a).weak else aval(a).dtype for a in args]) + (None,) * ufunc.nout
     if dtype is not None:
         signature = (None,) * ufunc.nin + (np.dtype(dtype),) * ufunc.nout
@@ -283,10 +278,7 @@ def _outer(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
 def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
     if not isinstance(a, Handle):
         if is_tracked(b):
-            raise OutsideWriteError(message(
-                f"np.{ufunc.__name__}.at: a tracked value cannot be written into a plain ndarray", a, b,
-                instead="make the array inside the transform (np.zeros, np.copy), or track it first: "
-                        "a = npdiff.track(a)"))
+            raise outside_write(f"np.{ufunc.__name__}.at", a, b)
         a_plain: Any = a
         ufunc.at(a_plain, innermost(indices), *([] if b is None else [innermost(b)]))
         return

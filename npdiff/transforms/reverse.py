@@ -31,6 +31,8 @@ class Node:
 
     __slots__ = ("args", "dtype", "grad", "out", "params", "parents", "prim", "serial", "shape")
 
+    grad: Any
+
     def __init__(self, prim: Any, parents: Any, args: Any, out: Any, params: Any, shape: Any, dtype: Any) -> None:
         self.prim = prim
         self.parents = parents

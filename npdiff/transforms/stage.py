@@ -12,15 +12,12 @@ from typing import Any
 import numpy as np
 
 from npdiff.array import DiffArray
-from npdiff.core import Handle, Primitive, Trace, aval, constant, innermost, wrap
-from npdiff.errors import user_frame
+from npdiff.avals import ndarray
+from npdiff.core import Handle, Primitive, Trace, aval, innermost, wrap
+from npdiff.errors import GuardFailed, user_frame
 from npdiff.graph import Atom, Equation, Graph, Literal, Var
 
 _SCALARS = (bool, int, float, complex, np.generic)
-
-
-class GuardFailed(Exception):
-    """A replayed graph met a value for which Python would have gone another way."""
 
 
 def _same(value: Any, expected: Any) -> bool:
@@ -44,6 +41,27 @@ def _equal(value: Any, *, expected: Any) -> tuple[()]:
 
 guard_truth = Primitive("guard_truth", _truth, kind="nondifferentiable", multiple=True, ordered=True)
 guard_equal = Primitive("guard_equal", _equal, kind="nondifferentiable", multiple=True, ordered=True)
+
+
+class _Operand:
+    """Stands for a tracked argument of a host call."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+def is_value(value: Any) -> bool:
+    """True for what a variable of a graph can hold: numeric arrays and numbers."""
+    if isinstance(value, (ndarray, np.generic)):
+        return value.dtype.kind in "biufc"
+    return isinstance(value, (Handle, int, float, complex))
+
+
+def _source() -> tuple[str, int] | None:
+    frame = user_frame()
+    return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
 
 
 class StageTrace(Trace):
@@ -101,8 +119,7 @@ class StageTrace(Trace):
     def process(self, prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         inputs = [self.atom(a) for a in args]
         out = prim.call(*[self._payload(a) for a in args], **params)
-        frame = user_frame()
-        source = (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
+        source = _source()
         if prim.multiple:
             results = [DiffArray(self, o, self.var(o)) for o in out]
             self.equations.append(Equation(prim, inputs, params, [r._node for r in results], source))
@@ -128,24 +145,51 @@ class StageTrace(Trace):
     def take(self, handle: Any, what: str) -> Any:
         value = handle._value
         if what == "np.asarray":
-            self.block(what)
+            self.block(f"{what} took a plain array out of the recording")
         else:
             self._guard(guard_equal, handle, innermost(value))
         return value
+
+    def host_call(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        """Run a function with an effect (a random draw, a print) now, and at this point of every replay.
+
+        Tracked arguments become operands; the result, if it is an array or a number, is a value of the graph.
+        """
+        operands: list[Any] = []
+
+        def place(a: Any) -> Any:
+            if isinstance(a, Handle):
+                operands.append(a)
+                return _Operand(len(operands) - 1)
+            return a
+
+        placed = [place(a) for a in args], {k: place(v) for k, v in kwargs.items()}
+
+        def call(*values: Any) -> Any:
+            def fill(a: Any) -> Any:
+                return values[a.number] if type(a) is _Operand else a
+
+            out = function(*[fill(a) for a in placed[0]], **{k: fill(v) for k, v in placed[1].items()})
+            return (out,) if is_value(out) else ()
+
+        prim = Primitive(name, call, kind="nondifferentiable", multiple=True, ordered=True)
+        plain = [innermost(self._payload(a)) for a in operands]
+        out = call(*plain)
+        results = [DiffArray(self, o, self.var(o)) for o in out]
+        inputs = [self.atom(a) for a in operands]
+        self.equations.append(Equation(prim, inputs, {}, [r._node for r in results], _source()))
+        return results[0] if results else None
 
     def _guard(self, prim: Primitive, handle: Any, expected: Any) -> None:
         last = self.equations[-1] if self.equations else None
         if last is not None and last.prim is prim and last.inputs == [handle._node]:
             return
-        frame = user_frame()
-        source = (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
-        self.equations.append(Equation(prim, [handle._node], {"expected": expected}, [], source))
+        self.equations.append(Equation(prim, [handle._node], {"expected": expected}, [], _source()))
 
     def block(self, what: str) -> None:
         """Note why replaying this recording would not do what the function does."""
-        frame = user_frame()
-        where = f" at {frame.f_code.co_filename}:{frame.f_lineno}" if frame is not None else ""
-        self.blocked.append(f"{what} took a plain value out of the recording{where}")
+        source = _source()
+        self.blocked.append(f"{what}" + (f" at {source[0]}:{source[1]}" if source else ""))
 
     def graph(self, inputs: Sequence[DiffArray], outputs: Sequence[Any]) -> Graph:
         """The finished graph."""
@@ -163,4 +207,4 @@ def result_value(trace: Trace, value: Any) -> Any:
     return value
 
 
-__all__ = ["GuardFailed", "StageTrace", "constant", "guard_equal", "guard_truth", "result_value"]
+__all__ = ["StageTrace", "guard_equal", "guard_truth", "result_value"]

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.avals import ndarray
 from npdiff.array import DiffArray
+from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, innermost, services, shape_of
 from npdiff.errors import ArgumentError, message
 from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, pullback

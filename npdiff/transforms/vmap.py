@@ -14,7 +14,7 @@ import numpy as np
 from npdiff.array import DiffArray
 from npdiff.avals import Aval, ndarray
 from npdiff.core import Handle, Primitive, Trace, aval, constant, lower
-from npdiff.errors import BranchError, TracedValueError, message
+from npdiff.errors import ArgumentError, BranchError, TracedValueError, message
 
 
 class BatchTrace(Trace):
@@ -90,11 +90,18 @@ def batch_output(trace: BatchTrace, value: Any, axis: int | None) -> Any:
         value._sync()
     if isinstance(value, Handle) and value._trace is trace:
         payload = value._value
+        if axis is None:
+            raise ArgumentError(message("vmap: out_axes is None for a result that differs along the batch", value,
+                                        instead="give it an axis in out_axes"))
         return np.moveaxis(payload, 0, axis) if axis else payload
     plain = lower(value, trace)
-    if axis is None:
+    if axis is None or not is_operand(plain):
         return plain
-    a = aval(plain)
-    whole = np.broadcast_to(plain, (trace.size, *a.shape))
+    whole = np.broadcast_to(plain, (trace.size, *aval(plain).shape))
     whole = whole.copy() if type(whole) is ndarray else whole
     return np.moveaxis(whole, 0, axis) if axis else whole
+
+
+def is_operand(value: Any) -> bool:
+    """True for what can be an array: strings and other results of a mapped function pass as they are."""
+    return isinstance(value, (Handle, ndarray, np.generic, bool, int, float, complex))

@@ -1,0 +1,293 @@
+"""npdiff.jit: the same function, run from recorded graphs compiled to fused kernels."""
+
+from __future__ import annotations
+
+import functools
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from npdiff import tree
+from npdiff.avals import ndarray
+from npdiff.core import Handle, aval, bind, innermost
+from npdiff.errors import ArgumentError, GuardFailed, JitWarning, message
+from npdiff.graph import Graph
+from npdiff.program import run_program_p
+from npdiff.replay import Recording, identities, overlapping, record
+from npdiff.transforms.jvp import JvpTrace
+from npdiff.transforms.reverse import ReverseTrace
+
+# Recordings kept for one signature; past that the function's path is not predictable and it runs unjitted.
+MAX_RECORDINGS = 16
+
+_NUMBERS = (int, float, complex)
+
+
+def _leaf_key(leaf: Any) -> tuple[Any, bool]:
+    """What a compilation depends on for one leaf, and whether the leaf is fixed (no operand)."""
+    kind = type(leaf)
+    if kind is ndarray:
+        if leaf.dtype.kind not in "biufc":
+            return (kind, id(leaf)), True
+        return (kind, leaf.dtype, leaf.shape, None if leaf.flags.c_contiguous else leaf.strides,
+                leaf.flags.writeable), False
+    if kind in _NUMBERS:
+        return kind, False
+    if isinstance(leaf, Handle):
+        a = aval(leaf)
+        return (ndarray if a.shape else kind, a.dtype, a.shape, None, a.weak), False
+    if hasattr(leaf, "dtype") and getattr(leaf, "shape", None) == () and leaf.dtype.kind in "biufc":
+        return (kind, leaf.dtype), False
+    try:
+        hash(leaf)
+    except TypeError:
+        return (kind, id(leaf)), True
+    return (kind, leaf), True
+
+
+class Entry:
+    """All recordings for one signature."""
+
+    __slots__ = ("keep", "recordings", "unjitted")
+
+    def __init__(self, keep: Any) -> None:
+        self.recordings: list[Recording] = []
+        self.unjitted = ""
+        self.keep = keep  # fixed arguments known by id must stay alive
+
+
+class Jitted:
+    """A function made by `npdiff.jit`."""
+
+    def __init__(self, f: Callable[..., Any]) -> None:
+        if not callable(f):
+            raise ArgumentError(message("jit: the first argument must be a function", f,
+                                        instead="write npdiff.jit(f)(x), not npdiff.jit(f(x))"))
+        self.function = f
+        self._entries: dict[Any, Entry] = {}
+        self._lock = threading.RLock()
+        self._warned = False
+        functools.update_wrapper(self, f)
+
+    def __repr__(self) -> str:
+        return f"npdiff.jit({getattr(self.function, '__name__', self.function)!s})"
+
+    def __get__(self, obj: Any, kind: Any = None) -> Any:
+        return self if obj is None else functools.partial(self, obj)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        leaves, structure = tree.flatten((args, kwargs))
+        keys = []
+        static = []
+        tracked = False
+        for leaf in leaves:
+            key, fixed = _leaf_key(leaf)
+            keys.append(key)
+            static.append(fixed)
+            if isinstance(leaf, Handle):
+                tracked = True
+        operands = [leaf for leaf, fixed in zip(leaves, static, strict=True) if not fixed]
+        if tracked and not _differentiating(operands):
+            return self.function(*args, **kwargs)  # inside vmap or another recording: part of that
+        key = (structure, tuple(keys), identities(leaves))
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries.setdefault(key, Entry(leaves if any(static) else None))
+        if entry.unjitted:
+            return self.function(*args, **kwargs)
+        if tracked:
+            return self._differentiate(entry, args, kwargs, leaves, structure, static, operands)
+        for made in entry.recordings:
+            values = made.inputs(operands)
+            if values is None:
+                continue
+            try:
+                outs = made.execute(values)
+            except GuardFailed:
+                continue
+            made.calls += 1
+            if made is not entry.recordings[0]:
+                self._to_front(entry, made)
+            return made.finish(outs, values)
+        if overlapping(operands):
+            self._warn("two arguments share memory, so their writes would have to reach each other")
+            return self.function(*args, **kwargs)
+        with self._lock:
+            return self._record(entry, leaves, structure, static)[1]
+
+    def _to_front(self, entry: Entry, made: Recording) -> None:
+        with self._lock:
+            if made in entry.recordings:
+                entry.recordings.remove(made)
+                entry.recordings.insert(0, made)
+
+    def _record(self, entry: Entry, leaves: Sequence[Any], structure: Any, static: Sequence[bool]) -> tuple[
+            Recording, Any]:
+        made, result = record(self.function, leaves, structure, static)
+        if made.blocked:
+            entry.unjitted = "; ".join(dict.fromkeys(made.blocked))
+            self._warn(entry.unjitted)
+        elif len(entry.recordings) >= MAX_RECORDINGS:
+            entry.unjitted = f"it took a new path on each of {MAX_RECORDINGS} calls"
+            entry.recordings.clear()
+            self._warn(entry.unjitted)
+        else:
+            entry.recordings.insert(0, made)
+        return made, result
+
+    def _warn(self, why: str) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(f"npdiff.jit: {getattr(self.function, '__name__', 'the function')} runs without compiled "
+                          f"code: {why}", JitWarning, stacklevel=4)
+
+    # ------------------------------------------------------------------ under grad, jvp and their nestings
+
+    def _differentiate(self, entry: Entry, args: Any, kwargs: Any, leaves: Sequence[Any], structure: Any,
+                       static: Sequence[bool], operands: Sequence[Any]) -> Any:
+        plain = [innermost(o) for o in operands]
+        for _ in range(2):
+            for made in entry.recordings:
+                values = made.inputs(plain)
+                if values is None or made.writes or made.draws:
+                    continue
+                values[: len(operands)] = operands
+                try:
+                    outs = bind(run_program_p, values, {"program": made.compiled()})
+                except GuardFailed:
+                    continue
+                made.calls += 1
+                return _finish_tracked(made, outs, operands)
+            with self._lock:
+                made, _ = self._record(entry, [_copied(innermost(leaf)) for leaf in leaves], structure, static)
+            if made.writes or made.draws or entry.unjitted:
+                break
+        # Writes and random draws keep their order only when run as they stand.
+        return self.function(*args, **kwargs)
+
+    # ------------------------------------------------------------------ looking inside
+
+    def lower(self, *args: Any, **kwargs: Any) -> Graph:
+        """The graph that a call with these arguments runs (recorded now, on copies, if it has not been yet)."""
+        leaves, structure = tree.flatten((args, kwargs))
+        static = [_leaf_key(leaf)[1] for leaf in leaves]
+        copies = [_copied(innermost(leaf)) for leaf in leaves]
+        return record(self.function, copies, structure, static)[0].graph
+
+    def explain(self, *args: Any, **kwargs: Any) -> str:
+        """Say in words how a call with these arguments runs: graph, kernels, guards, recordings, compile times.
+
+        Parameters
+        ----------
+        args, kwargs
+            Arguments as for a call. The function is run on copies of them if it has no recording for them yet.
+
+        Returns
+        -------
+        Text of several lines.
+
+        Examples
+        --------
+        >>> import numpy as np, npdiff
+        >>> f = npdiff.jit(lambda x: np.sum(np.sin(x) * x))
+        >>> text = f.explain(np.ones(4))
+        >>> "sin" in text
+        True
+        """
+        leaves, structure = tree.flatten((args, kwargs))
+        pairs = [_leaf_key(leaf) for leaf in leaves]
+        key = (structure, tuple([k for k, _ in pairs]), identities(leaves))
+        entry = self._entries.get(key)
+        if entry is None or not (entry.recordings or entry.unjitted):
+            copies = [_copied(leaf) for leaf in leaves]
+            new_args, new_kwargs = tree.unflatten(structure, copies)
+            self(*new_args, **new_kwargs)
+            entry = self._entries.get(key) or Entry(None)
+        lines = [f"{self!r}: {len(self._entries)} signature(s) seen",
+                 f"this signature: {len(entry.recordings)} recording(s)"]
+        if entry.unjitted:
+            return "\n".join([*lines, f"runs without compiled code: {entry.unjitted}"])
+        for k, made in enumerate(entry.recordings):
+            lines += ["", f"recording {k}: {made.calls} replay(s), compiled in {made.compiled().compile_seconds * 1e3:.1f} ms"]
+            lines += ["  " + line for line in repr(made.graph).splitlines()]
+            environment = made.environment
+            if environment is not None and environment.array_places:
+                lines.append("  arrays read from outside: " + ", ".join(p.label for p in environment.array_places))
+            guards = [eq for eq in made.graph.equations if eq.prim.name.startswith("guard")]
+            for eq in guards:
+                where = f" at {eq.source[0]}:{eq.source[1]}" if eq.source else ""
+                lines.append(f"  guard: the value asked for{where} is {eq.params['expected']!r}")
+            if made.writes:
+                lines.append(f"  writes into input(s) {made.writes}")
+            lines += ["  " + line for line in made.compiled().explain().splitlines()]
+        return "\n".join(lines)
+
+
+def _copied(leaf: Any) -> Any:
+    return leaf.copy() if type(leaf) is ndarray else leaf
+
+
+def _finish_tracked(made: Recording, outs: Sequence[Any], operands: Sequence[Any]) -> Any:
+    leaves: list[Any] = []
+    for o in made.outputs:
+        if o.how == "input":
+            v = operands[o.index]
+            for get in o.views:
+                v = get(v)
+            leaves.append(v)
+        elif o.how == "same":
+            leaves.append(leaves[o.index])
+        elif o.how == "object":
+            leaves.append(o.value)
+        else:
+            leaves.append(outs[o.index])
+    return tree.unflatten(made.structure, leaves)
+
+
+def _differentiating(operands: Sequence[Any]) -> bool:
+    """True if all tracked operands belong to forward or reverse mode (in any nesting) on plain values."""
+    for o in operands:
+        while isinstance(o, Handle):
+            if o._trace is not None and not isinstance(o._trace, (ReverseTrace, JvpTrace)):
+                return False
+            o = o._value
+    return True
+
+
+def jit(f: Callable[..., Any]) -> Jitted:
+    """Make f run from compiled kernels: same results, same writes, same random stream, faster.
+
+    The first call with arguments of new types and shapes runs f once and records what it does; further calls run
+    the recording, fused into kernels. Where Python decided on a value (``if x > 0``), the recording holds a guard;
+    another outcome is recorded as another path. Arrays that f closes over are read at each call.
+
+    Parameters
+    ----------
+    f
+        Any function written with NumPy. Arrays and Python or NumPy numbers are inputs (2 and 3 share a compilation,
+        2 and 2.0 do not); any other argument is part of the signature by value.
+
+    Returns
+    -------
+    A function with the same signature, and two methods: ``explain(*args)`` says what happens in a call,
+    ``lower(*args)`` gives its graph. It can be differentiated, mapped and jitted again.
+
+    Raises
+    ------
+    ArgumentError
+        If f is not callable. Otherwise nothing that f would not raise itself; what cannot be recorded runs
+        unjitted, said once by a JitWarning.
+
+    Examples
+    --------
+    >>> import numpy as np, npdiff
+    >>> f = npdiff.jit(lambda x: np.sum(np.exp(-x ** 2)))
+    >>> x = np.linspace(0.0, 1.0, 5)
+    >>> bool(np.isclose(f(x), np.sum(np.exp(-x ** 2)))), bool(np.isclose(f(2 * x), np.sum(np.exp(-4 * x ** 2))))
+    (True, True)
+    """
+    return Jitted(f)
+
+
+__all__ = ["MAX_RECORDINGS", "Jitted", "jit"]

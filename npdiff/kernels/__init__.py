@@ -1,0 +1,29 @@
+"""Graph to machine code for the CPU.
+
+``compile_graph(graph)`` returns an `Executable`: chains of elementwise equations, the views
+between them and the reductions behind them run as fused vector loops, everything else calls NumPy
+in the recorded order. Values are NumPy's own, with four differences: sums are added up in
+another order, functions such as exp come from the C math library, the sign of a zero may differ
+where maximum or minimum meets two zeros, and a fused loop emits no floating-point RuntimeWarning.
+A multiplication and an addition are never contracted into one rounding.
+
+The layers, each importing only from those before it: loop_ir, expressions, ufunc_rules, views,
+simplify, classify, lower, schedule, llvm_text, llvm_ops, render_cpu, compile_cpu, executable.
+"""
+
+from __future__ import annotations
+
+from npdiff.errors import GuardFailed
+from npdiff.graph import Graph
+from npdiff.kernels.executable import Executable
+from npdiff.kernels.schedule import schedule
+from npdiff.kernels.simplify import simplify
+
+
+def compile_graph(graph: Graph) -> Executable:
+    """Compile a graph for this CPU; its kernels are ready when this returns."""
+    small = simplify(graph)
+    return Executable(small, schedule(small))
+
+
+__all__ = ["Executable", "GuardFailed", "compile_graph"]

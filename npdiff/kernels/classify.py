@@ -1,0 +1,172 @@
+"""What each equation can become: a view, a fused scalar expression, a fused reduction, or a host call.
+
+An equation is only fused when everything about it is understood: its primitive, every parameter,
+the dtypes and the shapes. Everything else is a host call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from npdiff.avals import Aval, python_type
+from npdiff.graph import Atom, Equation, Literal
+from npdiff.kernels.expressions import BOOL, Expressions, can_cast
+from npdiff.kernels.loop_ir import DTYPES, DType
+from npdiff.kernels.ufunc_rules import FASTER_IN_NUMPY, RULES
+
+# Given an expression builder and the nodes of the operands (in their own dtypes), the result's node.
+Build = Callable[[Expressions, list[int]], int]
+
+
+@lru_cache(maxsize=1024)
+def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape without its axes of length 1: the iteration space of an array."""
+    return tuple(n for n in shape if n != 1)
+
+
+def _native(a: Aval) -> bool:
+    return a.dtype in DTYPES and a.dtype.isnative and a.size > 0
+
+
+def _loop_dtypes(eq: Equation) -> tuple[DType, ...] | None:
+    """The dtypes of the ufunc loop NumPy would run (NEP 50), or None."""
+    ufunc = eq.prim.ufunc
+    if ufunc is None or ufunc.nout != 1 or ufunc.nin != len(eq.inputs):
+        return None
+    weak = [a.aval.weak and a.aval.dtype.kind != "b" for a in eq.inputs]
+    if all(weak):
+        weak = [False] * len(weak)
+    given = [python_type(a.aval.dtype) if w else a.aval.dtype for a, w in zip(eq.inputs, weak, strict=True)]
+    try:
+        loop = ufunc.resolve_dtypes((*given, None))
+    except TypeError:
+        return None
+    return tuple(loop)
+
+
+def _fits(a: Atom, dtype: DType) -> bool:
+    """Whether a Python integer keeps its value in the loop; where it doesn't, NumPy has its own rules."""
+    if not a.aval.weak or a.aval.dtype.kind != "i" or dtype.kind not in "iu":
+        return True
+    info = np.iinfo(dtype)
+    return bool(info.min <= a.value <= info.max) if isinstance(a, Literal) else dtype == a.aval.dtype
+
+
+def _ufunc(eq: Equation) -> Build | None:
+    rule = RULES.get(eq.prim.name)
+    loop = _loop_dtypes(eq)
+    if rule is None or loop is None or eq.params or eq.prim.ufunc is None or eq.prim.ufunc.__name__ != eq.prim.name:
+        return None
+    operands, result = loop[:-1], loop[-1]
+    if len(set(operands)) != 1 or operands[0].kind not in rule.kinds or operands[0] not in DTYPES:
+        return None
+    dtype = operands[0]
+    if eq.outputs[0].aval.size > 1 and eq.prim.name in FASTER_IN_NUMPY.get(dtype.itemsize, ()):
+        return None
+    if result != eq.outputs[0].aval.dtype:
+        return None
+    if not all(can_cast(a.aval.dtype, dtype) and _fits(a, dtype) for a in eq.inputs):
+        return None
+    trial = Expressions()
+    if trial.dtype(rule.build(trial, *[trial.const(1, dtype) for _ in operands])) != result:
+        return None
+    return lambda e, nodes: rule.build(e, *[e.cast(n, dtype) for n in nodes])
+
+
+def _where(eq: Equation) -> Build | None:
+    out = eq.outputs[0].aval.dtype
+    if len(eq.inputs) != 3 or eq.params:
+        return None
+    if not all(can_cast(a.aval.dtype, out) and _fits(a, out) for a in eq.inputs[1:]):
+        return None
+    return lambda e, n: e.select(e.cast(n[0], BOOL), e.cast(n[1], out), e.cast(n[2], out))
+
+
+def _astype(eq: Equation) -> Build | None:
+    out = eq.outputs[0].aval.dtype
+    if len(eq.inputs) != 1 or set(eq.params) != {"dtype"} or eq.params["dtype"] != out:
+        return None
+    if not can_cast(eq.inputs[0].aval.dtype, out) or not _fits(eq.inputs[0], out):
+        return None
+    return lambda e, n: e.cast(n[0], out)
+
+
+def _strong_multiply(eq: Equation) -> Build | None:
+    out = eq.outputs[0].aval.dtype
+    if len(eq.inputs) != 2 or eq.params or out.kind not in "iuf":
+        return None
+    if not all(can_cast(a.aval.dtype, out) and _fits(a, out) for a in eq.inputs):
+        return None
+
+    def build(e: Expressions, n: list[int]) -> int:
+        ct, p = e.cast(n[0], out), e.cast(n[1], out)
+        zero = e.const(0, out)
+        return e.select(e.op("eq", ct, zero), zero, e.op("mul", ct, p))
+
+    return build
+
+
+_OWN: dict[str, Callable[[Equation], Build | None]] = {
+    "where": _where, "astype": _astype, "strong_multiply": _strong_multiply,
+}
+
+
+def elementwise(eq: Equation) -> Build | None:
+    """How to build the result of a fusable elementwise equation, or None."""
+    prim = eq.prim
+    if prim.kind != "elementwise" or prim.ordered or prim.multiple or prim.dynamic or eq.regions:
+        return None
+    if len(eq.outputs) != 1 or not eq.inputs or not all(_native(a.aval) for a in [*eq.inputs, *eq.outputs]):
+        return None
+    if np.broadcast_shapes(*[a.aval.shape for a in eq.inputs]) != eq.outputs[0].aval.shape:
+        return None
+    if prim.ufunc is not None:
+        return _ufunc(eq)
+    own = _OWN.get(prim.name)
+    return own(eq) if own is not None else None
+
+
+class FusedReduction:
+    """A reduction understood in full: the operation, the axes of the operand, the dtype it runs in."""
+
+    __slots__ = ("axes", "dtype", "op")
+
+    def __init__(self, op: str, axes: tuple[int, ...], dtype: DType) -> None:
+        self.op = op
+        self.axes = axes
+        self.dtype = dtype
+
+
+def reduction(eq: Equation) -> FusedReduction | None:
+    """What a fusable reduction does, or None."""
+    prim, name = eq.prim, eq.prim.name
+    if name not in ("sum", "prod", "max", "min", "any", "all") or prim.ordered or prim.multiple or prim.dynamic:
+        return None
+    if len(eq.inputs) != 1 or len(eq.outputs) != 1 or eq.regions or not eq.params.keys() <= {"axis", "keepdims"}:
+        return None
+    x, out = eq.inputs[0].aval, eq.outputs[0].aval
+    axis: Any = eq.params.get("axis")
+    keep: Any = eq.params.get("keepdims", False)
+    axes = tuple(range(x.ndim)) if axis is None else axis
+    if not _native(x) or not _native(out) or type(keep) is not bool or type(axes) is not tuple:
+        return None
+    if not all(type(a) is int and 0 <= a < x.ndim for a in axes) or len(set(axes)) != len(axes):
+        return None
+    kept = [1 if a in axes else n for a, n in enumerate(x.shape) if keep or a not in axes]
+    if tuple(kept) != out.shape:
+        return None
+    if name in ("any", "all"):
+        return FusedReduction("or" if name == "any" else "and", axes, BOOL) if out.dtype == BOOL else None
+    if name in ("max", "min"):
+        if x.dtype != out.dtype:
+            return None
+        if x.dtype == BOOL:
+            return FusedReduction("or" if name == "max" else "and", axes, BOOL)
+        return FusedReduction("maximum" if name == "max" else "minimum", axes, x.dtype)
+    if out.dtype.kind not in "iuf" or not can_cast(x.dtype, out.dtype):
+        return None
+    return FusedReduction("add" if name == "sum" else "mul", axes, out.dtype)

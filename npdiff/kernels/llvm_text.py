@@ -1,0 +1,128 @@
+"""LLVM IR as text: types, constants and a function body that grows line by line."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from npdiff.kernels.loop_ir import DType
+
+
+def scalar_type(dtype: DType) -> str:
+    """The type of one value in a register."""
+    if dtype.kind == "b":
+        return "i1"
+    if dtype.kind == "f":
+        return "double" if dtype.itemsize == 8 else "float"
+    return f"i{8 * dtype.itemsize}"
+
+
+def memory_type(dtype: DType) -> str:
+    """The type of one value in memory: NumPy's bool is a byte."""
+    return "i8" if dtype.kind == "b" else scalar_type(dtype)
+
+
+def wide(kind: str, width: int) -> str:
+    """`width` values side by side."""
+    return kind if width == 1 else f"<{width} x {kind}>"
+
+
+def register(dtype: DType, width: int) -> str:
+    """The register type of `width` values."""
+    return wide(scalar_type(dtype), width)
+
+
+def suffix(dtype: DType, width: int) -> str:
+    """How overloaded intrinsics spell a type: v4f64, i32."""
+    kind = f"{'f' if dtype.kind == 'f' else 'i'}{1 if dtype.kind == 'b' else 8 * dtype.itemsize}"
+    return kind if width == 1 else f"v{width}{kind}"
+
+
+def number(value: Any, dtype: DType) -> str:
+    """A scalar constant."""
+    if dtype.kind == "b":
+        return "true" if value else "false"
+    if dtype.kind == "f":
+        # LLVM spells a float as the double of the same value.
+        return f"0x{struct.unpack('<Q', struct.pack('<d', float(value)))[0]:016X}"
+    return str(int(value))
+
+
+def constant(value: Any, dtype: DType, width: int) -> str:
+    """A constant, repeated over all lanes."""
+    text = number(value, dtype)
+    if width == 1:
+        return text
+    return f"<{', '.join([f'{scalar_type(dtype)} {text}'] * width)}>"
+
+
+class Body:
+    """The blocks of one function, with loops; values are named %0-like and never reused."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.allocations: list[str] = []
+        self.declarations: set[str] = set()
+        self.metadata: list[str] = []
+        self._count = 0
+        self.label = "entry"
+
+    def name(self, stem: str = "v") -> str:
+        """A fresh name, without its sigil."""
+        self._count += 1
+        return f"{stem}{self._count}"
+
+    def let(self, right: str) -> str:
+        """Assign to a fresh value."""
+        v = f"%{self.name()}"
+        self.lines.append(f"  {v} = {right}")
+        return v
+
+    def do(self, text: str) -> None:
+        """An instruction without a value."""
+        self.lines.append(f"  {text}")
+
+    def allocate(self, kind: str) -> str:
+        """A variable of the function; promoted to registers by the optimiser."""
+        v = f"%{self.name('acc')}"
+        self.allocations.append(f"  {v} = alloca {kind}")
+        return v
+
+    def start(self, label: str) -> None:
+        """Begin a block."""
+        self.lines.append(f"{label}:")
+        self.label = label
+
+    def intrinsic(self, name: str, result: str, kinds: list[str], args: list[str]) -> str:
+        """Call a function, declaring it."""
+        self.declarations.add(f"declare {result} @{name}({', '.join(kinds)})")
+        given = ", ".join(f"{k} {a}" for k, a in zip(kinds, args, strict=True))
+        return self.let(f"call {result} @{name}({given})")
+
+    @contextmanager
+    def loop(self, begin: str | int, end: str | int, step: int) -> Iterator[str]:
+        """``for i in range(begin, end, step)``; yields i."""
+        head, body, latch, done = (self.name(s) for s in ("head", "body", "latch", "done"))
+        i, following = f"%{self.name('i')}", f"%{self.name('n')}"
+        self.do(f"br label %{head}")
+        before = self.label
+        self.start(head)
+        self.do(f"{i} = phi i64 [ {begin}, %{before} ], [ {following}, %{latch} ]")
+        more = self.let(f"icmp slt i64 {i}, {end}")
+        self.do(f"br i1 {more}, label %{body}, label %{done}")
+        self.start(body)
+        yield i
+        self.do(f"br label %{latch}")
+        self.start(latch)
+        self.do(f"{following} = add nuw nsw i64 {i}, {step}")
+        # The loops are vector code already: the optimiser would only spend time on them.
+        mark = 2 + len(self.metadata)
+        self.metadata.append(f"!{mark} = distinct !{{!{mark}, !0, !1}}")
+        self.do(f"br label %{head}, !llvm.loop !{mark}")
+        self.start(done)
+
+
+LOOP_HINTS = '!0 = !{!"llvm.loop.vectorize.enable", i1 false}\n!1 = !{!"llvm.loop.unroll.disable"}'
+

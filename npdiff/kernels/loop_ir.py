@@ -1,0 +1,231 @@
+"""Loop IR: one iteration space, a typed scalar expression DAG, stores and reductions.
+
+A kernel is a perfect loop nest over `sizes`, outermost axis first. At every point it evaluates its
+nodes in order; an `Access` says which element of a C-contiguous buffer a load or store touches, as
+an offset plus one stride per axis, all counted in elements.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+DType = np.dtype[Any]
+
+DTYPES = frozenset(np.dtype(c) for c in "?bhilqBHILQfd")
+# operation -> number of operands; `call` takes any number and names a function of the math library.
+ARITHMETIC = {
+    "add": 2, "sub": 2, "mul": 2, "div": 2, "neg": 1, "abs": 1, "sqrt": 1, "floor": 1, "ceil": 1, "trunc": 1,
+    "rint": 1, "copysign": 2, "maximum": 2, "minimum": 2, "fmax": 2, "fmin": 2, "and": 2, "or": 2, "xor": 2, "not": 1,
+}
+COMPARISONS = {"eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2, "signbit": 1}
+FLOAT_ONLY = frozenset(["div", "sqrt", "floor", "ceil", "trunc", "rint", "copysign", "fmax", "fmin", "signbit", "call"])
+BITWISE = frozenset(["and", "or", "xor", "not"])
+REDUCTIONS = frozenset(["add", "mul", "maximum", "minimum", "and", "or"])
+
+
+class IRError(AssertionError):
+    """A kernel breaks an invariant of the loop IR: a defect in npdiff."""
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """A C-contiguous block of `size` elements."""
+
+    dtype: DType
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Element ``offset + sum(index * stride)`` of a buffer."""
+
+    buffer: int
+    offset: int
+    strides: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One scalar value; `args` are positions of earlier nodes.
+
+    `data` is the Access of a load, the number of a const, the function name of a call.
+    """
+
+    op: str
+    dtype: DType
+    args: tuple[int, ...] = ()
+    data: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Write a node's value to an output buffer at every point."""
+
+    value: int
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Reduction:
+    """Combine a node's values over `axes` into an output buffer (strides are zero there)."""
+
+    op: str
+    value: int
+    axes: tuple[int, ...]
+    access: Access
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """A loop nest; accesses of loads index `inputs`, those of stores and reductions `outputs`."""
+
+    sizes: tuple[int, ...]
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    nodes: tuple[Node, ...]
+    stores: tuple[Store, ...]
+    reductions: tuple[Reduction, ...]
+
+
+def identity(op: str, dtype: DType) -> Any:
+    """The value that leaves a reduction unchanged."""
+    if op in ("add", "or"):
+        return dtype.type(0)
+    if op in ("mul", "and"):
+        return dtype.type(1)
+    if dtype.kind == "f":
+        return dtype.type(-np.inf if op == "maximum" else np.inf)
+    info = np.iinfo(dtype)
+    return dtype.type(info.min if op == "maximum" else info.max)
+
+
+def accesses(kernel: Kernel) -> list[Access]:
+    """Every access of the kernel: loads, then stores, then reductions."""
+    loads = [n.data for n in kernel.nodes if n.op == "load"]
+    return loads + [s.access for s in kernel.stores] + [r.access for r in kernel.reductions]
+
+
+def collapse(kernel: Kernel) -> Kernel:
+    """Merge adjacent axes that every access walks as one and every reduction treats alike."""
+    sizes = kernel.sizes
+    every = accesses(kernel)
+    groups: list[list[int]] = []
+    for axis in range(len(sizes)):
+        if groups:
+            before = groups[-1][-1]
+            walks = all(a.strides[before] == a.strides[axis] * sizes[axis] for a in every)
+            if walks and all((before in r.axes) == (axis in r.axes) for r in kernel.reductions):
+                groups[-1].append(axis)
+                continue
+        groups.append([axis])
+
+    def move(a: Access) -> Access:
+        return Access(a.buffer, a.offset, tuple(a.strides[g[-1]] for g in groups))
+
+    return Kernel(
+        tuple(int(np.prod([sizes[i] for i in g])) for g in groups),
+        kernel.inputs,
+        kernel.outputs,
+        tuple(Node(n.op, n.dtype, n.args, move(n.data)) if n.op == "load" else n for n in kernel.nodes),
+        tuple(Store(s.value, move(s.access)) for s in kernel.stores),
+        tuple(Reduction(r.op, r.value, tuple(k for k, g in enumerate(groups) if g[0] in r.axes), move(r.access))
+              for r in kernel.reductions),
+    )
+
+
+def _check(condition: bool, what: str) -> None:
+    if not condition:
+        raise IRError(f"loop IR: {what}")
+
+
+def _verify_access(a: Access, buffers: tuple[Buffer, ...], sizes: tuple[int, ...], what: str) -> None:
+    _check(0 <= a.buffer < len(buffers), f"{what} names buffer {a.buffer} of {len(buffers)}")
+    _check(len(a.strides) == len(sizes), f"{what} has {len(a.strides)} strides for {len(sizes)} axes")
+    low = a.offset + sum(min(0, s * (n - 1)) for s, n in zip(a.strides, sizes, strict=True))
+    high = a.offset + sum(max(0, s * (n - 1)) for s, n in zip(a.strides, sizes, strict=True))
+    size = buffers[a.buffer].size
+    _check(low >= 0 and high < size, f"{what} touches [{low}, {high}] of {size} elements")
+
+
+def _verify_node(kernel: Kernel, i: int) -> None:
+    node = kernel.nodes[i]
+    what = f"node {i} ({node.op})"
+    _check(node.dtype in DTYPES and node.dtype.isnative, f"{what} has dtype {node.dtype}")
+    _check(all(0 <= a < i for a in node.args), f"{what} reads a node that is not before it")
+    kinds = [kernel.nodes[a].dtype for a in node.args]
+    if node.op == "load":
+        _check(isinstance(node.data, Access) and not node.args, f"{what} is malformed")
+        _verify_access(node.data, kernel.inputs, kernel.sizes, what)
+        _check(kernel.inputs[node.data.buffer].dtype == node.dtype, f"{what} has another dtype than its buffer")
+    elif node.op == "const":
+        _check(isinstance(node.data, np.generic) and node.data.dtype == node.dtype, f"{what} holds {node.data!r}")
+    elif node.op == "cast":
+        _check(len(kinds) == 1, f"{what} has {len(kinds)} operands")
+        to_int = node.dtype.kind in "iu" and kinds[0].kind == "f"
+        _check(not to_int, f"{what} from {kinds[0]} to {node.dtype} is not defined for every value")
+    elif node.op == "select":
+        _check(len(kinds) == 3 and kinds[0].kind == "b" and kinds[1] == kinds[2] == node.dtype, f"{what} is ill-typed")
+    elif node.op == "call":
+        _check(isinstance(node.data, str) and bool(kinds), f"{what} is malformed")
+        _check(all(k == node.dtype for k in kinds) and node.dtype.kind == "f", f"{what} is ill-typed")
+    elif node.op in COMPARISONS:
+        _check(len(kinds) == COMPARISONS[node.op], f"{what} has {len(kinds)} operands")
+        _check(node.dtype.kind == "b" and len(set(kinds)) == 1, f"{what} is ill-typed")
+        _check(node.op not in FLOAT_ONLY or kinds[0].kind == "f", f"{what} needs floats")
+    else:
+        _check(node.op in ARITHMETIC, f"{what} is not an operation")
+        _check(len(kinds) == ARITHMETIC[node.op], f"{what} has {len(kinds)} operands")
+        _check(all(k == node.dtype for k in kinds), f"{what} is ill-typed")
+        _check(node.op not in FLOAT_ONLY or node.dtype.kind == "f", f"{what} needs floats")
+        _check(node.dtype.kind in ("biu" if node.op in BITWISE else "iuf"), f"{what} is not defined for {node.dtype}")
+
+
+def verify(kernel: Kernel) -> None:
+    """Raise IRError unless the kernel is well-formed, well-typed and stays inside its buffers."""
+    _check(all(n > 0 for n in kernel.sizes), f"sizes {kernel.sizes} are not all positive")
+    for i in range(len(kernel.nodes)):
+        _verify_node(kernel, i)
+    written = [s.access.buffer for s in kernel.stores] + [r.access.buffer for r in kernel.reductions]
+    _check(sorted(written) == list(range(len(kernel.outputs))), "every output is written by exactly one store")
+    for kind, write in [("store", s) for s in kernel.stores] + [("reduction", r) for r in kernel.reductions]:
+        _check(0 <= write.value < len(kernel.nodes), f"{kind} of an unknown node")
+        _verify_access(write.access, kernel.outputs, kernel.sizes, kind)
+        out = kernel.outputs[write.access.buffer]
+        _check(out.dtype == kernel.nodes[write.value].dtype, f"{kind} has another dtype than its buffer")
+        kept = set(range(len(kernel.sizes)))
+        if isinstance(write, Reduction):
+            _check(write.op in REDUCTIONS, f"{write.op} is not a reduction")
+            _check((write.op in BITWISE) == (out.dtype.kind == "b"), f"{write.op} does not reduce {out.dtype}")
+            _check(all(a in kept for a in write.axes), f"reduction over axes {write.axes}")
+            _check(all(write.access.strides[a] == 0 for a in write.axes), "a reduction moves along a reduced axis")
+            kept -= set(write.axes)
+        count = int(np.prod([kernel.sizes[a] for a in kept])) if kept else 1
+        _check(count == out.size, f"{kind} writes {count} of {out.size} elements")
+
+
+def _place(a: Access, name: str) -> str:
+    parts = [f"{s}*i{k}" if s != 1 else f"i{k}" for k, s in enumerate(a.strides) if s]
+    if a.offset or not parts:
+        parts.insert(0, str(a.offset))
+    return f"{name}{a.buffer}[{' + '.join(parts)}]"
+
+
+def show(kernel: Kernel) -> str:
+    """The kernel as text: loops, one line per node, then what is written."""
+    lines = [f"kernel for {', '.join(f'i{k} < {n}' for k, n in enumerate(kernel.sizes)) or 'one point'}"]
+    for i, n in enumerate(kernel.nodes):
+        if n.op == "load":
+            text = _place(n.data, "in")
+        elif n.op == "const":
+            text = str(n.data)
+        else:
+            text = f"{n.data if n.op == 'call' else n.op} {', '.join(f'%{a}' for a in n.args)}"
+        lines.append(f"  %{i}:{n.dtype.name} = {text}")
+    lines += [f"  {_place(s.access, 'out')} = %{s.value}" for s in kernel.stores]
+    for r in kernel.reductions:
+        axes = ", ".join(f"i{a}" for a in r.axes) or "nothing"
+        lines.append(f"  {_place(r.access, 'out')} = {r.op} over {axes} of %{r.value}")
+    return "\n".join(lines)

@@ -1,0 +1,360 @@
+"""Loop IR to LLVM IR with explicit vectors.
+
+Loops are nested in the order of the axes; a node is evaluated in the outermost loop that fixes
+it, so what a row shares is computed once per row. The innermost axis is cut into vectors, with a
+scalar loop for the rest. A reduction over the innermost axis keeps several vector accumulators;
+sums of floats also start them afresh every few hundred elements and add up the partial results,
+so rounding errors grow with the number of blocks instead of the number of elements. A reduction
+that keeps the innermost axis accumulates in its output.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from npdiff.kernels.llvm_ops import combine, emit
+from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, wide
+from npdiff.kernels.loop_ir import Access, DType, Kernel, Reduction, identity
+
+# Elements each accumulator lane adds up before its partial sum is set aside, and partial sums likewise.
+BLOCK = 32
+
+
+@dataclass(slots=True)
+class Accumulators:
+    """Where a reduction keeps its partial results: `vectors[level][copy]`, and one scalar for the rest."""
+
+    reduction: Reduction
+    dtype: DType
+    vectors: list[list[str]] = field(default_factory=list)
+    scalar: str = ""
+
+
+class Renderer:
+    """Renders one kernel for vectors of `bits` bits."""
+
+    def __init__(self, kernel: Kernel, bits: int) -> None:
+        # A kernel of one point is a loop of one turn.
+        self.kernel = kernel
+        self.depth = len(kernel.sizes)
+        self.body = Body()
+        self.order = _live(kernel)
+        self.level = _levels(kernel)
+        self.inner = kernel.sizes[-1] if kernel.sizes else 1
+        inside = [n for n in self.order if self.level[n] == self.depth]
+        sizes = [kernel.nodes[n].dtype.itemsize for n in inside] or [8]
+        self.width = max(bits // 8 // max(sizes), 1)
+        registers = [r for r in kernel.reductions if self._scope(r) < self.depth]
+        self.copies = 1 if not registers or len(inside) > 48 else 4 if len(inside) * len(registers) <= 16 else 2
+        if self.depth == 0 or self.inner < self.width:
+            self.width = 1
+        if self.width == 1:
+            self.copies = 1
+        self.step = self.width * self.copies
+        self.fixed: dict[int, str] = {}
+        self.places: dict[tuple[int, ...], str] = {(): "0"}
+        # The inner axis in blocks: how many elements there are between two settlements, innermost first.
+        self.blocks: list[int] = []
+        sums = any(r.op == "add" and kernel.nodes[r.value].dtype.kind == "f" for r in registers)
+        span = self.step * BLOCK
+        while sums and self.width > 1 and span < self.inner:
+            self.blocks.append(span)
+            span *= BLOCK
+        self.accumulators = [self._accumulate(r) for r in registers]
+
+    def _scope(self, r: Reduction) -> int:
+        """How many loops are around the point where a reduction begins and ends."""
+        kept = [a for a in range(self.depth) if a not in r.axes]
+        return kept[-1] + 1 if kept else 0
+
+    def _carried(self, r: Reduction) -> bool:
+        """Whether a reduction comes back to the same output: a reduced axis lies outside a kept one."""
+        return any(a < self._scope(r) for a in r.axes)
+
+    def _accumulate(self, r: Reduction) -> Accumulators:
+        dtype = self.kernel.nodes[r.value].dtype
+        acc = Accumulators(r, dtype)
+        if self.width > 1:
+            blocked = self._blocked(acc)
+            for _ in range(1 + (len(self.blocks) if blocked else 0)):
+                kind = register(dtype, self.width)
+                acc.vectors.append([self.body.allocate(kind) for _ in range(self.copies)])
+        acc.scalar = self.body.allocate(scalar_type(dtype))
+        return acc
+
+    def _blocked(self, acc: Accumulators) -> bool:
+        return acc.reduction.op == "add" and acc.dtype.kind == "f"
+
+    def render(self) -> None:
+        """Fill the body."""
+        self._fill_outputs()
+        self._enter(0)
+        self.body.do("ret void")
+
+    def _fill_outputs(self) -> None:
+        """Give the outputs that are accumulated in memory their first value."""
+        for r in self.kernel.reductions:
+            if self._carried(r):
+                out = self.kernel.outputs[r.access.buffer]
+                with self.body.loop(0, out.size, 1) as i:
+                    value = self._to_memory(constant(identity(r.op, out.dtype), out.dtype, 1), out.dtype, 1)
+                    p = self.body.let(f"getelementptr {memory_type(out.dtype)}, ptr %out{r.access.buffer}, i64 {i}")
+                    self.body.do(f"store {memory_type(out.dtype)} {value}, ptr {p}, align 1")
+
+    def _enter(self, d: int) -> None:
+        """Everything inside the first `d` loops."""
+        for acc in self.accumulators:
+            if self._scope(acc.reduction) == d:
+                self._reset(acc)
+        if d < self.depth:
+            for n in self.order:
+                if self.level[n] == d:
+                    self.fixed[n] = self._node(n, 1, None, self.fixed)
+        if d >= self.depth - 1:
+            self._innermost()
+        else:
+            with self.body.loop(0, self.kernel.sizes[d], 1) as i:
+                self._advance(d, i)
+                self._enter(d + 1)
+        for acc in self.accumulators:
+            if self._scope(acc.reduction) == d:
+                self._finish(acc)
+
+    def _advance(self, d: int, i: str) -> None:
+        """Where each access stands, now that the index of axis `d` is known."""
+        every = [self.kernel.nodes[n].data for n in self.order if self.kernel.nodes[n].op == "load"]
+        every += [s.access for s in self.kernel.stores] + [r.access for r in self.kernel.reductions]
+        for key in dict.fromkeys(a.strides[:d + 1] for a in every):
+            below = self.places[key[:-1]]
+            if key[-1] == 0:
+                self.places[key] = below
+                continue
+            moved = self.body.let(f"mul i64 {i}, {key[-1]}")
+            self.places[key] = self.body.let(f"add i64 {below}, {moved}")
+
+    def _innermost(self) -> None:
+        if self.depth == 0:
+            self._point(None, 1, 0)
+            return
+        whole = self.inner // self.step * self.step if self.width > 1 else 0
+        if whole:
+            self._blocks(len(self.blocks), 0, whole)
+        if self.width > 1 and self.copies > 1 and self.inner - whole >= self.width:
+            rest = whole + (self.inner - whole) // self.width * self.width
+            with self.body.loop(whole, rest, self.width) as i:
+                self._point(i, self.width, 0, top=True)
+            whole = rest
+        if whole < self.inner:
+            with self.body.loop(whole, self.inner, 1) as i:
+                self._point(i, 1, 0)
+
+    def _blocks(self, level: int, begin: str | int, end: str | int) -> None:
+        """Vectors from begin to end; sums of floats are settled after every block."""
+        if level == 0:
+            with self.body.loop(begin, end, self.step) as i:
+                for copy in range(self.copies):
+                    at = i if copy == 0 else self.body.let(f"add i64 {i}, {copy * self.width}")
+                    self._point(at, self.width, copy)
+            return
+        span = self.blocks[level - 1]
+        sums = [a for a in self.accumulators if self._blocked(a)]
+        with self.body.loop(begin, end, span) as b:
+            far = self.body.let(f"add i64 {b}, {span}")
+            stop = self.body.intrinsic("llvm.smin.i64", "i64", ["i64", "i64"], [far, str(end)])
+            for acc in sums:
+                self._set(acc, level - 1)
+            self._blocks(level - 1, b, stop)
+            for acc in sums:
+                for source, target in zip(acc.vectors[level - 1], acc.vectors[level], strict=True):
+                    kind = register(acc.dtype, self.width)
+                    part = self.body.let(f"load {kind}, ptr {source}")
+                    self._add_to(target, acc, self.width, part)
+
+    def _point(self, i: str | None, width: int, copy: int, top: bool = False) -> None:
+        """Evaluate the nodes for `width` neighbouring points, and store or accumulate."""
+        values: dict[int, str] = {}
+        for n in self.order:
+            if self.level[n] == self.depth:
+                values[n] = self._node(n, width, i, values)
+        for s in self.kernel.stores:
+            value = self._operand(s.value, width, values)
+            self._store(s.access, i, self.kernel.nodes[s.value].dtype, width, value)
+        for r in self.kernel.reductions:
+            if self._scope(r) == self.depth:
+                value = self._operand(r.value, width, values)
+                dtype = self.kernel.nodes[r.value].dtype
+                if self._carried(r):
+                    before = self._load("out", r.access, i, dtype, width)
+                    value = combine(self.body, r.op, dtype, width, before, value)
+                self._store(r.access, i, dtype, width, value)
+        for acc in self.accumulators:
+            value = self._operand(acc.reduction.value, width, values)
+            target = acc.scalar if width == 1 else acc.vectors[-1 if top else 0][copy]
+            self._add_to(target, acc, width, value)
+
+    def _add_to(self, target: str, acc: Accumulators, width: int, value: str) -> None:
+        kind = register(acc.dtype, width)
+        before = self.body.let(f"load {kind}, ptr {target}")
+        after = combine(self.body, acc.reduction.op, acc.dtype, width, before, value)
+        self.body.do(f"store {kind} {after}, ptr {target}")
+
+    def _set(self, acc: Accumulators, level: int) -> None:
+        first = constant(identity(acc.reduction.op, acc.dtype), acc.dtype, self.width)
+        for v in acc.vectors[level]:
+            self.body.do(f"store {register(acc.dtype, self.width)} {first}, ptr {v}")
+
+    def _reset(self, acc: Accumulators) -> None:
+        if acc.vectors:
+            self._set(acc, len(acc.vectors) - 1)
+        first = constant(identity(acc.reduction.op, acc.dtype), acc.dtype, 1)
+        self.body.do(f"store {scalar_type(acc.dtype)} {first}, ptr {acc.scalar}")
+
+    def _finish(self, acc: Accumulators) -> None:
+        """Combine all partial results of a reduction and write it out."""
+        op, dtype, body = acc.reduction.op, acc.dtype, self.body
+        parts = []
+        if acc.vectors:
+            kind = register(dtype, self.width)
+            whole = [body.let(f"load {kind}, ptr {v}") for v in acc.vectors[-1]]
+            vector = self._tree(op, dtype, self.width, whole)
+            parts = [body.let(f"extractelement {kind} {vector}, i64 {k}") for k in range(self.width)]
+            parts = [self._tree(op, dtype, 1, parts)]
+        parts.append(body.let(f"load {scalar_type(dtype)}, ptr {acc.scalar}"))
+        total = self._tree(op, dtype, 1, parts)
+        a = acc.reduction.access
+        place = Access(a.buffer, a.offset, a.strides[:self._scope(acc.reduction)])
+        if self._carried(acc.reduction):
+            total = combine(body, op, dtype, 1, self._load("out", place, None, dtype, 1), total)
+        self._store(place, None, dtype, 1, total)
+
+    def _tree(self, op: str, dtype: DType, width: int, parts: list[str]) -> str:
+        while len(parts) > 1:
+            pairs = [combine(self.body, op, dtype, width, x, y) for x, y in zip(parts[::2], parts[1::2], strict=False)]
+            parts = pairs + parts[len(pairs) * 2:]
+        return parts[0]
+
+    def _operand(self, n: int, width: int, values: dict[int, str]) -> str:
+        """A node's value in `width` lanes."""
+        node = self.kernel.nodes[n]
+        if node.op == "const":
+            return constant(node.data, node.dtype, width)
+        if n in values:
+            return values[n]
+        values[n] = self._splat(self.fixed[n], scalar_type(node.dtype), width)
+        return values[n]
+
+    def _splat(self, x: str, kind: str, width: int) -> str:
+        if width == 1:
+            return x
+        first = self.body.let(f"insertelement {wide(kind, width)} poison, {kind} {x}, i64 0")
+        return self.body.let(
+            f"shufflevector {wide(kind, width)} {first}, {wide(kind, width)} poison, <{width} x i32> zeroinitializer")
+
+    def _node(self, n: int, width: int, i: str | None, values: dict[int, str]) -> str:
+        node = self.kernel.nodes[n]
+        if node.op == "const":
+            return constant(node.data, node.dtype, width)
+        if node.op == "load":
+            return self._load("in", node.data, i, node.dtype, width)
+        args = [self._operand(a, width, values) for a in node.args]
+        return emit(self.body, node, self.kernel.nodes[node.args[0]].dtype, width, args)
+
+    def _address(self, stem: str, a: Access, i: str | None, dtype: DType, shift: int = 0) -> str:
+        """The address of an element; `i` is the innermost index, None outside the innermost loop."""
+        outer = a.strides if i is None else a.strides[:-1]
+        # A load outside the innermost loop does not move along the loops inside.
+        while outer and outer[-1] == 0:
+            outer = outer[:-1]
+        at = self.places[outer]
+        if i is not None and a.strides[-1]:
+            step = i if a.strides[-1] == 1 else self.body.let(f"mul i64 {i}, {a.strides[-1]}")
+            at = step if at == "0" else self.body.let(f"add i64 {at}, {step}")
+        if a.offset + shift:
+            at = self.body.let(f"add i64 {at}, {a.offset + shift}")
+        return self.body.let(f"getelementptr {memory_type(dtype)}, ptr %{stem}{a.buffer}, i64 {at}")
+
+    def _load(self, stem: str, a: Access, i: str | None, dtype: DType, width: int) -> str:
+        kind = memory_type(dtype)
+        stride = a.strides[-1] if i is not None else 0
+        if width == 1:
+            p = self._address(stem, a, i, dtype)
+            value = self.body.let(f"load {kind}, ptr {p}, align 1")
+        elif stride in (1, -1):
+            p = self._address(stem, a, i, dtype, 0 if stride == 1 else 1 - width)
+            value = self.body.let(f"load {wide(kind, width)}, ptr {p}, align 1")
+            if stride == -1:
+                lanes = ", ".join(f"i32 {k}" for k in reversed(range(width)))
+                vector = wide(kind, width)
+                value = self.body.let(
+                    f"shufflevector {vector} {value}, {vector} poison, <{width} x i32> <{lanes}>")
+        else:
+            p = self._address(stem, a, i, dtype)
+            value = "poison"
+            for k in range(width):
+                q = self.body.let(f"getelementptr {kind}, ptr {p}, i64 {k * stride}") if k else p
+                x = self.body.let(f"load {kind}, ptr {q}, align 1")
+                value = self.body.let(f"insertelement {wide(kind, width)} {value}, {kind} {x}, i64 {k}")
+        if dtype.kind != "b":
+            return value
+        zero = "0" if width == 1 else "zeroinitializer"
+        return self.body.let(f"icmp ne {wide(kind, width)} {value}, {zero}")
+
+    def _to_memory(self, value: str, dtype: DType, width: int) -> str:
+        if dtype.kind != "b":
+            return value
+        return self.body.let(f"zext {register(dtype, width)} {value} to {wide('i8', width)}")
+
+    def _store(self, a: Access, i: str | None, dtype: DType, width: int, value: str) -> None:
+        kind = memory_type(dtype)
+        value = self._to_memory(value, dtype, width)
+        p = self._address("out", a, i, dtype)
+        if width == 1 or a.strides[-1] == 1:
+            self.body.do(f"store {wide(kind, width)} {value}, ptr {p}, align 1")
+            return
+        for k in range(width):
+            q = self.body.let(f"getelementptr {kind}, ptr {p}, i64 {k * a.strides[-1]}") if k else p
+            x = self.body.let(f"extractelement {wide(kind, width)} {value}, i64 {k}")
+            self.body.do(f"store {kind} {x}, ptr {q}, align 1")
+
+
+def _live(kernel: Kernel) -> list[int]:
+    """The nodes that something is written from, in order."""
+    live = {s.value for s in kernel.stores} | {r.value for r in kernel.reductions}
+    for n in range(len(kernel.nodes) - 1, -1, -1):
+        if n in live:
+            live.update(kernel.nodes[n].args)
+    return sorted(live)
+
+
+def _levels(kernel: Kernel) -> list[int]:
+    """For each node, how many loops fix its value."""
+    levels: list[int] = []
+    for n in kernel.nodes:
+        if n.op == "load":
+            moving = [k + 1 for k, s in enumerate(n.data.strides) if s]
+            levels.append(moving[-1] if moving else 0)
+        else:
+            levels.append(max((levels[a] for a in n.args), default=0))
+    return levels
+
+
+def render(kernel: Kernel, bits: int, head: int) -> str:
+    """The module's text: `@kernel` takes the addresses of NumPy array objects, whose data pointer is at `head`.
+
+    Reading the pointer from the object saves the caller an attribute look-up per array.
+    """
+    r = Renderer(kernel, bits)
+    r.render()
+    names = [f"in{k}" for k in range(len(kernel.inputs))] + [f"out{k}" for k in range(len(kernel.outputs))]
+    lines = [*sorted(r.body.declarations)]
+    lines.append(f"define internal void @loops({', '.join(f'ptr noalias %{n}' for n in names)}) noinline nounwind {{")
+    lines += ["entry:", *r.body.allocations, *r.body.lines, "}"]
+    lines.append(f"define void @kernel({', '.join(f'i64 %{n}' for n in names)}) nounwind {{")
+    lines.append("entry:")
+    for n in names:
+        lines.append(f"  %{n}.at = add i64 %{n}, {head}")
+        lines.append(f"  %{n}.field = inttoptr i64 %{n}.at to ptr")
+        lines.append(f"  %{n}.data = load ptr, ptr %{n}.field")
+    lines.append(f"  call void @loops({', '.join(f'ptr %{n}.data' for n in names)})")
+    lines += ["  ret void", "}", LOOP_HINTS, *r.body.metadata]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,141 @@
+"""A compiled graph as one primitive: evaluated by its kernels, differentiated by compiling its derivatives."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from npdiff import kernels
+from npdiff.avals import ndarray
+from npdiff.core import Handle, Primitive, aval, bind, innermost
+from npdiff.graph import Equation, Graph, Literal, Var, evaluate, prune
+from npdiff.transforms.call import batch, pull, push
+from npdiff.transforms.stage import StageTrace
+
+
+class Program:
+    """A graph, its executable, and the programs of its derivatives, made when first needed."""
+
+    __slots__ = ("_derived", "_executable", "compile_seconds", "graph")
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        start = time.perf_counter()
+        self._executable = kernels.compile_graph(with_literals(graph))
+        self.compile_seconds = time.perf_counter() - start
+        self._derived: dict[Any, Program] = {}
+
+    def __repr__(self) -> str:
+        return f"program of {len(self.graph.equations)} equations"
+
+    def run(self, values: Sequence[Any]) -> Sequence[Any]:
+        """Outputs of the graph for plain inputs."""
+        return self._executable(*values)
+
+    def explain(self) -> str:
+        """Kernels and host calls, as text."""
+        return self._executable.explain()
+
+    def tangents(self, which: tuple[bool, ...], values: Sequence[Any]) -> Program:
+        """The program of the outputs' tangents, given all inputs and the tangents of those in `which`."""
+
+        def derivative(xs: Sequence[Any]) -> list[Any]:
+            dots = iter(xs[len(which):])
+            ts = [next(dots) if w else None for w in which]
+            outs = push(self._evaluate, xs[: len(which)], ts)
+            return [_zeros(o.aval) if t is None else t for t, o in zip(outs, self.graph.outputs, strict=True)]
+
+        return self._derive(("tangents", which), values, len(which), derivative)
+
+    def cotangents(self, needed: tuple[bool, ...], given: tuple[bool, ...], values: Sequence[Any]) -> Program:
+        """The program of the inputs' cotangents (those in `needed`), given all inputs and the outputs' in `given`."""
+
+        def derivative(xs: Sequence[Any]) -> list[Any]:
+            it = iter(xs[len(needed):])
+            cts = [next(it) if g else None for g in given]
+            out = pull(self._evaluate, xs[: len(needed)], cts, [n or None for n in needed])
+            return [_zeros(v.aval) if c is None else c
+                    for c, v, n in zip(out, self.graph.inputs, needed, strict=True) if n]
+
+        return self._derive(("cotangents", needed, given), values, len(needed), derivative)
+
+    def _evaluate(self, *xs: Any) -> list[Any]:
+        return evaluate(self.graph, xs)
+
+    def _derive(self, key: Any, values: Sequence[Any], primals: int, f: Callable[[Sequence[Any]], list[Any]]) -> Program:
+        found = self._derived.get(key)
+        if found is None:
+            trace = StageTrace()
+            try:
+                # Guards need the real primals; tangents and cotangents enter linearly, so zeros record the same graph.
+                plain = [innermost(v) if k < primals else _zeros(aval(v)) for k, v in enumerate(values)]
+                staged = [trace.input(v) for v in plain]
+                with np.errstate(all="ignore"):
+                    graph = prune(trace.graph(staged, f(staged)))
+            finally:
+                trace.close()
+            found = self._derived[key] = Program(graph)
+        return found
+
+
+def _zeros(a: Any) -> Any:
+    return np.zeros(a.shape, a.dtype)[()]
+
+
+def with_literals(graph: Graph) -> Graph:
+    """The graph with constants that hold one number throughout (cotangents of sums, say) written as literals.
+
+    Only where the operand's shape is not needed for the result's, so broadcasting brings it back.
+    """
+    numbers: dict[Var, Literal] = {}
+    for v, c in graph.constants.items():
+        if type(c) is ndarray and c.size > 0 and not any(c.strides):
+            numbers[v] = Literal(c[(0,) * c.ndim])
+    if not numbers:
+        return graph
+    equations = []
+    for eq in graph.equations:
+        if eq.prim.kind == "elementwise" and len(eq.outputs) == 1:
+            kept = [a.aval.shape for a in eq.inputs if a not in numbers]
+            if kept and np.broadcast_shapes(*kept) == eq.outputs[0].aval.shape:
+                inputs = [numbers.get(a, a) if isinstance(a, Var) else a for a in eq.inputs]
+                eq = Equation(eq.prim, inputs, eq.params, eq.outputs, eq.source, eq.regions)
+        equations.append(eq)
+    return prune(Graph(graph.inputs, graph.constants, equations, graph.outputs))
+
+
+# ---------------------------------------------------------------------- the primitive
+
+
+def _call(*args: Any, program: Program) -> Any:
+    for a in args:
+        if isinstance(a, Handle):
+            return bind(run_program_p, args, {"program": program})
+    return tuple(program.run(args))
+
+
+def _jvp(_out: Any, primals: Sequence[Any], tangents: Sequence[Any], *, program: Program) -> Any:
+    which = tuple([t is not None for t in tangents])
+    values = [*primals, *[t for t in tangents if t is not None]]
+    return run_program_p.call(*values, program=program.tangents(which, values))
+
+
+def _pull(cts: Any, _out: Any, args: Sequence[Any], needed: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+    wanted = tuple([n is not None for n in needed])
+    given = tuple([c is not None for c in cts])
+    values = [*args, *[c for c in cts if c is not None]]
+    program = params["program"].cotangents(wanted, given, values)
+    found = iter(run_program_p.call(*values, program=program))
+    return [next(found) if w else None for w in wanted]
+
+
+def _batch(size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
+    return batch(lambda *xs: evaluate(params["program"].graph, xs), size, args, batched)
+
+
+run_program_p = Primitive("run_program", _call, kind="nonlinear", jvp=_jvp, pull=_pull, batch=_batch, multiple=True)
+
+__all__ = ["Program", "run_program_p", "with_literals"]
