@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from differential import differ, recordings
+from jit_against_plain import differ, recordings
 
 import npdiff
 

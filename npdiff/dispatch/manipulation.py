@@ -1,4 +1,4 @@
-"""Shape, order, joining: functions that move elements without changing them."""
+"""Shape, order, copies and casts: the primitives that move elements without changing them, and the rows they stand for."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from npdiff.dispatch.declare import (
     linear_primitive,
     operand,
     static,
-    write_out,
 )
+from npdiff.errors import warn_user
 
 # ---------------------------------------------------------------------- primitives
 
@@ -139,7 +139,9 @@ def _target_shape(name: str, a: Any, shape: Any) -> tuple[int, ...]:
     return shape
 
 
-@function(np.reshape, "linear", reshape_p)
+@function(np.reshape, "linear", reshape_p, cases=(
+    "A(2, 3), (3, 2)", "A(6), (2, -1)", "A(2, 3), -1, order='F'", "A(2, 3, 2), (4, 3), order='F'", "A(2, 3).T, 6",
+    "A(2, 3).T, (2, 3), order='A'", "A(4), (2, 2), copy=True", "C(2, 2), 4", "A(0, 3), (3, 0)", "A(), (1, 1)"))
 def reshape(a: Any, /, shape: Any, order: Any = "C", *, copy: Any = None) -> Any:
     a = operand(a)
     target = _target_shape("np.reshape", a, shape)
@@ -160,16 +162,23 @@ def _fortran(a: Any) -> bool:
     return bool(flags.f_contiguous and not flags.c_contiguous)
 
 
-@function(np.ravel, "linear", reshape_p)
+@function(np.ravel, "linear", reshape_p, cases=(
+    "A(2, 3)", "A(2, 3), 'F'", "A(2, 3).T, 'K'", "A(2, 3).T, order='A'", "A()", "A(0, 2)", "C(2, 2)"))
 def ravel(a: Any, order: Any = "C") -> Any:
+    a = operand(a)
     if order == "K":
         strides = layout(a).strides if isinstance(a, Handle) and not is_scalar(a) else ()
         axes = tuple(sorted(range(len(strides)), key=lambda k: -abs(strides[k])))
-        return reshape(permuted(a, axes) if axes else a, (-1,))
-    return reshape(a, (-1,), order=order)
+        flat = reshape(permuted(a, axes) if axes else a, (-1,))
+    else:
+        flat = reshape(a, (-1,), order=order)
+    if isinstance(flat, Handle) and not is_scalar(flat) and not layout(flat).flags.c_contiguous:
+        return np.copy(flat)  # unlike reshape, ravel never gives a view with gaps
+    return flat
 
 
-@function(np.transpose, "linear", transpose_p)
+@function(np.transpose, "linear", transpose_p, cases=(
+    "A(2, 3)", "A(2, 3, 4), (1, 2, 0)", "A(2, 3, 4), (-1, 0, 1)", "A(3)", "C(2, 2)", "A()"))
 def transpose(a: Any, axes: Any = None) -> Any:
     a = operand(a)
     n = aval(a).ndim
@@ -184,23 +193,23 @@ def transpose(a: Any, axes: Any = None) -> Any:
     return permuted(a, order)
 
 
-@composite(np.matrix_transpose)
+@composite(np.matrix_transpose, cases=("A(2, 3)", "A(2, 3, 4)", "C(2, 3)"))
 def matrix_transpose(x: Any, /) -> Any:
     if aval(x).ndim < 2:
         raise ValueError(f"Input array must be at least 2-dimensional, but it is {aval(x).ndim}")
     return np.swapaxes(x, -1, -2)
 
 
-@composite(np.swapaxes)
+@composite(np.swapaxes, cases=("A(2, 3), 0, 1", "A(2, 3, 4), -1, 0", "A(2, 3), 1, 1"))
 def swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
     n = aval(a).ndim
-    i, j = normalize_axis_index(static(axis1), n), normalize_axis_index(static(axis2), n)
+    i, j = normalize_axis_index(static(axis1), n, "axis1"), normalize_axis_index(static(axis2), n, "axis2")
     order = list(range(n))
     order[i], order[j] = j, i
     return permuted(a, tuple(order))
 
 
-@composite(np.moveaxis)
+@composite(np.moveaxis, cases=("A(2, 3, 4), 0, -1", "A(2, 3, 4), (0, 1), (-1, -2)", "A(2, 3), [1], [0]"))
 def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     n = aval(a).ndim
     source = normalize_axis_tuple(static(source), n, "source")
@@ -213,7 +222,7 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     return permuted(a, tuple(order))
 
 
-@composite(np.expand_dims)
+@composite(np.expand_dims, cases=("A(3), 0", "A(2, 3), -1", "A(2, 3), (0, 2)", "A(), 0"))
 def expand_dims(a: Any, axis: Any) -> Any:
     a = operand(a)
     axis = static(axis)
@@ -224,7 +233,7 @@ def expand_dims(a: Any, axis: Any) -> Any:
     return reshaped(a, tuple([1 if k in axes else next(sizes) for k in range(n)]))
 
 
-@composite(np.squeeze)
+@composite(np.squeeze, cases=("A(1, 3, 1)", "A(1, 3, 1), 0", "A(1, 3, 1), axis=(0, -1)", "A(2, 3)"))
 def squeeze(a: Any, axis: Any = None) -> Any:
     a = operand(a)
     shape = aval(a).shape
@@ -238,7 +247,8 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     return reshaped(a, tuple([n for k, n in enumerate(shape) if k not in axes]))
 
 
-@function(np.broadcast_to, "linear", broadcast_to_p)
+@function(np.broadcast_to, "linear", broadcast_to_p, cases=(
+    "A(3), (2, 3)", "A(2, 1), (2, 3)", "A(), (2, 2)", "A(1), 3", "A(1, 2, 1), (2, 2, 3)", "A(1, 3), (0, 3)"))
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     array = operand(array)
     shape = static(shape)
@@ -246,42 +256,6 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     if aval(array).shape != shape:
         np.broadcast_to(np.broadcast_to(np.zeros((), bool), aval(array).shape), shape)  # NumPy's own error
     return view_of(array, lambda base: bind(broadcast_to_p, (base,), {"shape": shape}), None)
-
-
-# ---------------------------------------------------------------------- joining
-
-
-def _common(arrays: Sequence[Any], dtype: Any, casting: str) -> list[Any]:
-    if dtype is None:
-        return list(arrays)
-    for a in arrays:
-        if not np.can_cast(aval(a).dtype, dtype, casting):  # type: ignore[arg-type]
-            raise TypeError(f"Cannot cast array data from {aval(a).dtype!r} to {np.dtype(dtype)!r} according to the "
-                            f"rule '{casting}'")
-    return [services["astype"](a, np.dtype(dtype), "unsafe", False) for a in arrays]
-
-
-@function(np.concatenate, "linear", concatenate_p)
-def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
-    parts = [operand(a) for a in arrays]
-    if axis is None:
-        parts, axis = [ravel(a) if isinstance(a, Handle) else np.ravel(a) for a in parts], 0
-    if not all(aval(p).ndim for p in parts):
-        raise ValueError("zero-dimensional arrays cannot be concatenated")
-    axis = normalize_axis_index(static(axis), aval(parts[0]).ndim)
-    parts = _common(parts, dtype, casting)
-    return write_out(bind(concatenate_p, parts, {"axis": axis}), out, "np.concatenate", casting)
-
-
-@composite(np.stack)
-def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
-    parts = [operand(a) for a in arrays]
-    if not parts:
-        raise ValueError("need at least one array to stack")
-    if len({aval(p).shape for p in parts}) != 1:
-        raise ValueError("all input arrays must have the same shape")
-    axis = normalize_axis_index(static(axis), aval(parts[0]).ndim + 1)
-    return np.concatenate([np.expand_dims(p, axis) for p in parts], axis=axis, out=out, dtype=dtype, casting=casting)
 
 
 # ---------------------------------------------------------------------- choosing, copying, casting
@@ -295,7 +269,8 @@ def where_three(condition: Any, x: Any, y: Any) -> Any:
     return bind(where_p, (condition, x, y), {})
 
 
-@function(np.where, "elementwise", where_p)
+@function(np.where, "elementwise", where_p, cases=(
+    "B(2, 3), A(2, 3), A(3)", "B(3), A(), 1.0", "I(3), A(2, 3), C(3)", "B(3), 2, A(3)", "B(3)"))
 def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     if x is None and y is None:
         return np.nonzero(condition)
@@ -304,7 +279,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     return where_three(condition, x, y)
 
 
-@function(np.copy, "linear", copy_p)
+@function(np.copy, "linear", copy_p, cases=("A(2, 3)", "A(2, 3), 'F'", "A()", "C(2)"))
 def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     return bind(copy_p, (operand(a),), {"order": order} if order != "K" else {})
 
@@ -321,13 +296,35 @@ def cast(a: Any, dtype: Any, casting: Any = "unsafe", copy: bool = True) -> Any:
     if v.dtype == dtype and not v.weak:
         return (np.copy(a) if not is_scalar(a) else a) if copy and isinstance(a, Handle) else a
     if v.dtype.kind == "c" and dtype.kind not in "cb":
-        a = np.real(a)  # NumPy drops the imaginary part too (and warns on plain arrays)
+        warn_user("Casting complex values to real discards the imaginary part", np.exceptions.ComplexWarning)
+        a = np.real(a)
     return bind(astype_p, (a,), {"dtype": dtype}) if isinstance(a, Handle) else np.asarray(a).astype(dtype)
 
 
-@function(np.astype, "linear", astype_p)
+@function(np.astype, "linear", astype_p, cases=(
+    "A(2, 3), np.float32", "A(3), complex", "A(3), float, copy=False"))
 def astype(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Any:
     return cast(x, dtype, "unsafe", copy)
 
 
+def _python_number(a: Any) -> Any:
+    return np.asarray(a).item()
+
+
+def _number_batch(_size: int, args: Sequence[Any], _batched: Sequence[bool], _params: dict[str, Any]) -> Any:
+    (a,) = args  # a Python number per example: an array of the dtype Python computes in
+    return np.astype(a, {"b": bool, "i": int, "u": int, "f": float, "c": complex}[aval(a).dtype.kind])
+
+
+number_p = linear_primitive("item", None, lambda ct, a: ct, impl=_python_number, kind="elementwise",
+                            batch=_number_batch)
+number_p.jvp = lambda _out, _primals, tangents: tangents[0]
+
+
+def number(a: Any) -> Any:
+    """A scalar as the Python number that ``.item()`` gives."""
+    return bind(number_p, (a,), {}) if isinstance(a, Handle) else np.asarray(a).item()
+
+
 services["astype"] = cast
+services["number"] = number

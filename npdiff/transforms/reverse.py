@@ -248,7 +248,8 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
             continue
         terms = prim.terms
         if terms is not None and len(parents) == 1:
-            pulled = (terms[0](ct, out, *args),)
+            term = terms[0]
+            pulled = (None if term is None else term(ct, out, *args),)
         elif terms is not None:
             pulled = [
                 None if p is None or term is None else term(ct, out, *args)
