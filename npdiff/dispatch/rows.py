@@ -9,6 +9,7 @@ from npdiff.dispatch import (  # noqa: F401
     decompositions,
     describing,
     diagonals,
+    effects,
     einsum,
     indexing,
     joining,
