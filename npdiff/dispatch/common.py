@@ -8,15 +8,10 @@ from typing import Any
 import numpy as np
 
 from npdiff.avals import ndarray
-from npdiff.core import Handle, Primitive, aval, shape_of
+from npdiff.core import Handle, Primitive, aval, bind, shape_of
 from npdiff.dispatch.declare import _NO_VALUE, static
+from npdiff.dispatch.indexing import Slot, getitem_p
 from npdiff.errors import BranchError, message
-
-
-def phantom(a: Any) -> Any:
-    """A plain array of a's shape and dtype that takes no memory: NumPy checks arguments on it and raises its errors."""
-    v = aval(a)
-    return np.broadcast_to(np.zeros((), v.dtype), v.shape)
 
 
 def given(value: Any, default: Any) -> Any:
@@ -32,6 +27,11 @@ def truth(value: Any) -> bool:
 def scalar(a: Any) -> Any:
     """`a`, but a scalar instead of a 0-d array, as most functions of NumPy's return."""
     return a[()] if isinstance(a, (Handle, ndarray)) and aval(a).ndim == 0 else a
+
+
+def pick(a: Any, index: Any) -> Any:
+    """``a[index]`` along the first axis, where either may be tracked."""
+    return bind(getitem_p, (a, index), {"index": (Slot(0),)})
 
 
 def safe_sqrt(a: Any) -> Any:
@@ -129,5 +129,5 @@ def batch_by_size(prim_of: Callable[[], Primitive], name: str) -> Any:
 
 __all__ = [
     "adjoint", "along", "backwards", "batch_axis", "batch_by_size", "batch_stacks", "flattened", "float_dtype",
-    "given", "one_by_one", "phantom", "safe_sqrt", "scalar", "truth", "with_batch",
+    "given", "one_by_one", "pick", "safe_sqrt", "scalar", "truth", "with_batch",
 ]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from npdiff.core import Handle, aval, bind, own_primitive, shape_of
-from npdiff.dispatch.common import along, backwards, batch_axis, flattened, phantom
+from npdiff.dispatch.common import along, backwards, batch_axis, flattened
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     composite,
@@ -23,6 +23,7 @@ from npdiff.dispatch.declare import (
     write_out,
 )
 from npdiff.dispatch.manipulation import cast
+from npdiff.dispatch.operands import phantom
 
 # ---------------------------------------------------------------------- running sums and products
 

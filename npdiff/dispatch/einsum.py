@@ -10,8 +10,8 @@ import numpy as np
 
 from npdiff.array import view_of
 from npdiff.core import NOTHING, VALUE, Handle, aval, bind, own_primitive, services, shape_of
-from npdiff.dispatch.common import phantom
 from npdiff.dispatch.declare import add_tangents, composite, function, operand, static, write_out
+from npdiff.dispatch.operands import phantom
 
 _LETTERS = string.ascii_letters
 

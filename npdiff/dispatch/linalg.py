@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
-from npdiff.dispatch.common import adjoint, batch_stacks, one_by_one, phantom, scalar
+from npdiff.dispatch.common import adjoint, batch_stacks, one_by_one, scalar
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     add_tangents,
@@ -27,6 +27,7 @@ from npdiff.dispatch.declare import (
     static,
     write_out,
 )
+from npdiff.dispatch.operands import phantom
 
 SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 

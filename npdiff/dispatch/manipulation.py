@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -290,7 +291,9 @@ def cast(a: Any, dtype: Any, casting: Any = "unsafe", copy: bool = True) -> Any:
     if v.dtype == dtype and not v.weak:
         return (np.copy(a) if not is_scalar(a) else a) if copy and isinstance(a, Handle) else a
     if v.dtype.kind == "c" and dtype.kind not in "cb":
-        a = np.real(a)  # NumPy drops the imaginary part too (and warns on plain arrays)
+        warnings.warn("Casting complex values to real discards the imaginary part", np.exceptions.ComplexWarning,
+                      stacklevel=2)
+        a = np.real(a)
     return bind(astype_p, (a,), {"dtype": dtype}) if isinstance(a, Handle) else np.asarray(a).astype(dtype)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import aval, services, shape_of
-from npdiff.dispatch.common import phantom, scalar
+from npdiff.dispatch.common import scalar
 from npdiff.dispatch.declare import composite, found, operand, static, write_out
+from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.ufuncs import apply, composite_ufunc
 
 

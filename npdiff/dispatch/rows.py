@@ -10,6 +10,7 @@ from npdiff.dispatch import (  # noqa: F401
     describing,
     diagonals,
     einsum,
+    elementary,
     indexing,
     joining,
     linalg,
@@ -24,6 +25,7 @@ from npdiff.dispatch import (  # noqa: F401
     selecting,
     sets,
     sorting,
+    statistics,
     ufuncs,
     writing,
 )

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import aval, bind, shape_of
-from npdiff.dispatch.common import batch_by_size, one_by_one
+from npdiff.dispatch.common import batch_by_size, one_by_one, pick
 from npdiff.dispatch.declare import composite, constant_primitive, found, function, operand, static
 
 _NOTES = "equal elements: the derivative goes to the first of them"
@@ -26,8 +26,8 @@ def _unique_places(a: Any, *, axis: Any = None, equal_nan: bool = True, unsorted
     return first, inverse, counts
 
 
-unique_p = constant_primitive("unique_places", None, impl=_unique_places, batch=batch_by_size(lambda: unique_p, "np.unique"),
-                              multiple=True, dynamic=True)
+unique_p = constant_primitive("unique_places", None, impl=_unique_places, multiple=True, dynamic=True,
+                              batch=batch_by_size(lambda: unique_p, "np.unique"))
 
 
 _HASHES = "sorted" in inspect.signature(np.unique).parameters
@@ -79,7 +79,7 @@ def unique_inverse(x: Any) -> Any:
     return UniqueInverseResult(values, inverse)
 
 
-@function(found("unique_values"), "composite", unique_p, notes=_NOTES, cases=("A(4)",))
+@function(found("unique_values"), "composite", unique_p, notes=_NOTES, cases=("I(5)",))
 def unique_values(x: Any) -> Any:
     return _distinct(operand(x), None, False, unsorted=True)[0]
 
@@ -135,7 +135,8 @@ def setdiff1d(ar1: Any, ar2: Any, assume_unique: Any = False) -> Any:
     if not assume_unique:
         a = np.unique(a)
         ar2 = np.unique(operand(ar2))
-    return a[bind(places_p, (isin(a, ar2, assume_unique=True, invert=True),), {})]
+    kept = bind(places_p, (isin(a, ar2, assume_unique=True, invert=True),), {})
+    return pick(a, kept)
 
 
 @composite(np.union1d, cases=("I(4), I(3)", "A(2), A(3) + 0.01"))
