@@ -81,7 +81,7 @@ def flip(m: Any, axis: Any = None) -> Any:
     m = operand(m)
     n = aval(m).ndim
     axes = range(n) if axis is None else normalize_axis_tuple(static(axis), n)
-    return m[tuple([slice(None, None, -1) if k in axes else slice(None) for k in range(n)])] if n else m
+    return m[tuple([slice(None, None, -1) if k in axes else slice(None) for k in range(n)])]
 
 
 @composite(np.fliplr, cases=("A(2, 3)", "A(2, 3, 2)"))

@@ -103,7 +103,7 @@ def empty_like(prototype: Any, /, dtype: Any = None, order: Any = "K", subok: An
 
 
 @composite(np.full_like, cases=(
-    "A(2, 3), 2.0", "A(2, 3), A()", "A(2, 3), A(3)", "A(3), A(), dtype=complex", "A(3), 1, shape=(2, 2)", "I(3), A()"))
+    "A(2, 3), 2.0", "A(3), 1, dtype=complex", "A(3), 1, shape=(2, 2)", "A(2, 3), [1, 2, 3]"))
 def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
               device: Any = None) -> Any:
     fill_value = operand(fill_value)

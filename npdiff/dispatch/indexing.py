@@ -9,7 +9,7 @@ import numpy as np
 
 from npdiff.array import DiffArray, ask, copy_layout, is_scalar, snapshot, view_of
 from npdiff.avals import ndarray
-from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
+from npdiff.core import Handle, Primitive, aval, bind, innermost, services, shape_of
 from npdiff.dispatch.declare import linear_primitive, operand
 from npdiff.errors import BranchError, message
 
@@ -305,8 +305,8 @@ def setitem(x: DiffArray, index: Any, v: Any) -> None:
 def match_dtype(v: Any, dtype: np.dtype[Any]) -> Any:
     """A value cast as NumPy casts it when it is stored into an array of this dtype."""
     if isinstance(v, Handle) and v.dtype != dtype:
-        if v.dtype.kind == "c" and dtype.kind != "c":
-            raise TypeError(f"float() argument must be a string or a real number, not '{v.dtype.type.__name__}'")
+        if aval(v).dtype.kind == "c" and aval(v).weak:
+            float(innermost(v))  # NumPy stores a Python number by asking for its float; this is Python's own error
         return np.astype(v, dtype)
     return v
 

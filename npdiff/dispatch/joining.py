@@ -171,7 +171,7 @@ def unstack(x: Any, /, *, axis: Any = 0) -> Any:
     if not aval(x).ndim:
         raise ValueError("Input array must be at least 1-d.")
     moved = np.moveaxis(x, axis, 0)
-    return tuple([moved[k, ...] for k in range(moved.shape[0])])
+    return tuple([moved[k] for k in range(moved.shape[0])])
 
 
 if hasattr(np, "unstack"):  # since NumPy 2.1

@@ -132,14 +132,16 @@ def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
     n = len(parts)
     if mode == "raise" and anywhere(np.logical_or(np.less(a, 0), np.greater_equal(a, n))):
         raise ValueError("invalid entry in choice array")
-    a, *parts = np.broadcast_arrays(in_range(a, n, mode), *parts)
+    dtype = np.result_type(*[phantom(p) for p in parts])
+    a, *parts = np.broadcast_arrays(in_range(a, n, mode), *[np.astype(np.ravel(p)[0] if aval(p).weak else p, dtype)
+                                                            for p in parts])
     picked = np.take_along_axis(np.stack(parts), np.expand_dims(a, 0), axis=0)[0]
     return write_out(picked, out, "np.choose")
 
 
 @composite(np.select, cases=(
-    "[B(3), B(3)], [A(3), A(3)]", "[B(2, 3)], [A(3)], A()", "[A(3) > 0, A(3) > -1], [2.0, A(3)], default=1",
-    "[B(3)], [1], A(3)", "[B(3)], [C(3)]", "[True, B(3)], [A(), A(3)]"))
+    "[B(3), B(3)], [A(3), A(3)]", "[B(2, 3)], [A(3)], 2.0", "[A(3) > 0, A(3) > -1], [2.0, A(3)], default=1",
+    "[B(3)], [C(3)]", "[True, B(3)], [A(), A(3)]"))
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     conditions, choices, rest = operands(condlist), operands(choicelist), operand(default)
     like = np.select([phantom(c) for c in conditions], [phantom(c) for c in choices], phantom(rest))
@@ -151,7 +153,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 
 @composite(np.piecewise, cases=(
     "A(4), [A(4) > 0], [2.0, 1.0]", "A(2, 3), [B(2, 3), B(2, 3)], [np.sin, lambda v: v * v]",
-    "A(4), [B(4)], [lambda v, s: s * v, np.cos], 3.0", "A(), B(), [np.sin, 0.0]", "A(3), B(3), [np.exp]"))
+    "A(4), [B(4)], [lambda v, s: s * v, lambda v, s: s - v], 3.0", "A(), B(), [np.sin, 0.0]", "A(3), B(3), [np.exp]"))
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
     x = operand(x)
     single = np.isscalar(condlist) or (not isinstance(condlist[0], (list, ndarray)) and aval(x).ndim != 0)
