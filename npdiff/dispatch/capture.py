@@ -264,10 +264,11 @@ def _drawn(name: str, a: Any) -> Any:
 
 # ---------------------------------------------------------------------- in and out
 
-_MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromiter", "frombuffer", "fromstring", "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett", "kaiser"]
+_MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromiter", "frombuffer", "fromstring",
+           "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett", "kaiser"]
 # Functions with rows, whose results may be written into.
-_ROWS = ["logspace", "geomspace", "linspace", "vander", "zeros_like", "ones_like", "empty_like", "full_like", "copy", "tile",
-         "repeat", "diag", "diagflat", "meshgrid", "tril", "triu"]
+_ROWS = ["logspace", "geomspace", "linspace", "vander", "zeros_like", "ones_like", "empty_like", "full_like", "copy",
+         "tile", "repeat", "diag", "diagflat", "meshgrid", "tril", "triu"]
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_array,
     "asfortranarray": _as_array, "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,

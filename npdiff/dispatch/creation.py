@@ -91,7 +91,8 @@ def _like(make: Any) -> Any:
     return impl
 
 
-zeros_like = composite(np.zeros_like, cases=("A(2, 3)", "A(3), complex", "A(2, 3), shape=4", "I(3)"))(_like(np.zeros_like))
+zeros_like = composite(np.zeros_like, cases=("A(2, 3)", "A(3), complex", "A(2, 3), shape=4",
+    "I(3)"))(_like(np.zeros_like))
 ones_like = composite(np.ones_like, cases=("A(2, 3)", "A(3), np.float32", "A(2, 3), shape=(2, 2)"))(_like(np.ones_like))
 _empty_like = _like(np.empty_like)
 
