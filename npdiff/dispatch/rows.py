@@ -12,6 +12,7 @@ from npdiff.dispatch import (  # noqa: F401
     linalg,
     manipulation,
     math,
+    memory,
     padding,
     ranges,
     reductions,
