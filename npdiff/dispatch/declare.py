@@ -10,6 +10,7 @@ Arguments of a rule whose names start with an underscore are not needed by it, a
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -350,11 +351,29 @@ def constant_primitive(name: str, call: Rule | None, *, batch: Rule | None = Non
 # ---------------------------------------------------------------------- rows for functions
 
 
+def found(name: str) -> Any:
+    """A function by its name below ``np`` ("linalg.vecdot"); None where this NumPy does not have it.
+
+    A name that has been withdrawn, or goes with a warning, counts as missing.
+    """
+    at: Any = np
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            for part in name.split("."):
+                at = getattr(at, part)
+        except (AttributeError, DeprecationWarning, FutureWarning):
+            return None
+    return at
+
+
 def function(func: Any, kind: str = "composite", prim: Primitive | None = None, notes: str = "",
              cases: Sequence[str] = ()) -> Callable[[Rule], Rule]:
     """Row of a NumPy function written over primitives; the decorated code has NumPy's own signature."""
 
     def enter(impl: Rule) -> Rule:
+        if func is None:  # this NumPy does not have it
+            return impl
         overrides[func] = impl
         add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases)))
         return impl
@@ -384,6 +403,7 @@ def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: 
         result = bind(prim, operands, params)
         return result if out is None else write_out(result, out, numpy_name(func))
 
+    impl.__signature__ = inspect.signature(func)  # type: ignore[attr-defined]
     overrides[func] = impl
     add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases)))
 
@@ -439,7 +459,7 @@ def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
 
 __all__ = [
     "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive", "composite",
-    "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "function", "is_weak",
-    "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_name", "operand", "rows",
+    "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found", "function",
+    "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_name", "operand", "rows",
     "shift_axis", "static", "strong_multiply", "unsupported", "write_out",
 ]

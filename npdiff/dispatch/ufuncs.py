@@ -44,12 +44,14 @@ from npdiff.errors import OutsideWriteError, message, user_frame
 composites: dict[np.ufunc, Callable[..., Any]] = {}
 
 
-def composite_ufunc(ufunc: np.ufunc, notes: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def composite_ufunc(ufunc: Any, notes: str = "",
+                    cases: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Row of a ufunc that is code over others."""
 
     def enter(impl: Callable[..., Any]) -> Callable[..., Any]:
-        composites[ufunc] = impl
-        add_row(Row(f"np.{ufunc.__name__}", "composite", ufunc, notes=notes))
+        if ufunc is not None:
+            composites[ufunc] = impl
+            add_row(Row(f"np.{ufunc.__name__}", "composite", ufunc, notes=notes, cases=cases))
         return impl
 
     return enter
