@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from npdiff.array import DiffArray, ask, copy_layout, is_scalar, snapshot, view_of
+from npdiff.array import DiffArray, ask, copy_layout, is_scalar, is_weak, snapshot, view_of
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
 from npdiff.dispatch.declare import linear_primitive, operand
@@ -71,7 +72,11 @@ def parse_index(index: Any) -> tuple[tuple[Any, ...], list[Any]]:
 
 
 def _position(s: Any) -> int:
-    return s if type(s) is int else int(ask(s, "index") if isinstance(s, Handle) else s.__index__())
+    if isinstance(s, Handle):
+        s = ask(s, "index")
+    if not hasattr(s, "__index__"):
+        raise TypeError("slice indices must be integers or None or have an __index__ method")
+    return operator.index(s)
 
 
 def _per_example(h: Handle) -> bool:
@@ -100,7 +105,7 @@ def _getitem(a: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
 
 
 def _setitem(a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
-    new = copy_layout(np.asarray(a))
+    new = copy_layout(np.asarray(a))  # (derivatives of 0-d arrays may be scalars)
     new[fill_slots(index, arrays)] = v
     return new
 
@@ -252,13 +257,13 @@ def _write_masked(prim: Primitive, a: Any, v: Any, mask: Any) -> Any:
     return np.where(mask, np.astype(v, aval(a).dtype) if prim is setitem_p else np.add(a, v), a)
 
 
-getitem_p = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
+getitem_p: Primitive = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
                             batch=_getitem_batch(lambda: getitem_p))
-setitem_p = linear_primitive("setitem", None, _setitem_transpose, impl=_setitem, operands=(0, 1),
+setitem_p: Primitive = linear_primitive("setitem", None, _setitem_transpose, impl=_setitem, operands=(0, 1),
                              batch=_write_batch(lambda: setitem_p))
-index_add_p = linear_primitive("index_add", None, _index_add_transpose, impl=_index_add, operands=(0, 1),
+index_add_p: Primitive = linear_primitive("index_add", None, _index_add_transpose, impl=_index_add, operands=(0, 1),
                                batch=_write_batch(lambda: index_add_p))
-getitem_dynamic_p = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
+getitem_dynamic_p: Primitive = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
                                      batch=_getitem_batch(lambda: getitem_dynamic_p))
 getitem_dynamic_p.dynamic = True
 
@@ -305,9 +310,10 @@ def setitem(x: DiffArray, index: Any, v: Any) -> None:
 def match_dtype(v: Any, dtype: np.dtype[Any]) -> Any:
     """A value cast as NumPy casts it when it is stored into an array of this dtype."""
     if isinstance(v, Handle) and v.dtype != dtype:
-        if v.dtype.kind == "c" and dtype.kind != "c":
-            raise TypeError(f"float() argument must be a string or a real number, not '{v.dtype.type.__name__}'")
-        return np.astype(v, dtype)
+        if is_weak(v) and v.dtype.kind == "c" and dtype.kind in "fiu":
+            to = "float" if dtype.kind == "f" else "int"
+            raise TypeError(f"{to}() argument must be a string or a real number, not 'complex'")
+        return services["astype"](v, dtype)
     return v
 
 

@@ -20,6 +20,7 @@ from npdiff.dispatch import (  # noqa: F401
     manipulation,
     math,
     matmul,
+    memory,
     missing,
     norms,
     padding,
