@@ -96,7 +96,7 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
     "np.array([0.1, 0.7, 1.2, 0.3]), 3, weights=A(4)", "P(5), 3, density=True", "I(6), 3"))
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
     a = np.ravel(operand(a))
-    if aval(a).dtype.kind == "c":
+    if aval(a).dtype.kind == "c" and (isinstance(bins, str) or aval(operand(bins)).ndim == 0):
         a = cast(a, float)
     edges = _edges(a, bins, range, weights)
     if weights is None:

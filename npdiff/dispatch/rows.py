@@ -24,6 +24,7 @@ from npdiff.dispatch import (  # noqa: F401
     missing,
     norms,
     padding,
+    polynomials,
     products,
     quantiles,
     ranges,
@@ -33,6 +34,7 @@ from npdiff.dispatch import (  # noqa: F401
     sorting,
     statistics,
     ufuncs,
+    unsupported,
     writing,
 )
 from npdiff.dispatch.declare import rows
