@@ -19,14 +19,15 @@ def given(value: Any, default: Any) -> Any:
     return default if value is _NO_VALUE else value
 
 
-def truth(value: Any) -> bool:
+def truth(value: Any) -> Any:
     """A ``keepdims=`` or similar flag."""
     return False if value is _NO_VALUE else bool(static(value))
 
 
 def scalar(a: Any) -> Any:
     """`a`, but a scalar instead of a 0-d array, as most functions of NumPy's return."""
-    return a[()] if isinstance(a, (Handle, ndarray)) and aval(a).ndim == 0 else a
+    array: Any = a
+    return array[()] if isinstance(a, (Handle, ndarray)) and aval(a).ndim == 0 else a
 
 
 def pick(a: Any, index: Any) -> Any:

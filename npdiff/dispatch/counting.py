@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.array import ask
-from npdiff.core import Handle, aval, bind
+from npdiff.core import Handle, Primitive, aval, bind
 from npdiff.dispatch.common import batch_by_size, one_by_one, truth
 from npdiff.dispatch.declare import composite, constant_primitive, function, operand, static
 from npdiff.dispatch.indexing import Slot, index_add_p
@@ -20,7 +20,7 @@ def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     return np.sum(np.not_equal(operand(a), 0), axis=axis, dtype=np.intp, keepdims=truth(keepdims))
 
 
-bincount_p = constant_primitive("bincount", None, dynamic=True, batch=batch_by_size(lambda: bincount_p, "np.bincount"),
+bincount_p: Primitive = constant_primitive("bincount", None, dynamic=True, batch=batch_by_size(lambda: bincount_p, "np.bincount"),
                                 impl=lambda x, *, minlength=0: np.bincount(x, minlength=minlength))
 
 
@@ -41,10 +41,10 @@ def bincount(x: Any, /, weights: Any = None, minlength: Any = 0) -> Any:
 
 # ---------------------------------------------------------------------- histograms
 
-_histogram_p = constant_primitive(
+_histogram_p: Primitive = constant_primitive(
     "histogram_counts", None, impl=lambda a, edges: np.histogram(a, edges)[0],
     batch=lambda size, args, batched, params: one_by_one(_histogram_p, size, args, batched, params))
-_bins_p = constant_primitive(
+_bins_p: Primitive = constant_primitive(
     "histogram_bins", None, impl=lambda a, edges: _bins(a, edges),
     batch=lambda size, args, batched, params: one_by_one(_bins_p, size, args, batched, params))
 

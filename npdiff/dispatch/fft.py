@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
-from npdiff.core import aval, bind, shape_of
+from npdiff.core import Primitive, aval, bind, shape_of
 from npdiff.dispatch.common import along, batch_axis
 from npdiff.dispatch.declare import composite, function, linear_primitive, operand, static, write_out
 
@@ -65,10 +65,10 @@ def _irfft_transpose(ct: Any, a: Any, *, n: int, axis: int, norm: Any) -> Any:
     return fitted(np.multiply(half, weights), a.shape[axis], axis)
 
 
-fft_p = _transform("fft", _fft_transpose)
-ifft_p = _transform("ifft", _ifft_transpose)
-rfft_p = _transform("rfft", _rfft_transpose)
-irfft_p = _transform("irfft", _irfft_transpose)
+fft_p: Primitive = _transform("fft", _fft_transpose)
+ifft_p: Primitive = _transform("ifft", _ifft_transpose)
+rfft_p: Primitive = _transform("rfft", _rfft_transpose)
+irfft_p: Primitive = _transform("irfft", _irfft_transpose)
 
 
 def _along_one(prim: Any, a: Any, n: Any, axis: Any, norm: Any, half: bool = False) -> Any:
@@ -83,7 +83,7 @@ def _along_one(prim: Any, a: Any, n: Any, axis: Any, norm: Any, half: bool = Fal
     return bind(prim, (a,), {"n": n, "axis": axis, "norm": norm})
 
 
-_CASES = ("{0}(4)", "{0}(2, 5)", "{0}(3, 4), n=3, axis=0", "{0}(4), 6, norm='ortho'", "{0}(5), 3, norm='forward'")
+_CASES: tuple[str, ...] = ("{0}(4)", "{0}(2, 5)", "{0}(3, 4), n=3, axis=0", "{0}(4), 6, norm='ortho'", "{0}(5), 3, norm='forward'")
 
 
 def _cases(kind: str) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from npdiff.dispatch.reductions import reduce
 from npdiff.dispatch.statistics import divided
 
 _GAP = "A(2, 3) + [[0, np.nan, 0], [0, 0, 0]]"
-_CASES = ("A(4)", f"{_GAP}", f"{_GAP}, axis=1", f"{_GAP}, axis=0, keepdims=True", "I(4)",
+_CASES: tuple[str, ...] = ("A(4)", f"{_GAP}", f"{_GAP}, axis=1", f"{_GAP}, axis=0, keepdims=True", "I(4)",
           f"{_GAP}, axis=1, where=np.array([[True, True, True], [False, True, True]])")
 
 
@@ -105,6 +105,7 @@ def _nanvar(a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any,
         _, each = _present(a, axis, True, where)
         total = np.nansum(a, axis=axis, dtype=dtype, keepdims=True, **_given(where=where))
         mean = divided(total, each)
+    square: Any
     gap = np.where(mask, np.subtract(filled(a, 0), mean), np.zeros((), float_dtype(a)))
     if aval(gap).dtype.kind == "c":
         square = np.add(np.square(np.real(gap)), np.square(np.imag(gap)))

@@ -20,24 +20,25 @@ def _real_square(x: Any) -> Any:
     return np.add(np.multiply(re, re), np.multiply(im, im))
 
 
-def _two(x: Any, axis: Any, keepdims: bool) -> Any:
+def _two(x: Any, axis: Any, keepdims: Any) -> Any:
     return safe_sqrt(np.sum(_real_square(x), axis=axis, keepdims=keepdims))
 
 
-def _power_sum(x: Any, p: Any, axis: Any, keepdims: bool) -> Any:
+def _power_sum(x: Any, p: Any, axis: Any, keepdims: Any) -> Any:
     """The p-norm, without a derivative through elements that are zero."""
-    size = np.absolute(x)
+    size: Any = np.absolute(x)
     dtype = aval(size).dtype
     zero = np.equal(size, 0)
     one = np.ones((), dtype)
     at_zero = np.array(np.inf if p < 0 else 0, dtype=dtype)
-    total = np.sum(np.where(zero, at_zero, np.power(np.where(zero, one, size), p)), axis=axis, keepdims=keepdims)
+    powers: Any = np.where(zero, at_zero, np.power(np.where(zero, one, size), p))
+    total = np.sum(powers, axis=axis, keepdims=keepdims)
     flat = np.logical_or(np.equal(total, 0), np.isinf(total))
     at_end = np.power(np.where(flat, total, one), np.reciprocal(p, dtype=dtype))
     return np.where(flat, at_end, np.power(np.where(flat, one, total), np.reciprocal(p, dtype=dtype)))
 
 
-def _vector(x: Any, p: Any, axis: Any, keepdims: bool) -> Any:
+def _vector(x: Any, p: Any, axis: Any, keepdims: Any) -> Any:
     if p is None or p == 2:
         return _two(x, axis, keepdims)
     if p == np.inf:
@@ -51,17 +52,18 @@ def _vector(x: Any, p: Any, axis: Any, keepdims: bool) -> Any:
     return _power_sum(x, p, axis, keepdims)
 
 
-def _matrix(x: Any, p: Any, axis: tuple[int, int], keepdims: bool) -> Any:
+def _matrix(x: Any, p: Any, axis: tuple[int, int], keepdims: Any) -> Any:
     row, column = axis
     if p is None or p in ("fro", "f"):
         return _two(x, axis, keepdims)
     if p in (2, -2, "nuc"):
+        of: dict[Any, Any] = {2: np.max, -2: np.min, "nuc": np.sum}
         s = np.linalg.svd(np.moveaxis(x, axis, (-2, -1)), compute_uv=False)
-        result = {2: np.max, -2: np.min, "nuc": np.sum}[p](s, axis=-1)
+        result = of[p](s, axis=-1)
         return np.expand_dims(result, axis) if keepdims else result
     inner, outer = (row, column) if abs(p) == 1 else (column, row)
     sums = np.sum(np.absolute(x), axis=inner, keepdims=True)
-    extreme = np.max if p > 0 else np.min
+    extreme: Any = np.max if p > 0 else np.min
     result = extreme(sums, axis=outer, keepdims=True)
     return result if keepdims else np.squeeze(result, axis=axis)
 
@@ -69,8 +71,8 @@ def _matrix(x: Any, p: Any, axis: tuple[int, int], keepdims: bool) -> Any:
 @composite(np.linalg.norm, notes="0 at 0", cases=(
     "A(3)", "A(2, 3)", "A(2, 3, 2)", "C(3)", "A(3), 1", "A(3), np.inf", "A(3), -np.inf", "A(3), 0", "A(3), 3",
     "A(3), -1", "A(3), 2.5", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "A(2, 3), 3, axis=-1", "M(3), 'fro'",
-    "M(3), 'nuc'", "A(3, 2), 2", "A(3, 2), -2", "P(3, 2) - 1, 1", "P(3, 2) - 1, -1", "P(3, 2) - 1, np.inf", "P(3, 2), -np.inf",
-    "A(2, 3, 2), 2, axis=(0, 2), keepdims=True", "A(2, 3, 2), 'nuc', axis=(2, 1)", "P(2, 3, 2), 1, axis=(0, 1)",
+    "M(3), 'nuc'", "A(3, 2), 2", "A(3, 2), -2", "P(3, 2) - 1, 1", "P(3, 2) - 1, -1", "P(3, 2) - 1, np.inf",
+    "P(3, 2), -np.inf", "A(2, 3, 2), 2, axis=(0, 2), keepdims=True", "A(2, 3, 2), 'nuc', axis=(2, 1)", "P(2, 3, 2), 1, axis=(0, 1)",
     "A(3), keepdims=True"))
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     x = operand(x)

@@ -134,6 +134,8 @@ def roots(p: Any) -> Any:
 def polydiv(u: Any, v: Any) -> tuple[Any, Any]:
     u, v = (np.add(_coefficients(a), 0.0) for a in (u, v))
     m, n = aval(u).shape[0] - 1, aval(v).shape[0] - 1
+    if m < 0 or n < 0:
+        np.polydiv(np.zeros(m + 1), np.zeros(n + 1))
     dtype = np.result_type(aval(u).dtype, aval(v).dtype)
     rest = cast(u, dtype)
     quotient: list[Any] = []

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.core import Handle, aval, bind, own_primitive, shape_of
+from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
 from npdiff.core import unsupported as refusal
 from npdiff.dispatch.common import batch_axis, float_dtype, scalar, truth
 from npdiff.dispatch.declare import _NO_VALUE, composite, operand, static, write_out
@@ -73,7 +73,7 @@ def _chosen_pull(ct: Any, _out: Any, args: Any, _needed: Any, params: Any) -> An
 
 
 # One element along an axis, chosen by an index of its own in each row.
-chosen_p = own_primitive("choose_along", _chosen, kind="linear", jvp=_chosen_jvp, pull=_chosen_pull,
+chosen_p: Primitive = own_primitive("choose_along", _chosen, kind="linear", jvp=_chosen_jvp, pull=_chosen_pull,
                          batch=batch_axis(lambda: chosen_p))
 
 
@@ -107,7 +107,8 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepd
     if v.dtype.kind == "c":
         raise TypeError("a must be an array of real numbers")
     if method not in _PLOTTING and method not in _STEPS:
-        np.quantile(np.zeros(1), 0.5, method=method)
+        unknown: Any = method
+        np.quantile(np.zeros(1), 0.5, method=unknown)
     if aval(q).weak and v.dtype.kind == "f":
         q = cast(q, v.dtype)
     if aval(q).dtype.kind in "biu":
@@ -175,7 +176,7 @@ def _over_nan(s: Any, q: Any, method: str) -> Any:
     return np.where(none, np.full((), np.nan, aval(result).dtype), result)
 
 
-_CASES = ("A(5), 0.3", "A(5), [0.25, 0.6]", "A(2, 4), 0.4, axis=1", "A(2, 4), [0.1, 0.8], axis=0, keepdims=True",
+_CASES: tuple[str, ...] = ("A(5), 0.3", "A(5), [0.25, 0.6]", "A(2, 4), 0.4, axis=1", "A(2, 4), [0.1, 0.8], axis=0, keepdims=True",
           "A(2, 3, 2), 0.37, axis=(0, 2)", "A(5), 0.3, method='hazen'", "A(5), 0.3, method='lower'",
           "A(5), 0.3, method='higher'", "A(5), 0.3, method='midpoint'", "A(5), 0.3, method='nearest'",
           "A(5), 0.3, method='weibull'", "A(5), 0.3, method='median_unbiased'", "A(5), 0.3, method='normal_unbiased'",

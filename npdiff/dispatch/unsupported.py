@@ -24,15 +24,15 @@ _INSTEAD = {
     "iterates in C over plain memory": "loop over the array itself",
 }
 UNTRACKED: dict[str, str] = {
-    "makes an array from sizes": "arange array asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray bartlett "
-                                 "blackman diag_indices empty eye frombuffer fromfunction fromiter fromstring full hamming "
-                                 "hanning identity indices kaiser mask_indices ones tri tril_indices triu_indices zeros "
+    "makes an array from sizes": "arange array asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray "
+                                 "bartlett blackman diag_indices empty eye frombuffer fromfunction fromiter fromstring "
+                                 "full hamming hanning identity indices kaiser mask_indices ones tri tril_indices triu_indices zeros "
                                  "fft.fftfreq fft.rfftfreq",
     "reads a file or another library's memory": "fromfile fromregex genfromtxt load loadtxt from_dlpack",
     "makes a ufunc of a Python function": "frompyfunc",
     "works on shapes or on plain integers": "base_repr binary_repr broadcast_shapes",
-    "asks about types": "datetime_data isdtype isfortran isscalar issubdtype iterable mintypecode promote_types typename "
-                        "require",
+    "asks about types": "datetime_data isdtype isfortran isscalar issubdtype iterable mintypecode promote_types "
+                        "require typename",
     "reads or changes NumPy's settings": "get_include get_printoptions getbufsize geterr geterrcall info printoptions "
                                          "set_printoptions setbufsize seterr seterrcall show_config show_runtime test "
                                          "linalg.test fft.test random.test",
