@@ -20,7 +20,8 @@ def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     return np.sum(np.not_equal(operand(a), 0), axis=axis, dtype=np.intp, keepdims=truth(keepdims))
 
 
-bincount_p: Primitive = constant_primitive("bincount", None, dynamic=True, batch=batch_by_size(lambda: bincount_p, "np.bincount"),
+bincount_p: Primitive = constant_primitive("bincount", None, dynamic=True,
+                                           batch=batch_by_size(lambda: bincount_p, "np.bincount"),
                                 impl=lambda x, *, minlength=0: np.bincount(x, minlength=minlength))
 
 

@@ -32,7 +32,8 @@ def _cumsum_transpose(ct: Any, a: Any, *, axis: int) -> Any:
     return backwards(cumsum_p.call(backwards(ct, axis), axis=axis), axis)
 
 
-cumsum_p: Primitive = linear_primitive("cumsum", None, _cumsum_transpose, impl=lambda a, *, axis: np.cumsum(a, axis=axis),
+cumsum_p: Primitive = linear_primitive("cumsum", None, _cumsum_transpose, impl=lambda a, *,
+                                       axis: np.cumsum(a, axis=axis),
                             batch=batch_axis(lambda: cumsum_p))
 
 
@@ -69,7 +70,8 @@ def _running(prim: Any, name: str) -> Any:
     return impl
 
 
-_CASES: tuple[str, ...] = ("A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=-1", "I(2, 3), axis=1", "I(3), dtype=float",
+_CASES: tuple[str, ...] = ("A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=-1", "I(2, 3), axis=1",
+                           "I(3), dtype=float",
           "A(3), dtype=complex",
           "C(3)")
 cumsum = function(np.cumsum, "linear", cumsum_p, cases=_CASES)(_running(cumsum_p, "np.cumsum"))

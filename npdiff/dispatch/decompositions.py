@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Primitive, aval, bind, own_primitive, shape_of
-from npdiff.dispatch.common import adjoint, scalar
+from npdiff.dispatch.common import adjoint
 from npdiff.dispatch.declare import (
     add_tangents,
     batch_elementwise,
     batch_leading,
-    composite,
     found,
     function,
     nonlinear,
@@ -194,7 +193,8 @@ def _eigh_call(a: Any, UPLO: Any = "L") -> Any:
     return tuple(np.linalg.eigh(a, UPLO))
 
 
-eigh_p: Primitive = own_primitive("linalg.eigh", _eigh_call, jvp=_eigh_jvp, multiple=True, batch=batch_leading(lambda: eigh_p))
+eigh_p: Primitive = own_primitive("linalg.eigh", _eigh_call, jvp=_eigh_jvp, multiple=True,
+                                  batch=batch_leading(lambda: eigh_p))
 
 
 @function(np.linalg.eigh, "nonlinear", eigh_p, notes="reads one triangle; an error at equal eigenvalues",
@@ -364,7 +364,8 @@ def _qr_jvp(out: Any, _primals: Any, tangents: Any, mode: str = "reduced") -> An
     return dq, dr
 
 
-qr_p: Primitive = own_primitive("linalg.qr", lambda a, mode="reduced": tuple(np.linalg.qr(a, mode)), jvp=_qr_jvp, multiple=True,
+qr_p: Primitive = own_primitive("linalg.qr", lambda a, mode="reduced": tuple(np.linalg.qr(a, mode)), jvp=_qr_jvp,
+                                multiple=True,
                      batch=batch_leading(lambda: qr_p))
 
 
@@ -385,36 +386,6 @@ def _other_mode(a: Any, mode: Any) -> Any:
         raise _refusal("np.linalg.qr(mode='raw')")
     v = aval(a)
     return np.linalg.qr(np.zeros(v.shape, v.dtype), mode)
-
-
-# ---------------------------------------------------------------------- condition number
-
-
-def _unbounded(x: Any, p: Any = None) -> Any:
-    return np.isinf(np.linalg.cond(x, p))
-
-
-unbounded_p: Primitive = own_primitive("unbounded_condition", _unbounded, kind="nondifferentiable",
-                            batch=batch_leading(lambda: unbounded_p))
-
-
-@composite(np.linalg.cond, cases=("M(3)", "A(3, 2)", "M(2, 3, 3)", "M(3), 1", "M(3), 'fro'", "M(3), np.inf",
-                                 "M(3), -2"))
-def cond(x: Any, p: Any = None) -> Any:
-    x, p = operand(x), static(p)
-    if aval(x).size == 0 or aval(x).ndim < 2:
-        np.linalg.cond(np.zeros(aval(x).shape), p)
-    bad = bind(unbounded_p, (x,), {} if p is None else {"p": p})
-    dtype = aval(x).dtype if aval(x).dtype.kind in "fc" else np.dtype(float)
-    sound = np.where(np.expand_dims(bad, (-1, -2)), np.eye(*aval(x).shape[-2:], dtype=dtype), x)
-    if p is None or p in (2, -2):
-        s = np.linalg.svd(sound, compute_uv=False)
-        ends = s[..., 0], s[..., -1]
-        ratio = np.divide(*(ends if p != -2 else ends[::-1]))
-    else:
-        ratio = np.multiply(np.linalg.norm(sound, p, axis=(-2, -1)),
-                            np.linalg.norm(np.linalg.inv(sound), p, axis=(-2, -1)))
-    return scalar(np.where(bad, np.array(np.inf, dtype=aval(ratio).dtype), ratio))
 
 
 __all__: Sequence[str] = ["EigResult", "EighResult", "QRResult", "SVDResult"]

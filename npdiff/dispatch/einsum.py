@@ -77,7 +77,8 @@ def _batch(_size: int, args: Sequence[Any], batched: Sequence[bool], params: dic
     return einsum_p.call(*args, **{**params, "subscripts": ",".join(terms) + "->" + new + output})
 
 
-einsum_p: Primitive = own_primitive("einsum", _impl, kind="nonlinear", jvp=_jvp, pull=_pull, batch=_batch, saves=(NOTHING, VALUE))
+einsum_p: Primitive = own_primitive("einsum", _impl, kind="nonlinear", jvp=_jvp, pull=_pull, batch=_batch,
+                                    saves=(NOTHING, VALUE))
 
 # ---------------------------------------------------------------------- subscripts
 

@@ -247,7 +247,8 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
 
 
 @composite(np.correlate, cases=("A(4), A(3)", "A(3), A(5)", "A(4), A(3), 'same'", "A(3), A(4), 'same'",
-                                "A(2), A(5), 'same'", "A(5), A(2), 'same'", "A(4), A(3), 'full'", "A(2), A(4), 'full'", "C(3), C(2), 'full'"))
+                                "A(2), A(5), 'same'", "A(5), A(2), 'same'", "A(4), A(3), 'full'", "A(2), A(4), 'full'",
+                                "C(3), C(2), 'full'"))
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     a, v = operand(a), operand(v)
     n, m = aval(a).size, aval(v).size

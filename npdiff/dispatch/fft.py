@@ -83,7 +83,8 @@ def _along_one(prim: Any, a: Any, n: Any, axis: Any, norm: Any, half: bool = Fal
     return bind(prim, (a,), {"n": n, "axis": axis, "norm": norm})
 
 
-_CASES: tuple[str, ...] = ("{0}(4)", "{0}(2, 5)", "{0}(3, 4), n=3, axis=0", "{0}(4), 6, norm='ortho'", "{0}(5), 3, norm='forward'")
+_CASES: tuple[str, ...] = ("{0}(4)", "{0}(2, 5)", "{0}(3, 4), n=3, axis=0", "{0}(4), 6, norm='ortho'",
+                           "{0}(5), 3, norm='forward'")
 
 
 def _cases(kind: str) -> tuple[str, ...]:

@@ -130,7 +130,8 @@ def _solve_pull(ct: Any, out: Any, args: Any, needed: Any, _params: Any) -> Any:
     return ct_a, None if needed[1] is None else ct_b
 
 
-solve_p: Primitive = own_primitive("solve", _solve, jvp=_solve_jvp, pull=_solve_pull, batch=batch_stacks(lambda: solve_p, (2, 2)))
+solve_p: Primitive = own_primitive("solve", _solve, jvp=_solve_jvp, pull=_solve_pull,
+                                   batch=batch_stacks(lambda: solve_p, (2, 2)))
 
 
 

@@ -176,7 +176,8 @@ def _over_nan(s: Any, q: Any, method: str) -> Any:
     return np.where(none, np.full((), np.nan, aval(result).dtype), result)
 
 
-_CASES: tuple[str, ...] = ("A(5), 0.3", "A(5), [0.25, 0.6]", "A(2, 4), 0.4, axis=1", "A(2, 4), [0.1, 0.8], axis=0, keepdims=True",
+_CASES: tuple[str, ...] = ("A(5), 0.3", "A(5), [0.25, 0.6]", "A(2, 4), 0.4, axis=1",
+                           "A(2, 4), [0.1, 0.8], axis=0, keepdims=True",
           "A(2, 3, 2), 0.37, axis=(0, 2)", "A(5), 0.3, method='hazen'", "A(5), 0.3, method='lower'",
           "A(5), 0.3, method='higher'", "A(5), 0.3, method='midpoint'", "A(5), 0.3, method='nearest'",
           "A(5), 0.3, method='weibull'", "A(5), 0.3, method='median_unbiased'", "A(5), 0.3, method='normal_unbiased'",

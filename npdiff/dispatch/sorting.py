@@ -182,7 +182,8 @@ def _batch_digitize(size: int, args: Sequence[Any], batched: Sequence[bool], par
     return one_by_one(digitize_p, size, args, batched, params)
 
 
-digitize_p: Primitive = constant_primitive("digitize", None, impl=lambda x, bins, *, right=False: np.digitize(x, bins, right),
+digitize_p: Primitive = constant_primitive("digitize", None, impl=lambda x, bins, *,
+                                           right=False: np.digitize(x, bins, right),
                                 batch=_batch_digitize)
 
 

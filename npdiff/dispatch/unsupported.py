@@ -26,7 +26,8 @@ _INSTEAD = {
 UNTRACKED: dict[str, str] = {
     "makes an array from sizes": "arange array asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray "
                                  "bartlett blackman diag_indices empty eye frombuffer fromfunction fromiter fromstring "
-                                 "full hamming hanning identity indices kaiser mask_indices ones tri tril_indices triu_indices zeros "
+                                 "full hamming hanning identity indices kaiser mask_indices ones tri tril_indices "
+                                 "triu_indices zeros "
                                  "fft.fftfreq fft.rfftfreq",
     "reads a file or another library's memory": "fromfile fromregex genfromtxt load loadtxt from_dlpack",
     "makes a ufunc of a Python function": "frompyfunc",
