@@ -27,6 +27,17 @@ class Flat:
         """The array itself."""
         return self._array
 
+    @property
+    def index(self) -> int:
+        """The position of the element that comes next."""
+        return self._next
+
+    @property
+    def coords(self) -> tuple[int, ...]:
+        """The place of the element that comes next."""
+        shape = self._array.shape
+        return tuple([int(i) for i in np.unravel_index(self._next, shape)]) if shape else ()
+
     def copy(self) -> Any:
         """The elements as a new one-dimensional array."""
         return np.copy(np.reshape(snapshot(self._array), (-1,)))
