@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import clean_surroundings
+from surroundings import clean_surroundings
 from test_rules import assert_same, batched
 
 import npdiff

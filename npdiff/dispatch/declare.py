@@ -188,6 +188,19 @@ def wants(rule: Rule) -> list[bool]:
 # ---------------------------------------------------------------------- elementwise
 
 
+def _term(rule: Any, product: Rule) -> Rule | None:
+    """``(x, y, *operands) -> x * partial``, for a tangent or cotangent x."""
+    if rule is None:
+        return None
+    if callable(rule):
+        if product is np.multiply:
+            return lambda x, y, *args: x * rule(y, *args)
+        return lambda x, y, *args: product(x, rule(y, *args))
+    if rule == 1:
+        return lambda x, _y, *_args: x
+    return (lambda x, _y, *_args: -x) if rule == -1 else (lambda x, _y, *_args: x * rule)
+
+
 def elementwise_primitive(
     name: str,
     call: Rule | None,
@@ -208,22 +221,16 @@ def elementwise_primitive(
         if callable(rule):
             saves = [VALUE if w else s for s, w in zip(saves, wants(rule), strict=True)]
 
-    def term(i: int, x: Any, y: Any, args: Sequence[Any]) -> Any:
-        rule = partials[i]
-        if callable(rule):
-            return product(x, rule(y, *args))
-        return x if rule == 1 else np.negative(x) if rule == -1 else np.multiply(x, rule)
+    terms = tuple([_term(rule, product) for rule in partials])
 
     def jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        terms = [term(i, t, y, primals) for i, t in enumerate(tangents) if t is not None and partials[i] is not None]
-        return add_tangents(*terms)
+        return add_tangents(*[
+            term(t, y, *primals) for t, term in zip(tangents, terms, strict=True) if t is not None and term is not None
+        ])
 
-    def pull(ct: Any, y: Any, args: Sequence[Any], needed: Sequence[Any], _params: Any) -> list[Any]:
-        return [
-            None if p is None or partials[i] is None else term(i, ct, y, args) for i, p in enumerate(needed)
-        ]
-
-    rules: dict[str, Any] = {"kind": "elementwise", "jvp": jvp, "pull": pull, "saves": tuple(saves), "ufunc": ufunc}
+    rules: dict[str, Any] = {
+        "kind": "elementwise", "jvp": jvp, "terms": terms, "saves": tuple(saves), "ufunc": ufunc,
+    }
     rules["batch"] = batch_elementwise(lambda: prim)
     prim = own_primitive(name, impl, **rules) if impl is not None else Primitive(name, call, **rules)
     return prim

@@ -17,7 +17,6 @@ from npdiff.dispatch import (  # noqa: F401
     manipulation,
     math,
     matmul,
-    memory,
     norms,
     padding,
     products,
