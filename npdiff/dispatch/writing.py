@@ -93,6 +93,8 @@ def putmask(a: Any, /, mask: Any, values: Any) -> Any:
     target: Any = _writable("np.putmask", a, lambda plain: np.putmask(plain, True, 0))
     mask, values = operand(mask), operand(values)
     shape = aval(target).shape
+    if not aval(values).weak:
+        np.putmask(np.empty(1, target.dtype), True, np.empty(1, aval(values).dtype))  # NumPy checks the cast
     if aval(mask).size != aval(target).size:
         np.putmask(np.empty(shape), np.empty(aval(mask).shape, bool), 0)  # NumPy's own error
     if aval(values).size:
@@ -219,6 +221,10 @@ class Flat:
         if not isinstance(key, Handle):
             np.broadcast_to(np.zeros((), bool), self._array.shape).flat[key]  # NumPy's own errors
         return key
+
+    def __npdiff_array__(self) -> Any:
+        """What np.array and np.asarray make of it."""
+        return self.copy()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         return self.copy().__array__(dtype, copy)
