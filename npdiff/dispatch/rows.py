@@ -22,6 +22,7 @@ from npdiff.dispatch import (  # noqa: F401
     products,
     ranges,
     reductions,
+    replacing,
     selecting,
     sets,
     sorting,
