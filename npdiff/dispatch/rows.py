@@ -28,6 +28,7 @@ from npdiff.dispatch import (  # noqa: F401
     quantiles,
     ranges,
     reductions,
+    replacing,
     selecting,
     sets,
     sorting,
