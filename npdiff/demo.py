@@ -207,7 +207,8 @@ def draw(data: Digits, trained: Training, path: pathlib.Path) -> None:
     ink, accent, wrong, faint = "#222222", "#1f6f8b", "#c0392b", "#b9cdd6"
     figure = Figure(figsize=(10, 4.4), facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = np.ravel(figure.subfigures(1, 2, width_ratios=(1.15, 1)))
+    grid = figure.add_gridspec(1, 2, width_ratios=(1.15, 1))
+    left, right = figure.add_subfigure(grid[0, 0]), figure.add_subfigure(grid[0, 1])
 
     losses = np.array(trained.losses)
     axes = left.subplots()
@@ -268,8 +269,8 @@ def print_digits(steps: int, out: pathlib.Path) -> None:
     draw(data, trained, path)
     print(f"   loss               {trained.losses[0]:.4f} -> {np.mean(trained.losses[-20:]):.4f}")
     print(f"   held-out accuracy  {trained.accuracy:.2%}")
-    print(f"   median step        {trained.plain_step * 1e3:.3f} ms without jit, {trained.jit_step * 1e3:.3f} ms with jit "
-          f"({trained.plain_step / trained.jit_step:.1f}x)")
+    print(f"   median step        {trained.plain_step * 1e3:.3f} ms without jit, "
+          f"{trained.jit_step * 1e3:.3f} ms with jit ({trained.plain_step / trained.jit_step:.1f}x)")
     print(f"   compilation        {trained.compiling:.2f} s, once")
     print(f"   picture            {path.resolve()}")
 
