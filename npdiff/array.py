@@ -16,13 +16,14 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from npdiff import core
+from npdiff import core, tree
 from npdiff.avals import PYTHON_NUMBERS, is_differentiable, ndarray
 from npdiff.core import Handle, aval, bind, innermost, overrides, python_primitives, services, ufunc_primitives
 from npdiff.errors import TracedValueError, message
 
 _PLAIN = frozenset([ndarray, *PYTHON_NUMBERS, *[np.dtype(c).type for c in np.typecodes["AllFloat"] + "?bBhHiIlLqQ"]])
 _NUMBERS = frozenset(PYTHON_NUMBERS)
+_NO_PARAMS: dict[str, Any] = {}
 
 
 class DiffArray(Handle):
@@ -57,11 +58,13 @@ class DiffArray(Handle):
         if method == "__call__" and not kwargs:
             prim = ufunc_primitives.get(ufunc)
             if prim is not None:
+                if len(inputs) == 1 and type(self) is DiffArray and self._trace is not None:
+                    return self._trace.apply(prim, inputs)
                 for a in inputs:
                     if type(a) is not DiffArray and type(a) not in _PLAIN:
                         inputs = tuple([services["operand"](a) for a in inputs])
                         break
-                return bind(prim, inputs, {})
+                return bind(prim, inputs, _NO_PARAMS)
         return services["ufunc"](ufunc, method, inputs, kwargs)
 
     def __array_function__(
@@ -539,12 +542,15 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
 def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
     def op(self: Any, other: Any) -> Any:
         # The common case first: this is the hot path of eager recording.
-        kind = type(other)
-        v = self._value
-        if (kind is DiffArray or kind in _PLAIN) and type(v) is ndarray and type(self) is DiffArray:
-            prim = ufunc_primitives.get(ufunc)
-            if prim is not None:
-                return bind(prim, (self, other), {})
+        if type(self) is DiffArray and type(self._value) is ndarray:
+            kind = type(other)
+            trace = self._trace
+            if trace is not None and (kind in _PLAIN or (
+                kind is DiffArray and (other._trace is trace or other._trace is None)
+            )):
+                prim = ufunc_primitives.get(ufunc)
+                if prim is not None:
+                    return trace.apply(prim, (self, other))
         return _operate(ufunc, self, other, False)
 
     return op
@@ -621,5 +627,6 @@ def _install() -> None:
 
 _install()
 core.set_array_type(DiffArray)
+tree.leaf_types.update((DiffArray, View))
 
 __all__ = ["DiffArray", "View", "ask", "copy_layout", "is_scalar", "is_weak", "layout", "snapshot", "take", "view_of"]

@@ -15,7 +15,6 @@ later than the one around it, so its number is higher and perturbations cannot b
 from __future__ import annotations
 
 import itertools
-import weakref
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -26,7 +25,7 @@ from npdiff.errors import LeakError, UnsupportedError, message
 
 _levels = itertools.count(1)
 _CLOSED = 1 << 62
-_open_traces: weakref.WeakSet[Trace] = weakref.WeakSet()
+_open_traces: dict[int, Trace] = {}
 
 # NumPy function -> what npdiff does instead; filled by the rows in dispatch/.
 overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
@@ -85,6 +84,9 @@ class Primitive:
     pull
         ``pull(ct, out, args, needed, params)``: cotangents of the operands, None where not needed.
         Without one, reverse mode transposes the linearised `jvp`.
+    terms
+        For elementwise primitives, the pullback in parts: ``term(ct, out, *args)`` for each operand, None where no
+        derivative passes. Read without the detour through `pull`, since eager recording lives on it.
     batch
         ``batch(size, args, batched, params)``: operands carry the batch axis in front where `batched`.
     saves
@@ -98,7 +100,8 @@ class Primitive:
         True for a host call with an effect (a random draw, a guard): never dropped, merged or moved past another.
     """
 
-    __slots__ = ("batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "pull", "saves", "ufunc")
+    __slots__ = ("batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "pull", "saves",
+                 "terms", "ufunc")
 
     def __init__(
         self,
@@ -114,6 +117,7 @@ class Primitive:
         ufunc: np.ufunc | None = None,
         dynamic: bool = False,
         ordered: bool = False,
+        terms: tuple[Callable[..., Any] | None, ...] | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -125,6 +129,7 @@ class Primitive:
         self.ufunc = ufunc
         self.dynamic = dynamic
         self.ordered = ordered
+        self.terms = terms
         self.call: Callable[..., Any] = call if call is not None else self
 
     def __call__(self, *args: Any, **params: Any) -> Any:
@@ -155,11 +160,15 @@ class Trace:
 
     def __init__(self) -> None:
         self.level = next(_levels)
-        _open_traces.add(self)
+        _open_traces[self.level] = self
 
     def process(self, prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         """Apply `prim` where at least one operand belongs to this trace."""
         raise NotImplementedError
+
+    def apply(self, prim: Primitive, args: Sequence[Any]) -> Any:
+        """`process` without parameters: what operators and plain ufunc calls come through."""
+        return self.process(prim, args, {})
 
     def aval(self, value: Any) -> Aval:
         """The abstract value the user sees for a payload of this trace."""
@@ -175,17 +184,18 @@ class Trace:
 
     def stay_open(self) -> None:
         """Live as long as the process, below every other trace (track-style recording)."""
+        _open_traces.pop(self.level, None)
         self.level = 0
-        _open_traces.discard(self)
 
     def close(self) -> None:
         """The transform is over: any further use of its values is a leak."""
+        _open_traces.pop(self.level, None)
         self.level = _CLOSED
         self.process = self._leaked  # type: ignore[method-assign]
+        self.apply = self._leaked  # type: ignore[method-assign]
         self.ask = self.take = self._leaked_value  # type: ignore[method-assign]
-        _open_traces.discard(self)
 
-    def _leaked(self, prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
+    def _leaked(self, prim: Primitive, args: Sequence[Any], params: Any = None) -> Any:
         raise LeakError(message(
             f"{prim.name}: an operand belongs to a {self.kind} transform that has already finished",
             *[a for a in args if isinstance(a, Handle) and a._trace is self],
@@ -199,7 +209,7 @@ class Trace:
 
 def open_traces() -> list[Trace]:
     """The transforms that are running now, oldest first (empty when npdiff is at rest)."""
-    return sorted(_open_traces, key=lambda t: t.level)
+    return [_open_traces[level] for level in sorted(_open_traces)]
 
 
 def bind(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:

@@ -76,22 +76,24 @@ def check_grads(f: Function, args: Sequence[Any], order: int = 2, modes: Sequenc
         raise ArgumentError(message("check_grads: no argument is floating point", *args,
                                     instead="pass at least one float or complex array"))
     rng = np.random.default_rng(seed)
-    _check(g, leaves, order, modes, _Limits(leaves, atol, rtol, eps), rng, ())
+    _check(g, leaves, order, modes, _Limits(atol, rtol, eps), rng, ())
 
 
 class _Limits:
-    """Step and tolerances for the coarsest precision among the inputs."""
+    """Step and tolerances; those not given follow from the coarsest precision among inputs and outputs."""
 
-    def __init__(self, leaves: Sequence[Any], atol: float | None, rtol: float | None, eps: float | None) -> None:
-        real = [_real_dtype(x) for x in leaves]
-        tolerance = max(_TOLERANCE.get(d, 1e-6) for d in real)
-        self.atol = tolerance if atol is None else atol
-        self.rtol = tolerance if rtol is None else rtol
-        self.eps = max(_STEP.get(d, 1e-3) for d in real) if eps is None else eps
+    def __init__(self, atol: float | None, rtol: float | None, eps: float | None) -> None:
+        self.atol, self.rtol, self.eps = atol, rtol, eps
 
-    def close(self, a: Any, b: Any) -> bool:
+    def step(self, values: Sequence[Any]) -> float:
+        """Step of the differences."""
+        return max(_STEP.get(_real_dtype(v), 1e-3) for v in values) if self.eps is None else self.eps
+
+    def close(self, a: Any, b: Any, values: Sequence[Any]) -> bool:
         """True if two numbers or arrays agree."""
-        return bool(np.allclose(a, b, rtol=self.rtol, atol=self.atol))
+        tolerance = max(_TOLERANCE.get(_real_dtype(v), 1e-6) for v in values)
+        return bool(np.allclose(a, b, rtol=tolerance if self.rtol is None else self.rtol,
+                                atol=tolerance if self.atol is None else self.atol))
 
 
 def _check(g: Function, leaves: Sequence[Any], order: int, modes: Sequence[str], limits: _Limits,
@@ -99,13 +101,14 @@ def _check(g: Function, leaves: Sequence[Any], order: int, modes: Sequence[str],
     if order < 1:
         return
     direction = [random_like(x, rng) for x in leaves]
-    outputs = g(*leaves)
+    outputs = g(*[copy_layout(x) if isinstance(x, ndarray) else x for x in leaves])  # f may write into them
     cotangent = [random_like(y, rng) for y in outputs]
-    slopes = numerical_jvp(g, leaves, direction, limits.eps)
+    values = [*leaves, *outputs]
+    slopes = numerical_jvp(g, leaves, direction, limits.step(values))
     if "fwd" in modes:
         _, tangents = jvp(g, tuple(leaves), tuple(direction))
         for k, (t, s) in enumerate(zip(tangents, slopes, strict=True)):
-            if np.shape(t) != np.shape(s) or not limits.close(t, s):
+            if np.shape(t) != np.shape(s) or not limits.close(t, s, values):
                 raise _mismatch("fwd", path, k, t, s)
         _check(lambda *x: jvp(g, x, tuple(direction))[1], leaves, order - 1, modes, limits, rng, (*path, "fwd"))
     if "rev" in modes:
@@ -115,7 +118,7 @@ def _check(g: Function, leaves: Sequence[Any], order: int, modes: Sequence[str],
         for k, (c, x) in enumerate(zip(pulled, leaves, strict=True)):
             if np.shape(c) != np.shape(x) or aval_of(c).dtype != aval_of(x).dtype:
                 raise _mismatch("rev", path, k, c, x)
-        if not limits.close(ours, theirs):
+        if not limits.close(ours, theirs, values):
             raise _mismatch("rev", path, None, ours, theirs)
 
         def back(*x: Any) -> Any:

@@ -7,7 +7,11 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from npdiff.errors import ArgumentError, message
+
+ndarray = np.ndarray  # not the stand-in that the numpy namespace holds while a transform runs
 
 
 class Structure(NamedTuple):
@@ -35,6 +39,9 @@ class Structure(NamedTuple):
 
 
 LEAF = Structure(None, None, ())
+
+# The usual leaves, told from containers by one look; modules below add their own.
+leaf_types: set[type] = {bool, int, float, complex, str, ndarray, np.float64, np.float32, np.int64, np.bool_}
 
 Flatten = Callable[[Any], tuple[Iterable[Any], Hashable]]
 Unflatten = Callable[[Hashable, list[Any]], Any]
@@ -106,9 +113,14 @@ def _node(obj: Any) -> tuple[Iterable[Any], Hashable] | None:
 
 def flatten(obj: Any) -> tuple[list[Any], Structure]:
     """Leaves of a nested container, in a fixed order, and the structure to rebuild it."""
+    if type(obj) in leaf_types:
+        return [obj], LEAF
     leaves: list[Any] = []
 
     def walk(o: Any) -> Structure:
+        if type(o) in leaf_types:
+            leaves.append(o)
+            return LEAF
         node = _node(o)
         if node is None:
             leaves.append(o)
@@ -141,9 +153,11 @@ def _rebuild(kind: type, aux: Any, children: list[Any]) -> Any:
 def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:
     """Rebuild the container that `structure` describes from its leaves."""
     it = iter(leaves)
+    if structure is LEAF:
+        return next(it)
 
     def walk(s: Structure) -> Any:
-        if s.kind is None:
+        if s is LEAF:
             return next(it)
         return _rebuild(s.kind, s.aux, [walk(c) for c in s.children])
 
@@ -157,6 +171,8 @@ def leaves(obj: Any) -> list[Any]:
 
 def map_leaves(f: Callable[..., Any], obj: Any, *rest: Any) -> Any:
     """Apply `f` to every leaf of `obj` (and to the leaves of containers of the same structure)."""
+    if not rest and type(obj) in leaf_types:
+        return f(obj)
     first, structure = flatten(obj)
     others = []
     for r in rest:

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.array import take
-from npdiff.core import Handle, aval, innermost, services, shape_of
-from npdiff.dispatch.declare import composite, operand
+from npdiff.array import layout
+from npdiff.core import Handle, aval, innermost, services
+from npdiff.dispatch.declare import composite, operand, static
 from npdiff.dispatch.manipulation import cast
 from npdiff.errors import UnsupportedError, message
 
@@ -76,39 +76,42 @@ def _as(p: Any, dtype: np.dtype[Any]) -> Any:
 services["array"] = assemble
 
 
-def _like_shape(a: Any, shape: Any) -> tuple[int, ...]:
-    if shape is None:
-        return tuple(shape_of(a))
-    return (int(shape),) if not isinstance(shape, (tuple, list)) else tuple([int(n) for n in shape])
-
-
 def _fresh(array: np.ndarray[Any, Any]) -> Any:
     """A new array made beside tracked ones: a handle, so that tracked values may be written into it."""
     return services["fresh"](array)
 
 
-@composite(np.zeros_like)
-def zeros_like(a: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
-               device: Any = None) -> Any:
-    return _fresh(np.zeros(_like_shape(a, shape), dtype or aval(a).dtype))
+def _like(make: Any) -> Any:
+    """A rule for ``np.zeros_like`` and its kin: NumPy's own, on an array of the same layout."""
+
+    def impl(a: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
+             device: Any = None) -> Any:
+        return _fresh(make(layout(a), dtype, order, subok, static(shape)))
+
+    return impl
 
 
-@composite(np.ones_like)
-def ones_like(a: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
-              device: Any = None) -> Any:
-    return _fresh(np.ones(_like_shape(a, shape), dtype or aval(a).dtype))
+zeros_like = composite(np.zeros_like, cases=("A(2, 3)", "A(3), complex", "A(2, 3), shape=4", "I(3)"))(_like(np.zeros_like))
+ones_like = composite(np.ones_like, cases=("A(2, 3)", "A(3), np.float32", "A(2, 3), shape=(2, 2)"))(_like(np.ones_like))
+_empty_like = _like(np.empty_like)
 
 
 @composite(np.empty_like)
 def empty_like(prototype: Any, /, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
                device: Any = None) -> Any:
-    return _fresh(np.empty(_like_shape(prototype, shape), dtype or aval(prototype).dtype))
+    return _empty_like(prototype, dtype, order, subok, shape)
 
 
-@composite(np.full_like)
+@composite(np.full_like, cases=(
+    "A(2, 3), 2.0", "A(2, 3), A()", "A(2, 3), A(3)", "A(3), A(), dtype=complex", "A(3), 1, shape=(2, 2)", "I(3), A()"))
 def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
               device: Any = None) -> Any:
-    return full(_like_shape(a, shape), fill_value, dtype or aval(a).dtype)
+    fill_value = operand(fill_value)
+    like = np.empty_like(layout(a) if isinstance(a, Handle) else a, dtype, order, subok, static(shape))
+    if not isinstance(fill_value, Handle):
+        np.copyto(like, fill_value, casting="unsafe")
+        return _fresh(like)
+    return full(like.shape, fill_value, like.dtype)
 
 
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
@@ -136,27 +139,4 @@ def _plain(x: Any) -> Any:
     return innermost(x) if isinstance(x, Handle) else x
 
 
-@composite(np.linspace)
-def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep: Any = False, dtype: Any = None,
-             axis: Any = 0, *, device: Any = None) -> Any:
-    num = int(num)
-    div = num - 1 if endpoint else num
-    start, stop = operand(start) * 1.0, operand(stop) * 1.0
-    step = (stop - start) / div if div > 0 else (stop - start) * np.nan
-    ramp = np.reshape(np.arange(num), (num,) + (1,) * len(shape_of(stop - start)))
-    out = start + ramp * step if div > 0 else start + ramp * (stop - start)
-    if endpoint and num > 1:
-        out = np.concatenate([out[:-1], np.expand_dims(stop + 0 * start, 0)], axis=0)
-    if axis != 0:
-        out = np.moveaxis(out, 0, axis)
-    if dtype is not None:
-        out = cast(out, dtype)
-    return (out, step) if retstep else out
-
-
-def taken(x: Any, what: str) -> Any:
-    """A plain value for code outside npdiff."""
-    return take(x, what) if isinstance(x, Handle) else x
-
-
-__all__: Sequence[str] = ["arange", "assemble", "full", "holds_handle", "no_dtype", "taken"]
+__all__: Sequence[str] = ["arange", "assemble", "full", "holds_handle", "no_dtype"]

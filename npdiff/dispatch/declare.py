@@ -10,6 +10,7 @@ Arguments of a rule whose names start with an underscore are not needed by it, a
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -187,6 +188,19 @@ def wants(rule: Rule) -> list[bool]:
 # ---------------------------------------------------------------------- elementwise
 
 
+def _term(rule: Any, product: Rule) -> Rule | None:
+    """``(x, y, *operands) -> x * partial``, for a tangent or cotangent x."""
+    if rule is None:
+        return None
+    if callable(rule):
+        if product is np.multiply:
+            return lambda x, y, *args: x * rule(y, *args)
+        return lambda x, y, *args: product(x, rule(y, *args))
+    if rule == 1:
+        return lambda x, _y, *_args: x
+    return (lambda x, _y, *_args: -x) if rule == -1 else (lambda x, _y, *_args: x * rule)
+
+
 def elementwise_primitive(
     name: str,
     call: Rule | None,
@@ -207,22 +221,16 @@ def elementwise_primitive(
         if callable(rule):
             saves = [VALUE if w else s for s, w in zip(saves, wants(rule), strict=True)]
 
-    def term(i: int, x: Any, y: Any, args: Sequence[Any]) -> Any:
-        rule = partials[i]
-        if callable(rule):
-            return product(x, rule(y, *args))
-        return x if rule == 1 else np.negative(x) if rule == -1 else np.multiply(x, rule)
+    terms = tuple([_term(rule, product) for rule in partials])
 
     def jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
-        terms = [term(i, t, y, primals) for i, t in enumerate(tangents) if t is not None and partials[i] is not None]
-        return add_tangents(*terms)
+        return add_tangents(*[
+            term(t, y, *primals) for t, term in zip(tangents, terms, strict=True) if t is not None and term is not None
+        ])
 
-    def pull(ct: Any, y: Any, args: Sequence[Any], needed: Sequence[Any], _params: Any) -> list[Any]:
-        return [
-            None if p is None or partials[i] is None else term(i, ct, y, args) for i, p in enumerate(needed)
-        ]
-
-    rules: dict[str, Any] = {"kind": "elementwise", "jvp": jvp, "pull": pull, "saves": tuple(saves), "ufunc": ufunc}
+    rules: dict[str, Any] = {
+        "kind": "elementwise", "jvp": jvp, "terms": terms, "saves": tuple(saves), "ufunc": ufunc,
+    }
     rules["batch"] = batch_elementwise(lambda: prim)
     prim = own_primitive(name, impl, **rules) if impl is not None else Primitive(name, call, **rules)
     return prim
@@ -350,11 +358,29 @@ def constant_primitive(name: str, call: Rule | None, *, batch: Rule | None = Non
 # ---------------------------------------------------------------------- rows for functions
 
 
+def found(name: str) -> Any:
+    """A function by its name below ``np`` ("linalg.vecdot"); None where this NumPy does not have it.
+
+    A name that has been withdrawn, or goes with a warning, counts as missing.
+    """
+    at: Any = np
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            for part in name.split("."):
+                at = getattr(at, part)
+        except (AttributeError, DeprecationWarning, FutureWarning):
+            return None
+    return at
+
+
 def function(func: Any, kind: str = "composite", prim: Primitive | None = None, notes: str = "",
              cases: Sequence[str] = ()) -> Callable[[Rule], Rule]:
     """Row of a NumPy function written over primitives; the decorated code has NumPy's own signature."""
 
     def enter(impl: Rule) -> Rule:
+        if func is None:  # this NumPy does not have it
+            return impl
         overrides[func] = impl
         add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases)))
         return impl
@@ -384,6 +410,7 @@ def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: 
         result = bind(prim, operands, params)
         return result if out is None else write_out(result, out, numpy_name(func))
 
+    impl.__signature__ = inspect.signature(func)  # type: ignore[attr-defined]
     overrides[func] = impl
     add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases)))
 
@@ -439,7 +466,7 @@ def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
 
 __all__ = [
     "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive", "composite",
-    "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "function", "is_weak",
-    "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_name", "operand", "rows",
+    "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found", "function",
+    "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_name", "operand", "rows",
     "shift_axis", "static", "strong_multiply", "unsupported", "write_out",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -100,13 +100,13 @@ def _getitem(a: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
 
 
 def _setitem(a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
-    new = copy_layout(a)
+    new = copy_layout(np.asarray(a))
     new[fill_slots(index, arrays)] = v
     return new
 
 
 def _index_add(a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
-    new = copy_layout(a)
+    new = copy_layout(np.asarray(a))
     if is_basic(index):
         new[index] += v
     else:
@@ -122,111 +122,144 @@ def _getitem_transpose(ct: Any, a: Any, *arrays: Any, index: tuple[Any, ...]) ->
 
 def _setitem_transpose(ct: Any, a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
     rest = setitem_p.call(ct, np.zeros((), aval(ct).dtype), *arrays, index=index)
-    if is_basic(index):
-        to_v = getitem_p.call(ct, index=index)
-    else:
+    to_v = getitem_p.call(ct, *arrays, index=index)
+    if any(aval(x).dtype.kind != "b" for x in arrays):
         # With repeated indices the last write wins: only that one's value reaches the result.
-        numbers = np.arange(a.size).reshape(a.shape)
-        spot = numbers[fill_slots(index, [_plain_index(x) for x in arrays])]
-        last = np.zeros(a.size, dtype=np.intp)
-        order = np.arange(spot.size).reshape(spot.shape)
-        last[spot] = order
-        to_v = np.where(last[spot] == order, getitem_p.call(ct, *arrays, index=index), 0)
+        spot = getitem_p.call(np.arange(a.size).reshape(a.shape), *arrays, index=index)
+        order = np.arange(aval(spot).size).reshape(aval(spot).shape)
+        last = setitem_p.call(np.zeros(a.size, np.intp), order, spot, index=(Slot(0),))
+        to_v = np.where(np.equal(getitem_p.call(last, spot, index=(Slot(0),)), order), to_v, 0)
     extra = len(shape_of(v)) - len(shape_of(to_v))
     if extra > 0:  # NumPy lets a value have leading axes of length one
         to_v = np.reshape(to_v, (1,) * extra + tuple(shape_of(to_v)))
     return (rest, to_v, *[None] * len(arrays))
 
 
-def _plain_index(x: Any) -> Any:
-    return np.asarray(ask(x, "index")) if isinstance(x, Handle) else np.asarray(x)
-
-
 def _index_add_transpose(ct: Any, a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
     return (ct, getitem_p.call(ct, *arrays, index=index), *[None] * len(arrays))
 
 
-def _batched_index(index: tuple[Any, ...], arrays: Sequence[Any], batched: Sequence[bool], size: int,
-                   ndim: int) -> tuple[tuple[Any, ...], list[Any]]:
-    """The index of one example as an index into the whole batch."""
-    if not any(batched):
-        if not arrays or not _leading_advanced(index):
-            return (slice(None), *index), list(arrays)
+# ---------------------------------------------------------------------- batching
+
+
+def _is_advanced(item: Any) -> bool:
+    """True for an index item that NumPy broadcasts with the index arrays, if there are any."""
+    return type(item) is Slot or type(item) is int
+
+
+class _Selection:
+    """Where the axes of an index's arrays stand in what it selects from one example."""
+
+    def __init__(self, index: tuple[Any, ...], arrays: Sequence[Any], batched: Sequence[bool], ndim: int) -> None:
+        kinds = [aval(x).dtype.kind for x in arrays]
+        ranks = [len(shape_of(x)) - b for x, b in zip(arrays, batched, strict=True)]
+        # Number of axes that the arrays make together (a mask makes one).
+        self.count = max([1 if k == "b" else n for k, n in zip(kinds, ranks, strict=True)], default=0)
+        taken = sum([(ranks[i.number] if kinds[i.number] == "b" else 1) if type(i) is Slot else
+                     0 if i is None or i is Ellipsis else 1 for i in index])
+        advanced = [k for k, i in enumerate(index) if _is_advanced(i)]
+        # NumPy moves the arrays' axes to the front if something else stands between them.
+        self.apart = bool(arrays) and advanced != list(range(advanced[0], advanced[-1] + 1))
+        lead = index[: advanced[0]] if arrays and not self.apart else ()
+        self.first = sum([ndim - taken if i is Ellipsis else 1 for i in lead])
+        basic = [i for i in index if not _is_advanced(i)]
+        made = len([i for i in basic if i is not Ellipsis])
+        self.rank = self.count + made + (ndim - taken)
+        if not arrays:
+            self.count = 0
+
+
+def _aligned(arrays: Sequence[Any], batched: Sequence[bool], count: int) -> list[Any]:
+    """Index arrays with the batch axis in front of the `count` axes they make together."""
+    return [
+        np.reshape(x, (shape_of(x)[0],) + (1,) * (count - len(shape_of(x)) + 1) + tuple(shape_of(x)[1:])) if b else x
+        for x, b in zip(arrays, batched, strict=True)]
+
+
+def _check_masks(arrays: Sequence[Any], batched: Sequence[bool]) -> None:
     for a, b in zip(arrays, batched, strict=True):
         if b and aval(a).dtype.kind == "b":
             raise BranchError(message(
                 "getitem: a mask that differs along the vmapped axis selects a different number of elements for each "
                 "example", a, instead="use np.where(mask, x, 0)"))
-    raise _OneByOne
 
 
-class _OneByOne(Exception):
-    """This index has to be applied example by example."""
-
-
-def _leading_advanced(index: tuple[Any, ...]) -> bool:
-    """True if NumPy moves the axes of the advanced index to the front, where the batch axis must stay."""
-    spots = [i for i, item in enumerate(index) if type(item) is Slot or type(item) is int]
-    return bool(spots) and spots != list(range(spots[0], spots[-1] + 1))
+def _whole_index(size: int, index: tuple[Any, ...], arrays: Sequence[Any], batched: Sequence[bool],
+                 count: int) -> tuple[tuple[Any, ...], list[Any]]:
+    """The index of one example, led by an index array that walks through the batch."""
+    walk = np.arange(size).reshape((size,) + (1,) * count)
+    return (Slot(len(arrays)), *index), [*_aligned(arrays, batched, count), walk]
 
 
 def _with_batch(x: Any, batched: bool, size: int) -> Any:
     return x if batched else np.broadcast_to(x, (size, *shape_of(x)))
 
 
-def _getitem_batch(size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
-    a, *arrays = args
-    index = params["index"]
-    if not batched[0] and arrays:
-        # One table, an index per example: the table stays, the index grows.
-        if len(arrays) == 1 and aval(arrays[0]).dtype.kind != "b" and type(index[0]) is Slot and all(
-            isinstance(i, slice) for i in index[1:]
-        ):
-            return getitem_p.call(a, *arrays, index=index)
-    try:
-        whole, arrays = _batched_index(index, arrays, batched[1:], size, len(shape_of(a)))
-    except _OneByOne:
-        return _stack(getitem_p, size, args, batched, params)
-    return getitem_p.call(_with_batch(a, batched[0], size), *arrays, index=whole)
-
-
-def _write_batch(prim_name: str) -> Any:
+def _getitem_batch(prim_of: Callable[[], Primitive]) -> Any:
     def rule(size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
-        prim = setitem_p if prim_name == "setitem" else index_add_p
-        a, v, *arrays = args
-        try:
-            whole, arrays = _batched_index(params["index"], arrays, batched[2:], size, len(shape_of(a)))
-        except _OneByOne:
-            return _stack(prim, size, args, batched, params)
-        a = _with_batch(a, batched[0], size)
-        if batched[1]:
-            target = len(shape_of(layout_like(a, whole, arrays))) - 1
-            s = shape_of(v)
-            if len(s) - 1 < target:
-                v = np.reshape(v, (s[0],) + (1,) * (target - len(s) + 1) + tuple(s[1:]))
-        return prim.call(a, v, *arrays, index=whole)
+        a, *arrays = args
+        index = params["index"]
+        _check_masks(arrays, batched[1:])
+        at = _Selection(index, arrays, batched[1:], len(shape_of(a)) - batched[0])
+        if not any(batched[1:]):
+            out = prim_of().call(a, *arrays, index=(slice(None), *index))
+            return np.moveaxis(out, at.count, 0) if at.apart else out
+        if not batched[0]:
+            # One table, an index per example: the table stays, the index grows.
+            out = prim_of().call(a, *_aligned(arrays, batched[1:], at.count), index=index)
+            return np.moveaxis(out, at.first, 0) if at.first else out
+        whole, arrays = _whole_index(size, index, arrays, batched[1:], at.count)
+        out = prim_of().call(a, *arrays, index=whole)
+        made = range(at.count)
+        return np.moveaxis(out, [k + 1 for k in made], [k + 1 + at.first for k in made]) if at.first else out
 
     return rule
 
 
-def layout_like(a: Any, index: tuple[Any, ...], arrays: Sequence[Any]) -> Any:
-    """What the index selects from an array of a's shape, without touching data."""
-    phantom = np.broadcast_to(np.zeros((), bool), shape_of(a))
-    return phantom[fill_slots(index, [_plain_index(x) for x in arrays])]
+def _write_batch(prim_of: Callable[[], Primitive]) -> Any:
+    def rule(size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
+        a, v, *arrays = args
+        index = params["index"]
+        a = _with_batch(a, batched[0], size)
+        if batched[2:] == [True] and index == (Slot(0),) and aval(arrays[0]).dtype.kind == "b" and (
+                len(shape_of(v)) == batched[1]):
+            return _write_masked(prim_of(), a, v, arrays[0])
+        _check_masks(arrays, batched[2:])
+        at = _Selection(index, arrays, batched[2:], len(shape_of(a)) - 1)
+        v = _value_like(v, batched[1], at.rank)
+        if not any(batched[2:]) and not at.apart:
+            return prim_of().call(a, v, *arrays, index=(slice(None), *index))
+        lead = int(batched[1])
+        if at.first:
+            v = np.moveaxis(v, [lead + at.first + k for k in range(at.count)], [lead + k for k in range(at.count)])
+        whole, arrays = _whole_index(size, index, arrays, batched[2:], at.count)
+        return prim_of().call(a, v, *arrays, index=whole)
+
+    return rule
 
 
-def _stack(prim: Primitive, size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
-    rows = [prim.call(*[x[k] if b else x for x, b in zip(args, batched, strict=True)], **params) for k in range(size)]
-    return np.stack(rows)
+def _value_like(v: Any, batched: bool, rank: int) -> Any:
+    """A written value with as many axes as the selection has, behind its batch axis."""
+    shape = tuple(shape_of(v))
+    lead, rest = shape[: int(batched)], shape[int(batched):]
+    rest = rest[len(rest) - rank:] if len(rest) > rank else (1,) * (rank - len(rest)) + rest
+    return np.reshape(v, lead + rest)
 
 
-getitem_p = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,), batch=_getitem_batch)
+def _write_masked(prim: Primitive, a: Any, v: Any, mask: Any) -> Any:
+    """``a[mask] = v`` for one number per example and a mask of its own for each: no selection is needed."""
+    mask, v = [np.reshape(x, tuple(shape_of(x)) + (1,) * (len(shape_of(a)) - len(shape_of(x)))) for x in (mask, v)]
+    return np.where(mask, np.astype(v, aval(a).dtype) if prim is setitem_p else np.add(a, v), a)
+
+
+getitem_p = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
+                            batch=_getitem_batch(lambda: getitem_p))
 setitem_p = linear_primitive("setitem", None, _setitem_transpose, impl=_setitem, operands=(0, 1),
-                             batch=_write_batch("setitem"))
+                             batch=_write_batch(lambda: setitem_p))
 index_add_p = linear_primitive("index_add", None, _index_add_transpose, impl=_index_add, operands=(0, 1),
-                               batch=_write_batch("index_add"))
+                               batch=_write_batch(lambda: index_add_p))
 getitem_dynamic_p = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
-                                     batch=_getitem_batch)
+                                     batch=_getitem_batch(lambda: getitem_dynamic_p))
 getitem_dynamic_p.dynamic = True
 
 

@@ -1,4 +1,4 @@
-"""Shape, order, joining: functions that move elements without changing them."""
+"""Shape, order, copies and casts: the primitives that move elements without changing them, and the rows they stand for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from npdiff.dispatch.declare import (
     linear_primitive,
     operand,
     static,
-    write_out,
 )
 
 # ---------------------------------------------------------------------- primitives
@@ -139,7 +138,9 @@ def _target_shape(name: str, a: Any, shape: Any) -> tuple[int, ...]:
     return shape
 
 
-@function(np.reshape, "linear", reshape_p)
+@function(np.reshape, "linear", reshape_p, cases=(
+    "A(2, 3), (3, 2)", "A(6), (2, -1)", "A(2, 3), -1, order='F'", "A(2, 3, 2), (4, 3), order='F'", "A(2, 3).T, 6",
+    "A(2, 3).T, (2, 3), order='A'", "A(4), (2, 2), copy=True", "C(2, 2), 4", "A(0, 3), (3, 0)", "A(), (1, 1)"))
 def reshape(a: Any, /, shape: Any, order: Any = "C", *, copy: Any = None) -> Any:
     a = operand(a)
     target = _target_shape("np.reshape", a, shape)
@@ -160,7 +161,8 @@ def _fortran(a: Any) -> bool:
     return bool(flags.f_contiguous and not flags.c_contiguous)
 
 
-@function(np.ravel, "linear", reshape_p)
+@function(np.ravel, "linear", reshape_p, cases=(
+    "A(2, 3)", "A(2, 3), 'F'", "A(2, 3).T, 'K'", "A(2, 3).T, order='A'", "A()", "A(0, 2)", "C(2, 2)"))
 def ravel(a: Any, order: Any = "C") -> Any:
     if order == "K":
         strides = layout(a).strides if isinstance(a, Handle) and not is_scalar(a) else ()
@@ -169,7 +171,8 @@ def ravel(a: Any, order: Any = "C") -> Any:
     return reshape(a, (-1,), order=order)
 
 
-@function(np.transpose, "linear", transpose_p)
+@function(np.transpose, "linear", transpose_p, cases=(
+    "A(2, 3)", "A(2, 3, 4), (1, 2, 0)", "A(2, 3, 4), (-1, 0, 1)", "A(3)", "C(2, 2)", "A()"))
 def transpose(a: Any, axes: Any = None) -> Any:
     a = operand(a)
     n = aval(a).ndim
@@ -184,14 +187,14 @@ def transpose(a: Any, axes: Any = None) -> Any:
     return permuted(a, order)
 
 
-@composite(np.matrix_transpose)
+@composite(np.matrix_transpose, cases=("A(2, 3)", "A(2, 3, 4)", "C(2, 3)"))
 def matrix_transpose(x: Any, /) -> Any:
     if aval(x).ndim < 2:
         raise ValueError(f"Input array must be at least 2-dimensional, but it is {aval(x).ndim}")
     return np.swapaxes(x, -1, -2)
 
 
-@composite(np.swapaxes)
+@composite(np.swapaxes, cases=("A(2, 3), 0, 1", "A(2, 3, 4), -1, 0", "A(2, 3), 1, 1"))
 def swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
     n = aval(a).ndim
     i, j = normalize_axis_index(static(axis1), n), normalize_axis_index(static(axis2), n)
@@ -200,7 +203,7 @@ def swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
     return permuted(a, tuple(order))
 
 
-@composite(np.moveaxis)
+@composite(np.moveaxis, cases=("A(2, 3, 4), 0, -1", "A(2, 3, 4), (0, 1), (-1, -2)", "A(2, 3), [1], [0]"))
 def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     n = aval(a).ndim
     source = normalize_axis_tuple(static(source), n, "source")
@@ -213,7 +216,7 @@ def moveaxis(a: Any, source: Any, destination: Any) -> Any:
     return permuted(a, tuple(order))
 
 
-@composite(np.expand_dims)
+@composite(np.expand_dims, cases=("A(3), 0", "A(2, 3), -1", "A(2, 3), (0, 2)", "A(), 0"))
 def expand_dims(a: Any, axis: Any) -> Any:
     a = operand(a)
     axis = static(axis)
@@ -224,7 +227,7 @@ def expand_dims(a: Any, axis: Any) -> Any:
     return reshaped(a, tuple([1 if k in axes else next(sizes) for k in range(n)]))
 
 
-@composite(np.squeeze)
+@composite(np.squeeze, cases=("A(1, 3, 1)", "A(1, 3, 1), 0", "A(1, 3, 1), axis=(0, -1)", "A(2, 3)"))
 def squeeze(a: Any, axis: Any = None) -> Any:
     a = operand(a)
     shape = aval(a).shape
@@ -238,7 +241,8 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     return reshaped(a, tuple([n for k, n in enumerate(shape) if k not in axes]))
 
 
-@function(np.broadcast_to, "linear", broadcast_to_p)
+@function(np.broadcast_to, "linear", broadcast_to_p, cases=(
+    "A(3), (2, 3)", "A(2, 1), (2, 3)", "A(), (2, 2)", "A(1), 3", "A(1, 2, 1), (2, 2, 3)", "A(1, 3), (0, 3)"))
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     array = operand(array)
     shape = static(shape)
@@ -246,42 +250,6 @@ def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     if aval(array).shape != shape:
         np.broadcast_to(np.broadcast_to(np.zeros((), bool), aval(array).shape), shape)  # NumPy's own error
     return view_of(array, lambda base: bind(broadcast_to_p, (base,), {"shape": shape}), None)
-
-
-# ---------------------------------------------------------------------- joining
-
-
-def _common(arrays: Sequence[Any], dtype: Any, casting: str) -> list[Any]:
-    if dtype is None:
-        return list(arrays)
-    for a in arrays:
-        if not np.can_cast(aval(a).dtype, dtype, casting):  # type: ignore[arg-type]
-            raise TypeError(f"Cannot cast array data from {aval(a).dtype!r} to {np.dtype(dtype)!r} according to the "
-                            f"rule '{casting}'")
-    return [services["astype"](a, np.dtype(dtype), "unsafe", False) for a in arrays]
-
-
-@function(np.concatenate, "linear", concatenate_p)
-def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
-    parts = [operand(a) for a in arrays]
-    if axis is None:
-        parts, axis = [ravel(a) if isinstance(a, Handle) else np.ravel(a) for a in parts], 0
-    if not all(aval(p).ndim for p in parts):
-        raise ValueError("zero-dimensional arrays cannot be concatenated")
-    axis = normalize_axis_index(static(axis), aval(parts[0]).ndim)
-    parts = _common(parts, dtype, casting)
-    return write_out(bind(concatenate_p, parts, {"axis": axis}), out, "np.concatenate", casting)
-
-
-@composite(np.stack)
-def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
-    parts = [operand(a) for a in arrays]
-    if not parts:
-        raise ValueError("need at least one array to stack")
-    if len({aval(p).shape for p in parts}) != 1:
-        raise ValueError("all input arrays must have the same shape")
-    axis = normalize_axis_index(static(axis), aval(parts[0]).ndim + 1)
-    return np.concatenate([np.expand_dims(p, axis) for p in parts], axis=axis, out=out, dtype=dtype, casting=casting)
 
 
 # ---------------------------------------------------------------------- choosing, copying, casting
@@ -295,7 +263,8 @@ def where_three(condition: Any, x: Any, y: Any) -> Any:
     return bind(where_p, (condition, x, y), {})
 
 
-@function(np.where, "elementwise", where_p)
+@function(np.where, "elementwise", where_p, cases=(
+    "B(2, 3), A(2, 3), A(3)", "B(3), A(), 1.0", "I(3), A(2, 3), C(3)", "B(3), 2, A(3)", "B(3)"))
 def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     if x is None and y is None:
         return np.nonzero(condition)
@@ -304,7 +273,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     return where_three(condition, x, y)
 
 
-@function(np.copy, "linear", copy_p)
+@function(np.copy, "linear", copy_p, cases=("A(2, 3)", "A(2, 3), 'F'", "A()", "C(2)"))
 def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     return bind(copy_p, (operand(a),), {"order": order} if order != "K" else {})
 
@@ -325,7 +294,8 @@ def cast(a: Any, dtype: Any, casting: Any = "unsafe", copy: bool = True) -> Any:
     return bind(astype_p, (a,), {"dtype": dtype}) if isinstance(a, Handle) else np.asarray(a).astype(dtype)
 
 
-@function(np.astype, "linear", astype_p)
+@function(np.astype, "linear", astype_p, cases=(
+    "A(2, 3), np.float32", "A(3), complex", "A(3), float, copy=False"))
 def astype(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Any:
     return cast(x, dtype, "unsafe", copy)
 

@@ -36,6 +36,7 @@ from npdiff.dispatch.declare import (
     static,
 )
 from npdiff.dispatch.indexing import getitem_p, index_add_p, is_basic, match_dtype, parse_index
+from npdiff.dispatch.operands import is_tracked, outside_write
 from npdiff.dispatch.reductions import axes_of, reduce, reducers
 from npdiff.errors import OutsideWriteError, message, user_frame
 
@@ -43,27 +44,20 @@ from npdiff.errors import OutsideWriteError, message, user_frame
 composites: dict[np.ufunc, Callable[..., Any]] = {}
 
 
-def composite_ufunc(ufunc: np.ufunc, notes: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def composite_ufunc(ufunc: Any, notes: str = "",
+                    cases: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Row of a ufunc that is code over others."""
 
     def enter(impl: Callable[..., Any]) -> Callable[..., Any]:
-        composites[ufunc] = impl
-        add_row(Row(f"np.{ufunc.__name__}", "composite", ufunc, notes=notes))
+        if ufunc is not None:
+            composites[ufunc] = impl
+            add_row(Row(f"np.{ufunc.__name__}", "composite", ufunc, notes=notes, cases=cases))
         return impl
 
     return enter
 
 
 # ---------------------------------------------------------------------- writing into out=
-
-
-def is_tracked(x: Any) -> bool:
-    """True if a write of x into plain memory would lose something: a derivative, a batch axis, a recording."""
-    while isinstance(x, Handle):
-        if x._trace is not None:
-            return True
-        x = x._value
-    return False
 
 
 def write_out(result: Any, out: Any, name: str, casting: Any = "same_kind", where: Any = True) -> Any:
@@ -284,10 +278,7 @@ def _outer(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
 def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
     if not isinstance(a, Handle):
         if is_tracked(b):
-            raise OutsideWriteError(message(
-                f"np.{ufunc.__name__}.at: a tracked value cannot be written into a plain ndarray", a, b,
-                instead="make the array inside the transform (np.zeros, np.copy), or track it first: "
-                        "a = npdiff.track(a)"))
+            raise outside_write(f"np.{ufunc.__name__}.at", a, b)
         a_plain: Any = a
         ufunc.at(a_plain, innermost(indices), *([] if b is None else [innermost(b)]))
         return

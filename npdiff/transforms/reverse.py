@@ -23,25 +23,13 @@ from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, wrap
 from npdiff.errors import NotDifferentiableError, TracedValueError, message
 
-_serial = itertools.count()
+# Counts down, so that the newest node is the smallest: a heap of nodes hands out users before what they used.
+_serial = itertools.count(0, -1)
 
-
-class Node:
-    """One recorded operation: how to pull a cotangent of its output back to its operands."""
-
-    __slots__ = ("args", "dtype", "grad", "out", "params", "parents", "prim", "serial", "shape")
-
-    grad: Any
-
-    def __init__(self, prim: Any, parents: Any, args: Any, out: Any, params: Any, shape: Any, dtype: Any) -> None:
-        self.prim = prim
-        self.parents = parents
-        self.args = args
-        self.out = out
-        self.params = params
-        self.shape = shape
-        self.dtype = dtype
-        self.serial = next(_serial)
+# One recorded operation: how to pull a cotangent of its output back to its operands. A plain tuple, because making
+# one is the larger part of what recording costs; its first entry is unique and orders it.
+#     (serial, shape, dtype, prim, parents, args, out, params)
+Node = tuple[int, Any, Any, Any, Any, Any, Any, Any]
 
 
 class _Part:
@@ -56,9 +44,7 @@ class _Part:
 def leaf_node(value: Any) -> Node:
     """A node without parents: an input of the differentiated function."""
     a = aval(value)
-    node = Node(None, (), (), None, None, a.shape, a.dtype)
-    node.grad = None
-    return node
+    return (next(_serial), a.shape, a.dtype, None, (), (), None, None)
 
 
 class ReverseTrace(Trace):
@@ -80,23 +66,11 @@ class ReverseTrace(Trace):
         parents: list[Any] = []
         saves = prim.saves
         last = len(saves) - 1
-        i = 0
-        for a in args:
-            i += 1
-            if isinstance(a, Handle):
-                t = a._trace
-                if t is self:
-                    vals.append(a._value)
-                    parents.append(a._node)
-                    continue
-                vals.append(a._value if t is None else wrap(t, a._value, a._node))
-            elif type(a) is ndarray and saves[i if i < last else last] == VALUE:
-                # The caller's own array may be written into before the way back: keep what it holds now.
-                vals.append(self._keep(a))
-            else:
-                vals.append(a)
-            parents.append(None)
-        out = prim.call(*vals, **params) if params else prim.call(*vals)
+        for i, a in enumerate(args, 1):
+            v, node = self._operand(a, saves[i if i < last else last])
+            vals.append(v)
+            parents.append(node)
+        out = prim.call(*vals, **params)
         if prim.kind == "nondifferentiable":
             return _below(out)
         if prim.multiple:
@@ -104,8 +78,56 @@ class ReverseTrace(Trace):
         dtype = out.dtype if hasattr(out, "dtype") else aval(out).dtype
         if dtype.kind not in "fc":
             return _below(out)
-        node = Node(prim, parents, self._saved(prim, vals), out if saves[0] else None, params, shape_of(out), dtype)
+        node = (next(_serial), shape_of(out), dtype, prim, parents, self._saved(prim, vals),
+                out if saves[0] else None, params)
         return DiffArray(self, out, node)
+
+    def apply(self, prim: Primitive, args: Sequence[Any]) -> Any:
+        # The hot path of eager recording: an elementwise primitive of one or two operands.
+        if prim.terms is None or len(args) > 2:
+            return self.process(prim, args, {})
+        saves = prim.saves
+        a = args[0]
+        if type(a) is DiffArray and a._trace is self:
+            va, na = a._value, a._node
+        else:
+            va, na = self._operand(a, saves[1])
+        parents: Any
+        kept: Any
+        if len(args) == 1:
+            out = prim.call(va)
+            parents = (na,)
+            kept = (va if saves[1] else None,)
+        else:
+            b = args[1]
+            if type(b) is DiffArray and b._trace is self:
+                vb, nb = b._value, b._node
+            else:
+                vb, nb = self._operand(b, saves[2])
+            out = prim.call(va, vb)
+            parents = (na, nb)
+            kept = (va if saves[1] else None, vb if saves[2] else None)
+        try:
+            dtype = out.dtype
+            shape = out.shape
+        except AttributeError:  # a Python number
+            dtype = aval(out).dtype
+            shape = ()
+        if dtype.kind not in "fc":
+            return _below(out)
+        return DiffArray(self, out, (next(_serial), shape, dtype, prim, parents, kept, out if saves[0] else None, None))
+
+    def _operand(self, a: Any, save: int) -> tuple[Any, Any]:
+        """An operand as seen from below, and its node if it belongs to this trace."""
+        if isinstance(a, Handle):
+            t = a._trace
+            if t is self:
+                return a._value, a._node
+            return (a._value if t is None else wrap(t, a._value, a._node)), None
+        if save == VALUE and type(a) is ndarray:
+            # The caller's own array may be written into before the way back: keep what it holds now.
+            return self._keep(a), None
+        return a, None
 
     def _saved(self, prim: Primitive, vals: list[Any]) -> list[Any]:
         saves = prim.saves
@@ -121,12 +143,13 @@ class ReverseTrace(Trace):
     def _several(self, prim: Primitive, vals: Any, parents: Any, out: Any, params: Any) -> Any:
         if not any(is_differentiable(aval(o).dtype) for o in out):
             return _below(out)
-        whole = Node(prim, parents, self._saved(prim, vals), out, params, [shape_of(o) for o in out], None)
+        whole = (next(_serial), (), None, prim, parents, self._saved(prim, vals), out, params)
         results = []
         for i, o in enumerate(out):
             a = aval(o)
             if is_differentiable(a.dtype):
-                results.append(DiffArray(self, o, Node(_Part(i), (whole,), (), None, None, a.shape, a.dtype)))
+                node = (next(_serial), a.shape, a.dtype, _Part(i), (whole,), (), None, None)
+                results.append(DiffArray(self, o, node))
             else:
                 results.append(_below(o))
         return tuple(results)
@@ -197,53 +220,59 @@ def cast_cotangent(ct: Any, dtype: np.dtype[Any]) -> Any:
 
 def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> list[Any]:
     """Cotangents of `wanted` nodes, given those of the output nodes; None where nothing arrives."""
-    cts: dict[Node, Any] = {}
-    parts: dict[Node, list[Any]] = {}
-    keep = set(wanted)
-    queue: list[tuple[int, Node]] = []  # newest first: a node is reached after all its users
-    for node, ct in outputs:
-        if node in cts:
-            cts[node] = np.add(cts[node], ct)
-        else:
-            cts[node] = ct
-            queue.append((-node.serial, node))
-    heapq.heapify(queue)
+    cts: dict[int, Any] = {}
+    parts: set[int] = set()
+    keep = {node[0] for node in wanted}
+    queue: list[Node] = []
     push, pop = heapq.heappush, heapq.heappop
-    results: dict[Node, Any] = {}
+    for node, ct in outputs:
+        old = cts.get(node[0])
+        if old is None:
+            push(queue, node)
+        cts[node[0]] = ct if old is None else np.add(old, ct)
+    results: dict[int, Any] = {}
     while queue:
-        node = pop(queue)[1]
-        prim = node.prim
-        if node in keep:
-            results[node] = cts[node]
+        serial, _, _, prim, parents, args, out, params = pop(queue)
+        ct = cts.pop(serial)
+        if serial in keep:
+            results[serial] = ct
         if prim is None:
-            del cts[node]
             continue
         if type(prim) is _Part:
-            whole = node.parents[0]
-            slots = parts.get(whole)
-            if slots is None:
-                slots = parts[whole] = [None] * len(whole.out)
-                push(queue, (-whole.serial, whole))
-                cts[whole] = slots
-            slots[prim.index] = cts.pop(node)
+            whole = parents[0]
+            if whole[0] not in parts:
+                parts.add(whole[0])
+                cts[whole[0]] = [None] * len(whole[6])
+                push(queue, whole)
+            cts[whole[0]][prim.index] = ct
             continue
-        parents = node.parents
-        pull = prim.pull or _transposed_jvp(prim)
-        pulled = pull(cts.pop(node), node.out, node.args, parents, node.params)
-        for p, c in zip(parents, pulled, strict=True):
+        terms = prim.terms
+        if terms is not None and len(parents) == 1:
+            term = terms[0]
+            pulled = (None if term is None else term(ct, out, *args),)
+        elif terms is not None:
+            pulled = [
+                None if p is None or term is None else term(ct, out, *args)
+                for p, term in zip(parents, terms)  # noqa: B905 (one per operand; the check would be felt here)
+            ]
+        else:
+            pulled = (prim.pull or _transposed_jvp(prim))(ct, out, args, parents, params)
+        for p, c in zip(parents, pulled):  # noqa: B905
             if p is None or c is None:
                 continue
-            if c.shape != p.shape:
-                c = unbroadcast(c, p.shape)
-            if c.dtype != p.dtype:
-                c = cast_cotangent(c, p.dtype)
-            old = cts.get(p)
+            at, shape, dtype = p[:3]
+            if c.shape != shape:
+                c = unbroadcast(c, shape)
+            found = c.dtype
+            if found is not dtype and found != dtype:
+                c = cast_cotangent(c, dtype)
+            old = cts.get(at)
             if old is None:
-                cts[p] = c
-                push(queue, (-p.serial, p))
+                cts[at] = c
+                push(queue, p)
             else:
-                cts[p] = np.add(old, c)
-    return [results.get(n) for n in wanted]
+                cts[at] = np.add(old, c)
+    return [results.get(node[0]) for node in wanted]
 
 
 def _transposed_jvp(prim: Primitive) -> Any:

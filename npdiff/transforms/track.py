@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 import numpy as np
@@ -49,21 +50,34 @@ def track(x: Any) -> Any:
     if isinstance(x, Handle):
         x = innermost(x)
     handle, node = _tracking.input(own(x))
-    node.grad = None
-    handle._leaf = node
+    handle._leaf = _leaves_by_serial[node[0]] = Leaf(node)
     return handle
 
 
-def _leaves(node: Node) -> list[Node]:
-    seen = {node}
+class Leaf:
+    """Where the gradient of a tracked array is summed up; lives as long as the array itself."""
+
+    __slots__ = ("__weakref__", "grad", "node")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.grad: Any = None
+
+
+# A node does not know its array (that would be a reference cycle); leaves are found by the node's number.
+_leaves_by_serial: weakref.WeakValueDictionary[int, Leaf] = weakref.WeakValueDictionary()
+
+
+def _leaves(node: Node) -> list[Leaf]:
+    seen = {node[0]}
     stack, found = [node], []
     while stack:
-        n = stack.pop()
-        if n.prim is None:
-            found.append(n)
-        for p in n.parents:
-            if p is not None and p not in seen:
-                seen.add(p)
+        serial, _, _, prim, parents, *_ = stack.pop()
+        if prim is None and serial in _leaves_by_serial:
+            found.append(_leaves_by_serial[serial])
+        for p in parents:
+            if p is not None and p[0] not in seen:
+                seen.add(p[0])
                 stack.append(p)
     return found
 
@@ -86,7 +100,7 @@ def backward(y: DiffArray, cotangent: Any) -> None:
                                     cotangent, y, instead="give a cotangent of the value's shape"))
     leaves = _leaves(y._node)
     with np.errstate(all="ignore"):
-        cts = pullback([(y._node, cast_cotangent(cotangent, a.dtype))], leaves)
+        cts = pullback([(y._node, cast_cotangent(cotangent, a.dtype))], [leaf.node for leaf in leaves])
     for leaf, ct in zip(leaves, cts, strict=True):
         if ct is not None:
             ct = innermost(ct)

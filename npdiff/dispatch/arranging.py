@@ -1,0 +1,153 @@
+"""Turning, flipping, rolling and adding dimensions: views where NumPy gives views."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+from numpy.lib.stride_tricks import sliding_window_view as numpy_sliding_window_view
+
+from npdiff.array import view_of
+from npdiff.core import aval, unsupported
+from npdiff.dispatch.declare import composite, operand, static
+from npdiff.dispatch.operands import numbered, operands, phantom, picked
+
+# ---------------------------------------------------------------------- dimensions
+
+
+def _each(one: Any, arys: Any) -> Any:
+    """The result of one array, or a tuple of the results of several."""
+    results = [one(a) for a in operands(arys)]
+    return results[0] if len(results) == 1 else tuple(results)
+
+
+def _one_dimension(a: Any) -> Any:
+    return np.reshape(a, (1,)) if aval(a).ndim == 0 else a
+
+
+def _two_dimensions(a: Any) -> Any:
+    n = aval(a).ndim
+    return np.reshape(a, (1, 1)) if n == 0 else a[np.newaxis, :] if n == 1 else a
+
+
+def _three_dimensions(a: Any) -> Any:
+    n = aval(a).ndim
+    return (np.reshape(a, (1, 1, 1)) if n == 0 else a[np.newaxis, :, np.newaxis] if n == 1
+            else a[:, :, np.newaxis] if n == 2 else a)
+
+
+@composite(np.atleast_1d, cases=("A()", "A(3)", "A(2, 3), A()", "A(2), 1.0"))
+def atleast_1d(*arys: Any) -> Any:
+    return _each(_one_dimension, arys)
+
+
+@composite(np.atleast_2d, cases=("A()", "A(3)", "A(2, 3)", "A(2), A(1, 1, 1)"))
+def atleast_2d(*arys: Any) -> Any:
+    return _each(_two_dimensions, arys)
+
+
+@composite(np.atleast_3d, cases=("A()", "A(3)", "A(2, 3)", "A(2), A(1, 2, 1, 2)"))
+def atleast_3d(*arys: Any) -> Any:
+    return _each(_three_dimensions, arys)
+
+
+@composite(np.broadcast_arrays, cases=("A(3), A(2, 1)", "A(2, 3), A(2, 3)", "A(), A(2)", "A(2, 1), 1.0", "A(3)"))
+def broadcast_arrays(*args: Any, subok: Any = False) -> Any:
+    arrays = [np.reshape(a, ()) if aval(a).weak else a for a in operands(args)]
+    shapes = [aval(a).shape for a in arrays]
+    shape = np.broadcast_shapes(*shapes)
+    return tuple([a if s == shape else np.broadcast_to(a, shape) for a, s in zip(arrays, shapes, strict=True)])
+
+
+@composite(numpy_sliding_window_view, notes="read-only", cases=(
+    "A(5), 3", "A(3, 4), (2, 2)", "A(3, 4), 2, axis=1", "A(4), (2, 2), (0, 0)", "A(3), 1", "A(3, 2), 3, -2"))
+def sliding_window_view(x: Any, window_shape: Any, axis: Any = None, *, subok: Any = False,
+                        writeable: Any = False) -> Any:
+    x = operand(x)
+    if writeable:
+        raise unsupported("np.lib.stride_tricks.sliding_window_view", "with writeable=True shares single elements "
+                          "between windows, and writes into it cannot be recorded", x,
+                          instead="write into the array itself")
+    spots = numpy_sliding_window_view(numbered(x), static(window_shape), static(axis))
+    return view_of(x, lambda base: picked(base, spots), None)
+
+
+# ---------------------------------------------------------------------- order of axes and elements
+
+
+@composite(np.flip, cases=("A(3)", "A(2, 3)", "A(2, 3), 0", "A(2, 3, 2), axis=(0, -1)", "A()", "C(2)"))
+def flip(m: Any, axis: Any = None) -> Any:
+    m = operand(m)
+    n = aval(m).ndim
+    axes = range(n) if axis is None else normalize_axis_tuple(static(axis), n)
+    return m[tuple([slice(None, None, -1) if k in axes else slice(None) for k in range(n)])] if n else m
+
+
+@composite(np.fliplr, cases=("A(2, 3)", "A(2, 3, 2)"))
+def fliplr(m: Any) -> Any:
+    m = operand(m)
+    if aval(m).ndim < 2:
+        np.fliplr(phantom(m))  # NumPy's own error
+    return m[:, ::-1]
+
+
+@composite(np.flipud, cases=("A(3)", "A(2, 3)"))
+def flipud(m: Any) -> Any:
+    m = operand(m)
+    if aval(m).ndim < 1:
+        np.flipud(phantom(m))  # NumPy's own error
+    return m[::-1, ...]
+
+
+@composite(np.rot90, cases=("A(2, 3)", "A(2, 3), 2", "A(2, 3), -1", "A(2, 3, 2), 1, (1, 2)", "A(2, 2), 4", "A(2, 3), 3, (1, 0)"))
+def rot90(m: Any, k: Any = 1, axes: Any = (0, 1)) -> Any:
+    m = operand(m)
+    k, axes = int(static(k)) % 4, tuple(static(axes))
+    np.rot90(phantom(m), k, axes)  # NumPy's own errors
+    if k % 2 == 0:
+        return np.flip(m, axes) if k else m[...]
+    # A quarter turn is a flip and a transposition; the direction says which comes first.
+    return np.swapaxes(np.flip(m, axes[1]), *axes) if k == 1 else np.flip(np.swapaxes(m, *axes), axes[1])
+
+
+@composite(np.rollaxis, cases=("A(2, 3, 4), 2", "A(2, 3, 4), 0, 3", "A(2, 3, 4), -1, 1", "A(2, 3), 1, 1"))
+def rollaxis(a: Any, axis: Any, start: Any = 0) -> Any:
+    a = operand(a)
+    axis, start = static(axis), static(start)
+    np.rollaxis(phantom(a), axis, start)  # NumPy's own errors
+    n = aval(a).ndim
+    axis = normalize_axis_index(axis, n)
+    start = start + n if start < 0 else start
+    return np.moveaxis(a, axis, start - 1 if axis < start else start)
+
+
+@composite(np.roll, cases=(
+    "A(4), 1", "A(2, 3), -1", "A(2, 3), 1, axis=0", "A(2, 3), (1, 2), (0, 1)", "A(2, 3), 1, (0, 1)", "A(4), 9",
+    "A(2, 3), (1, 1), 1", "A(0), 1", "A(), 1"))
+def roll(a: Any, shift: Any, axis: Any = None) -> Any:
+    a = operand(a)
+    shift, axis = static(shift), static(axis)
+    shape = aval(a).shape
+    np.roll(np.empty([min(n, 1) for n in shape], bool), shift, axis)  # NumPy's own errors
+    if axis is None:
+        total = int(np.sum(shift))
+        return np.reshape(_rolled(np.ravel(a), total, 0), shape)
+    totals: dict[int, int] = {}
+    for s, k in np.broadcast(shift, normalize_axis_tuple(axis, len(shape), allow_duplicate=True)):
+        totals[int(k)] = totals.get(int(k), 0) + int(s)
+    moved = a
+    for k, total in totals.items():
+        moved = _rolled(moved, total, k)
+    return np.copy(a) if moved is a else moved
+
+
+def _rolled(a: Any, shift: int, axis: int) -> Any:
+    n = aval(a).shape[axis]
+    shift = shift % n if n else 0
+    if not shift:
+        return np.copy(a)
+    lead = (slice(None),) * axis
+    return np.concatenate([a[(*lead, slice(n - shift, None))], a[(*lead, slice(0, n - shift))]], axis=axis)
+
+

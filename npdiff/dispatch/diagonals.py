@@ -1,0 +1,96 @@
+"""Diagonals, triangles and the index arrays that go with them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_index
+
+from npdiff.array import view_of
+from npdiff.core import Handle, aval
+from npdiff.dispatch.declare import composite, operand, static
+from npdiff.dispatch.indexing import Slot, getitem_p, setitem_p
+from npdiff.dispatch.operands import phantom
+
+
+def _diagonal_index(rows: int, columns: int, k: int) -> tuple[Any, Any]:
+    """Row and column numbers of the k-th diagonal."""
+    steps = np.arange(max(0, min(rows + min(k, 0), columns - max(k, 0))))
+    return steps - min(k, 0), steps + max(k, 0)
+
+
+@composite(np.diagonal, notes="a read-only view", cases=(
+    "A(3, 3)", "A(2, 4), 1", "A(3, 2), -1", "A(2, 3, 4), 0, 1, 2", "A(2, 3, 4), 1, -1, 0", "A(2, 2), 5"))
+def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
+    a = operand(a)
+    offset, axis1, axis2 = int(static(offset)), static(axis1), static(axis2)
+    np.diagonal(phantom(a), offset, axis1, axis2)  # NumPy's own errors
+    n = aval(a).ndim
+    pair = normalize_axis_index(axis1, n), normalize_axis_index(axis2, n)
+    shape = aval(a).shape
+    arrays = _diagonal_index(shape[pair[0]], shape[pair[1]], offset)
+
+    def get(base: Any) -> Any:
+        moved = np.moveaxis(base, pair, (-2, -1))
+        return getitem_p.call(moved, *arrays, index=(Ellipsis, Slot(0), Slot(1)))
+
+    return view_of(a, get, None) if isinstance(a, Handle) else get(a)
+
+
+@composite(np.diag, notes="of a matrix a read-only view", cases=(
+    "A(3)", "A(3), 1", "A(2), -2", "A(3, 3)", "A(2, 3), 1", "A(3, 2), k=-1", "C(2)", "A(0)"))
+def diag(v: Any, k: Any = 0) -> Any:
+    v = operand(v)
+    k = int(static(k))
+    if aval(v).ndim != 1:
+        np.diag(np.empty((1,) * aval(v).ndim), k)  # NumPy's own error
+        return np.diagonal(v, k)
+    n = aval(v).shape[0] + abs(k)
+    rows, columns = _diagonal_index(n, n, k)
+    return setitem_p.call(np.zeros((n, n), aval(v).dtype), v, rows, columns, index=(Slot(0), Slot(1)))
+
+
+@composite(np.diagflat, cases=("A(3)", "A(2, 2), 1", "A(), -1", "[A(2), A(2)]"))
+def diagflat(v: Any, k: Any = 0) -> Any:
+    return np.diag(np.ravel(operand(v)), k)
+
+
+@composite(np.trace, cases=(
+    "A(3, 3)", "A(2, 4), 1", "A(2, 3, 4), 0, 1, 2", "A(2, 3, 4), -1, axis1=-1, axis2=0", "A(2, 2), dtype=complex"))
+def trace(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1, dtype: Any = None, out: Any = None) -> Any:
+    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype, out=out)
+
+
+def _triangle(m: Any, k: Any, lower: bool) -> Any:
+    m = operand(m)
+    shape = aval(m).shape
+    np.tril(np.empty((1,) * len(shape)))  # NumPy's own error
+    keep = np.tri(*shape[-2:], k=int(static(k)) - (not lower), dtype=bool)
+    zero = np.zeros((1,), aval(m).dtype)
+    return np.where(keep, m, zero) if lower else np.where(keep, zero, m)
+
+
+@composite(np.tril, cases=("A(3, 3)", "A(2, 3), 1", "A(2, 3, 2), -1", "A(3)", "C(2, 2)"))
+def tril(m: Any, k: Any = 0) -> Any:
+    return _triangle(m, k, True)
+
+
+@composite(np.triu, cases=("A(3, 3)", "A(2, 3), 1", "A(2, 3, 2), -1", "A(3)", "C(2, 2)"))
+def triu(m: Any, k: Any = 0) -> Any:
+    return _triangle(m, k, False)
+
+
+@composite(np.tril_indices_from)
+def tril_indices_from(arr: Any, k: Any = 0) -> Any:
+    return np.tril_indices_from(phantom(arr), int(static(k)))
+
+
+@composite(np.triu_indices_from)
+def triu_indices_from(arr: Any, k: Any = 0) -> Any:
+    return np.triu_indices_from(phantom(arr), int(static(k)))
+
+
+@composite(np.diag_indices_from)
+def diag_indices_from(arr: Any) -> Any:
+    return np.diag_indices_from(phantom(arr))

@@ -1,0 +1,115 @@
+"""Norms of vectors and matrices; the subgradient at zero is zero."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
+
+from npdiff.core import aval, services
+from npdiff.dispatch.common import phantom, safe_sqrt, scalar, truth
+from npdiff.dispatch.declare import composite, found, operand, static
+
+
+def _real_square(x: Any) -> Any:
+    if aval(x).dtype.kind != "c":
+        return np.multiply(x, x)
+    re, im = np.real(x), np.imag(x)
+    return np.add(np.multiply(re, re), np.multiply(im, im))
+
+
+def _two(x: Any, axis: Any, keepdims: bool) -> Any:
+    return safe_sqrt(np.sum(_real_square(x), axis=axis, keepdims=keepdims))
+
+
+def _power_sum(x: Any, p: Any, axis: Any, keepdims: bool) -> Any:
+    """The p-norm, without a derivative through elements that are zero."""
+    size = np.absolute(x)
+    dtype = aval(size).dtype
+    zero = np.equal(size, 0)
+    one = np.ones((), dtype)
+    at_zero = np.array(np.inf if p < 0 else 0, dtype=dtype)
+    total = np.sum(np.where(zero, at_zero, np.power(np.where(zero, one, size), p)), axis=axis, keepdims=keepdims)
+    flat = np.logical_or(np.equal(total, 0), np.isinf(total))
+    at_end = np.power(np.where(flat, total, one), np.reciprocal(p, dtype=dtype))
+    return np.where(flat, at_end, np.power(np.where(flat, one, total), np.reciprocal(p, dtype=dtype)))
+
+
+def _vector(x: Any, p: Any, axis: Any, keepdims: bool) -> Any:
+    if p is None or p == 2:
+        return _two(x, axis, keepdims)
+    if p == np.inf:
+        return np.max(np.absolute(x), axis=axis, keepdims=keepdims)
+    if p == -np.inf:
+        return np.min(np.absolute(x), axis=axis, keepdims=keepdims)
+    if p == 0:
+        return np.sum(np.not_equal(x, 0).astype(np.absolute(x).dtype), axis=axis, keepdims=keepdims)
+    if p == 1:
+        return np.sum(np.absolute(x), axis=axis, keepdims=keepdims)
+    return _power_sum(x, p, axis, keepdims)
+
+
+def _matrix(x: Any, p: Any, axis: tuple[int, int], keepdims: bool) -> Any:
+    row, column = axis
+    if p is None or p in ("fro", "f"):
+        return _two(x, axis, keepdims)
+    if p in (2, -2, "nuc"):
+        s = np.linalg.svd(np.moveaxis(x, axis, (-2, -1)), compute_uv=False)
+        result = {2: np.max, -2: np.min, "nuc": np.sum}[p](s, axis=-1)
+        return np.expand_dims(result, axis) if keepdims else result
+    inner, outer = (row, column) if abs(p) == 1 else (column, row)
+    sums = np.sum(np.absolute(x), axis=inner, keepdims=True)
+    extreme = np.max if p > 0 else np.min
+    result = extreme(sums, axis=outer, keepdims=True)
+    return result if keepdims else np.squeeze(result, axis=axis)
+
+
+@composite(np.linalg.norm, notes="0 at 0", cases=(
+    "A(3)", "A(2, 3)", "A(2, 3, 2)", "C(3)", "A(3), 1", "A(3), np.inf", "A(3), -np.inf", "A(3), 0", "A(3), 3", "A(3), -1",
+    "A(3), 2.5", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "A(2, 3), 3, axis=-1", "M(3), 'fro'", "M(3), 'nuc'",
+    "A(3, 2), 2", "A(3, 2), -2", "P(3, 2) - 1, 1", "P(3, 2) - 1, -1", "P(3, 2) - 1, np.inf", "P(3, 2), -np.inf",
+    "A(2, 3, 2), 2, axis=(0, 2), keepdims=True", "A(2, 3, 2), 'nuc', axis=(2, 1)", "P(2, 3, 2), 1, axis=(0, 1)",
+    "A(3), keepdims=True"))
+def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
+    x = operand(x)
+    ord, axis, keepdims = static(ord), static(axis), truth(keepdims)
+    if aval(x).dtype.kind not in "fc":
+        x = np.astype(np.asarray(x), float) if not hasattr(x, "_npdiff_describe") else x.astype(float)
+    n = aval(x).ndim
+    if aval(x).size == 0:
+        return services["fresh"](np.linalg.norm(phantom(x), ord, axis, keepdims))
+    if axis is None:
+        if ord is None or (ord in ("f", "fro") and n == 2) or (ord == 2 and n == 1):
+            return scalar(_two(x, tuple(range(n)), keepdims))
+        axes = tuple(range(n))
+    else:
+        axes = tuple(axis) if isinstance(axis, (tuple, list)) else (int(axis),)
+        axes = normalize_axis_tuple(axes, n) if len(set(axes)) == len(axes) else axes
+    known = ([None, "fro", "f", "nuc", 1, -1, 2, -2, np.inf, -np.inf] if len(axes) == 2 else None)
+    if len(axes) not in (1, 2) or (known is None and isinstance(ord, str)) or (known is not None and ord not in known):
+        np.linalg.norm(phantom(x), ord, axis, keepdims)
+    result = _vector(x, ord, axes[0], keepdims) if len(axes) == 1 else _matrix(x, ord, (axes[0], axes[1]), keepdims)
+    return scalar(result)
+
+
+@composite(found("linalg.matrix_norm"), notes="0 at 0", cases=("A(3, 2)", "A(2, 3, 2), ord='nuc'",
+                                                              "P(2, 3, 2), ord=1, keepdims=True"))
+def matrix_norm(x: Any, /, *, keepdims: Any = False, ord: Any = "fro") -> Any:
+    return np.linalg.norm(x, ord, axis=(-2, -1), keepdims=keepdims)
+
+
+@composite(found("linalg.vector_norm"), notes="0 at 0", cases=("A(3)", "A(2, 3)", "A(2, 3), ord=1, keepdims=True",
+                                                              "A(2, 3), axis=0, ord=3", "A(2, 3, 2), axis=(0, 2)"))
+def vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
+    x = operand(x)
+    axis, keepdims = static(axis), truth(keepdims)
+    n = aval(x).ndim
+    axes = tuple(range(n)) if axis is None else normalize_axis_tuple(axis, n)
+    rest = tuple([k for k in range(n) if k not in axes])
+    shape = aval(x).shape
+    flat = np.reshape(np.transpose(x, (*rest, *axes)), (*[shape[k] for k in rest], -1))
+    result = np.linalg.norm(flat, static(ord), axis=-1)
+    if keepdims:
+        result = np.reshape(result, [1 if k in axes else m for k, m in enumerate(shape)])
+    return result

@@ -1,0 +1,69 @@
+"""What rows ask of their operands: shapes without data, truth over a batch, whether a write would lose anything."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from npdiff.avals import python_type
+from npdiff.core import Handle, aval
+from npdiff.dispatch.declare import operand
+from npdiff.errors import OutsideWriteError, message
+
+
+def phantom(a: Any) -> Any:
+    """A plain array of a's shape and dtype without its data: NumPy finds shapes and raises its own errors with it."""
+    if isinstance(a, Handle):
+        v = aval(a)
+        return python_type(v.dtype)(0) if v.weak else np.broadcast_to(np.zeros((), v.dtype), v.shape)
+    if type(a) is list or type(a) is tuple:
+        return type(a)([phantom(x) for x in a])
+    return a
+
+
+def numbered(a: Any) -> Any:
+    """An array of a's shape that holds each element's position in C order."""
+    shape = aval(a).shape
+    return np.arange(aval(a).size).reshape(shape)
+
+
+def picked(a: Any, spots: Any) -> Any:
+    """The elements of `a` at these positions in C order, in the shape of `spots`."""
+    flat = np.reshape(a, (-1,))
+    return np.reshape(flat[np.ravel(spots)], np.shape(spots)) if np.ndim(spots) != 1 else flat[spots]
+
+
+def anywhere(test: Any) -> bool:
+    """True if `test` holds for any element, in any example of a batch: for errors that depend on values."""
+    test = np.any(test)
+    while isinstance(test, Handle):
+        t = test._trace
+        test = test._value if t is None else np.any(test._value) if t.batches else t.ask(test, "bool")
+    return bool(test)
+
+
+def is_tracked(x: Any) -> bool:
+    """True if a write of x into plain memory would lose something: a derivative, a batch axis, a recording."""
+    if isinstance(x, (list, tuple)) and not isinstance(x, Handle):
+        return any(is_tracked(e) for e in x)
+    while isinstance(x, Handle):
+        if x._trace is not None:
+            return True
+        x = x._value
+    return False
+
+
+def outside_write(name: str, target: Any, value: Any) -> OutsideWriteError:
+    """The error for a tracked value that would have to go into a plain ndarray."""
+    return OutsideWriteError(message(
+        f"{name}: a tracked value cannot be written into a plain ndarray", target, value,
+        instead="make the array inside the transform (np.zeros, np.copy), or track it first: a = npdiff.track(a)"))
+
+
+def operands(items: Any) -> list[Any]:
+    """A sequence of operands; an array stands for the sequence of its entries."""
+    return [operand(a) for a in items]
+
+
+__all__ = ["anywhere", "is_tracked", "numbered", "operands", "outside_write", "phantom", "picked"]
