@@ -202,6 +202,7 @@ class DiffArray(Handle):
 
     @real.setter
     def real(self, v: Any) -> None:
+        _refuse_scalar(self, "real")
         self.real[...] = v
 
     @property
@@ -210,6 +211,9 @@ class DiffArray(Handle):
 
     @imag.setter
     def imag(self, v: Any) -> None:
+        _refuse_scalar(self, "imag")
+        if self.dtype.kind != "c":
+            np.zeros(1, self.dtype).imag = 1.0  # NumPy's own error
         self.imag[...] = v
 
     @property
@@ -218,6 +222,9 @@ class DiffArray(Handle):
 
     @flat.setter
     def flat(self, v: Any) -> None:
+        _refuse_scalar(self, "flat")
+        if not self._writable():
+            raise ValueError("array is read-only")
         services["flat"](self)[...] = v
 
     def __getattr__(self, name: str) -> Any:
@@ -256,16 +263,20 @@ class DiffArray(Handle):
         return self._number("math.trunc").__trunc__()
 
     def _number(self, what: str) -> Any:
+        if self.shape:
+            float(np.zeros(self.shape))  # NumPy's own error for arrays that are no number
         return ask(self, what) if not is_differentiable(self.dtype) else take(self, what)
 
     def __len__(self) -> int:
         if not self.shape:
-            raise TypeError("len() of unsized object")
+            raise TypeError(f"object of type '{_type_name(self)}' has no len()" if is_scalar(self)
+                            else "len() of unsized object")
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Any]:
         if not self.shape:
-            raise TypeError("iteration over a 0-d array")
+            raise TypeError(f"'{_type_name(self)}' object is not iterable" if is_scalar(self)
+                            else "iteration over a 0-d array")
         return (self[i] for i in range(self.shape[0]))
 
     def __contains__(self, v: Any) -> bool:
@@ -302,17 +313,20 @@ class DiffArray(Handle):
     def __setitem__(self, index: Any, v: Any) -> None:
         services["setitem"](self, index, v)
 
+    def __delitem__(self, index: Any) -> NoReturn:
+        raise ValueError("cannot delete array elements")
+
     def item(self, *index: Any) -> Any:
         if not index:
             if self.size != 1:
                 raise ValueError("can only convert an array of size 1 to a Python scalar")
-            return np.reshape(self, (-1,))[0]
+            index = (0,)
         if len(index) == 1 and not isinstance(index[0], tuple):
-            return np.reshape(self, (-1,))[index[0]]
-        return self[index[0] if len(index) == 1 else index]
+            return services["number"](np.reshape(self, (-1,))[index[0]])
+        return services["number"](self[index[0] if len(index) == 1 else index])
 
     def tolist(self) -> Any:
-        return [v.tolist() for v in self] if self.shape else self
+        return [v.tolist() for v in self] if self.shape else services["number"](self)
 
     # ------------------------------------------------------------------ methods that are not one NumPy function
 
@@ -338,7 +352,10 @@ class DiffArray(Handle):
         return services["view"](self, *args, **kwargs)
 
     def fill(self, v: Any) -> None:
-        self[...] = v
+        if core.shape_of(v):
+            np.empty(1).fill(np.empty(core.shape_of(v)))  # NumPy's own error
+        if not is_scalar(self):
+            self[...] = v
 
     def sort(self, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
         self[...] = np.sort(self, axis=axis, kind=kind, order=order, stable=stable)
@@ -461,6 +478,16 @@ def is_scalar(h: Any) -> bool:
     return is_scalar(v) if isinstance(v, Handle) else type(v) is not ndarray
 
 
+def _type_name(h: Any) -> str:
+    kind = type(innermost(h))
+    return f"numpy.{kind.__name__}" if issubclass(kind, np.generic) else kind.__name__
+
+
+def _refuse_scalar(h: Any, name: str) -> None:
+    if is_scalar(h):
+        raise AttributeError(f"attribute '{name}' of 'numpy.generic' objects is not writable")
+
+
 def copy_layout(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """A copy with the same strides, so that what is a view of the original is a view of the copy."""
     new = a.copy(order="K")
@@ -525,12 +552,26 @@ _COMPARE = {
 _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
 
 
+_OPERATORS: dict[np.ufunc, Any] = {np.divmod: divmod} | {
+    ufunc: getattr(operator, f"__{name}__") for name, ufunc in (_BINARY | _COMPARE).items() if name != "divmod"
+}
+
+
+def _beside_foreign(op: Callable[[Any, Any], Any], self: Any, other: Any, reflected: bool) -> Any:
+    """What NumPy does with an array beside a string or None: its own error, or False for every ``==``."""
+    plain = np.zeros(self.shape, self.dtype)[()]
+    out = op(other, plain) if reflected else op(plain, other)
+    return core.constant(out) if type(out) is ndarray else out
+
+
 def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
     """A binary operator where the operand beside `self` needs a second look."""
     kind = type(other)
     if kind not in _PLAIN and not isinstance(other, Handle):
-        if getattr(other, "__array_ufunc__", True) is None or isinstance(other, (str, bytes)) or other is None:
+        if getattr(other, "__array_ufunc__", True) is None:
             return NotImplemented
+        if isinstance(other, (str, bytes)) or other is None:
+            return _beside_foreign(_OPERATORS[ufunc], self, other, reflected)
         other = services["operand"](other)
     operands = (other, self) if reflected else (self, other)
     if ufunc in python_primitives and is_weak(self) and is_weak(other):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from types import FrameType
 from typing import Any
 
@@ -103,6 +104,17 @@ def user_line() -> str:
     if frame is None:
         return "unknown"
     return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+
+
+def warn_user(text: str, category: type[Warning]) -> None:
+    """A warning that points at the user's line."""
+    frame = user_frame()
+    if frame is None:
+        warnings.warn(text, category, stacklevel=2)
+    else:
+        where = frame.f_globals
+        warnings.warn_explicit(text, category, frame.f_code.co_filename, frame.f_lineno, where.get("__name__"),
+                               where.setdefault("__warningregistry__", {}))
 
 
 def message(what: str, *received: Any, instead: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from npdiff.array import is_scalar, layout
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, Trace, constant, services
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, no_dtype
@@ -98,14 +99,35 @@ def _make_array(original: Any, obj: Any, dtype: Any = None, **kwargs: Any) -> An
     return made
 
 
-def _as_array(original: Any, obj: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
+def _as_array(original: Any, obj: Any, dtype: Any = None, order: Any = None, **kwargs: Any) -> Any:
     if isinstance(obj, Handle):
-        made = obj if dtype is None or np.dtype(dtype) == obj.dtype else assemble(obj, dtype)  # type: ignore[attr-defined]
-        return np.copy(made) if kwargs.get("copy") is True else np.reshape(made, made.shape)
+        made: Any = obj if dtype is None or np.dtype(dtype) == obj.dtype else assemble(obj, dtype)
+        if is_scalar(made):
+            made = np.reshape(made, ())
+        if kwargs.get("copy") is True:
+            return np.copy(made, order=order or "K")
+        return made if order not in ("C", "F") else _in_order(made, order)
     if holds_handle(obj):
         return assemble(obj, dtype)
-    result = original(obj, dtype, *args, **kwargs)
+    result = original(obj, dtype, order, **kwargs)
     return result if result is obj else _handled(result)
+
+
+def _in_order(made: Any, order: str) -> Any:
+    """The array itself if its memory is in this order, else a copy that is."""
+    flags = layout(made).flags
+    return made if (flags.c_contiguous if order == "C" else flags.f_contiguous) else np.copy(made, order=order)
+
+
+def _as_contiguous(order: str) -> Callable[..., Any]:
+    def act(original: Any, obj: Any, dtype: Any = None, **kwargs: Any) -> Any:
+        if not isinstance(obj, Handle) and not holds_handle(obj):
+            result = original(obj, dtype, **kwargs)
+            return result if result is obj else _handled(result)
+        made = _as_array(np.asarray, obj, dtype, order)
+        return made if made.shape else np.reshape(made, (1,))
+
+    return act
 
 
 def _make_full(original: Any, shape: Any, fill_value: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -260,8 +282,8 @@ def _drawn(name: str, a: Any) -> Any:
 
 _MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromiter", "frombuffer", "fromstring", "logspace", "geomspace", "linspace", "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett", "kaiser", "zeros_like", "ones_like", "empty_like", "full_like", "copy", "tile", "repeat", "diag", "meshgrid", "tril", "triu"]
 _SPECIAL: dict[str, Callable[..., Any]] = {
-    "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_array,
-    "asfortranarray": _as_array, "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
+    "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_contiguous("C"),
+    "asfortranarray": _as_contiguous("F"), "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
     "fromfunction": _from_function,
 }
 _stand_ins: dict[str, Any] = {}

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from npdiff.array import DiffArray, ask, copy_layout, is_scalar, snapshot, view_of
+from npdiff.array import DiffArray, ask, copy_layout, is_scalar, is_weak, snapshot, view_of
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
 from npdiff.dispatch.declare import linear_primitive, operand
@@ -71,7 +72,11 @@ def parse_index(index: Any) -> tuple[tuple[Any, ...], list[Any]]:
 
 
 def _position(s: Any) -> int:
-    return s if type(s) is int else int(ask(s, "index") if isinstance(s, Handle) else s.__index__())
+    if isinstance(s, Handle):
+        s = ask(s, "index")
+    if not hasattr(s, "__index__"):
+        raise TypeError("slice indices must be integers or None or have an __index__ method")
+    return operator.index(s)
 
 
 def _per_example(h: Handle) -> bool:
@@ -100,7 +105,7 @@ def _getitem(a: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
 
 
 def _setitem(a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
-    new = copy_layout(np.asarray(a))
+    new = copy_layout(np.asarray(a))  # (derivatives of 0-d arrays may be scalars)
     new[fill_slots(index, arrays)] = v
     return new
 
@@ -305,8 +310,9 @@ def setitem(x: DiffArray, index: Any, v: Any) -> None:
 def match_dtype(v: Any, dtype: np.dtype[Any]) -> Any:
     """A value cast as NumPy casts it when it is stored into an array of this dtype."""
     if isinstance(v, Handle) and v.dtype != dtype:
-        if v.dtype.kind == "c" and dtype.kind != "c":
-            raise TypeError(f"float() argument must be a string or a real number, not '{v.dtype.type.__name__}'")
+        if is_weak(v) and v.dtype.kind == "c" and dtype.kind in "fiu":
+            to = "float" if dtype.kind == "f" else "int"
+            raise TypeError(f"{to}() argument must be a string or a real number, not 'complex'")
         return np.astype(v, dtype)
     return v
 

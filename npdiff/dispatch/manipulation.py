@@ -19,6 +19,7 @@ from npdiff.dispatch.declare import (
     operand,
     static,
 )
+from npdiff.errors import warn_user
 
 # ---------------------------------------------------------------------- primitives
 
@@ -164,11 +165,16 @@ def _fortran(a: Any) -> bool:
 @function(np.ravel, "linear", reshape_p, cases=(
     "A(2, 3)", "A(2, 3), 'F'", "A(2, 3).T, 'K'", "A(2, 3).T, order='A'", "A()", "A(0, 2)", "C(2, 2)"))
 def ravel(a: Any, order: Any = "C") -> Any:
+    a = operand(a)
     if order == "K":
         strides = layout(a).strides if isinstance(a, Handle) and not is_scalar(a) else ()
         axes = tuple(sorted(range(len(strides)), key=lambda k: -abs(strides[k])))
-        return reshape(permuted(a, axes) if axes else a, (-1,))
-    return reshape(a, (-1,), order=order)
+        flat = reshape(permuted(a, axes) if axes else a, (-1,))
+    else:
+        flat = reshape(a, (-1,), order=order)
+    if isinstance(flat, Handle) and not is_scalar(flat) and not layout(flat).flags.c_contiguous:
+        return np.copy(flat)  # unlike reshape, ravel never gives a view with gaps
+    return flat
 
 
 @function(np.transpose, "linear", transpose_p, cases=(
@@ -197,7 +203,7 @@ def matrix_transpose(x: Any, /) -> Any:
 @composite(np.swapaxes, cases=("A(2, 3), 0, 1", "A(2, 3, 4), -1, 0", "A(2, 3), 1, 1"))
 def swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
     n = aval(a).ndim
-    i, j = normalize_axis_index(static(axis1), n), normalize_axis_index(static(axis2), n)
+    i, j = normalize_axis_index(static(axis1), n, "axis1"), normalize_axis_index(static(axis2), n, "axis2")
     order = list(range(n))
     order[i], order[j] = j, i
     return permuted(a, tuple(order))
@@ -290,7 +296,8 @@ def cast(a: Any, dtype: Any, casting: Any = "unsafe", copy: bool = True) -> Any:
     if v.dtype == dtype and not v.weak:
         return (np.copy(a) if not is_scalar(a) else a) if copy and isinstance(a, Handle) else a
     if v.dtype.kind == "c" and dtype.kind not in "cb":
-        a = np.real(a)  # NumPy drops the imaginary part too (and warns on plain arrays)
+        warn_user("Casting complex values to real discards the imaginary part", np.exceptions.ComplexWarning)
+        a = np.real(a)
     return bind(astype_p, (a,), {"dtype": dtype}) if isinstance(a, Handle) else np.asarray(a).astype(dtype)
 
 
@@ -300,4 +307,24 @@ def astype(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> An
     return cast(x, dtype, "unsafe", copy)
 
 
+def _python_number(a: Any) -> Any:
+    return np.asarray(a).item()
+
+
+def _number_batch(_size: int, args: Sequence[Any], _batched: Sequence[bool], _params: dict[str, Any]) -> Any:
+    (a,) = args  # a Python number per example: an array of the dtype Python computes in
+    return np.astype(a, {"b": bool, "i": int, "u": int, "f": float, "c": complex}[aval(a).dtype.kind])
+
+
+number_p = linear_primitive("item", None, lambda ct, a: ct, impl=_python_number, kind="elementwise",
+                            batch=_number_batch)
+number_p.jvp = lambda _out, _primals, tangents: tangents[0]
+
+
+def number(a: Any) -> Any:
+    """A scalar as the Python number that ``.item()`` gives."""
+    return bind(number_p, (a,), {}) if isinstance(a, Handle) else np.asarray(a).item()
+
+
 services["astype"] = cast
+services["number"] = number

@@ -24,7 +24,12 @@ from npdiff.dispatch.declare import (
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
     """An ``axis=`` argument as a sorted tuple of non-negative axes; NumPy's own error where it is wrong."""
     axis = static(axis)
-    return tuple(range(ndim)) if axis is None else tuple(sorted(normalize_axis_tuple(axis, ndim)))
+    if axis is None:
+        return tuple(range(ndim))
+    axes = normalize_axis_tuple(axis, ndim, allow_duplicate=True)
+    if len(set(axes)) != len(axes):
+        raise ValueError("duplicate value in 'axis'")
+    return tuple(sorted(axes))
 
 
 def expand(a: Any, axis: tuple[int, ...], keepdims: bool) -> Any:

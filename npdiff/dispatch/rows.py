@@ -16,6 +16,7 @@ from npdiff.dispatch import (  # noqa: F401
     manipulation,
     math,
     matmul,
+    memory,
     norms,
     padding,
     products,

@@ -182,7 +182,12 @@ def _call(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...], out: Any = None, 
         # Masked-out elements are not computed: a harmless 1 stands in, so that neither warnings nor NaN arise.
         where = operand(where)
         args = [np.where(where, a, np.ones((), aval(a).dtype)) for a in args]
-    result = apply(ufunc, *args)
+    try:
+        result = apply(ufunc, *args)
+    except ValueError:
+        if out is not None:  # NumPy's words name the shape of out= too
+            _raise_as_numpy(ufunc, args, out if isinstance(out, tuple) else (out,), casting)
+        raise
     if out is None:
         if where is not True:
             result = tuple([_masked(where, r) for r in result]) if isinstance(result, tuple) else _masked(where, result)
@@ -199,21 +204,31 @@ def write_all(name: str, result: Any, out: Any, casting: str, where: Any = True,
     """Store one or several results into ``out``."""
     outs = out if isinstance(out, tuple) else (out,)
     results = result if isinstance(result, tuple) else (result,)
-    if ufunc is not None:
-        _check_casting(ufunc, args, outs, casting)
+    if ufunc is not None and not all([o is None or _fits(r, o, casting) for r, o in zip(results, outs, strict=False)]):
+        _raise_as_numpy(ufunc, args, outs, casting)
     written = [r if o is None else write_out(r, o, name, casting, where) for r, o in zip(results, outs, strict=True)]
     return tuple(written) if isinstance(result, tuple) else written[0]
 
 
-def _check_casting(ufunc: np.ufunc, args: Any, outs: Any, casting: Any) -> None:
-    # One element of the same dtypes lets NumPy raise its own error.
-    fits = all(o is None or np.can_cast(np.result_type(*[aval(a).dtype for a in args]), aval(o).dtype, casting)
-               for o in outs)
-    if not fits and ufunc.signature is None:
-        one = [np.ones((), aval(a).dtype) if not aval(a).weak else innermost(a) for a in args]
-        holders = tuple([None if o is None else np.ones((), aval(o).dtype) for o in outs])
-        with np.errstate(all="ignore"):
-            ufunc(*one, out=holders, casting=casting)
+def _fits(result: Any, out: Any, casting: str) -> bool:
+    if not isinstance(out, (Handle, ndarray)):
+        return False
+    r, o = aval(result), aval(out)
+    grown = (1,) * (len(o.shape) - len(r.shape)) + r.shape
+    return len(grown) == len(o.shape) and all(n in (1, m) for n, m in zip(grown, o.shape, strict=True)) and np.can_cast(
+        r.dtype, o.dtype, casting)  # type: ignore[arg-type]
+
+
+def _raise_as_numpy(ufunc: np.ufunc, args: Any, outs: Any, casting: Any) -> None:
+    """Let NumPy find the fault, on arrays of ones of the same shapes and dtypes."""
+
+    def ones(a: Any) -> Any:
+        v = aval(a)
+        return type(innermost(a))(1) if v.weak else np.ones(v.shape, v.dtype)
+
+    with np.errstate(all="ignore"):
+        ufunc(*[ones(a) for a in args], out=tuple([ones(o) if isinstance(o, (Handle, ndarray)) else o for o in outs]),
+              casting=casting)
 
 
 def _cast_operands(ufunc: np.ufunc, args: list[Any], dtype: Any, signature: Any, casting: Any) -> list[Any]:
@@ -284,6 +299,10 @@ def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
         return
     target: Any = a
     target._sync()
+    if is_scalar(target):
+        raise TypeError("first operand must be array")
+    if not target._writable():
+        raise ValueError("array to perform in place operation on is read-only")
     template, arrays = parse_index(indices)
     if ufunc in (np.add, np.subtract) and target.dtype.kind in "fc":
         v = match_dtype(operand(b), target.dtype)
