@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.avals import Aval
+from npdiff.avals import Aval, ndarray
 from npdiff.errors import GuardFailed
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equation
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel, vector_bits
 from npdiff.kernels.loop_ir import DType, show
 from npdiff.kernels.schedule import HostStep, KernelStep, Step
+
+_empty = np.empty  # a stand-in takes its place in the numpy namespace while a transform runs
 
 Slots = list[Any]
 Run = Callable[[Slots], None]
@@ -21,7 +23,7 @@ _KINDS: dict[type, str] = {bool: "b", int: "i", float: "f"}
 
 def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
     """A C-contiguous array of exactly this shape and dtype; a Python number takes a dtype of its kind."""
-    if type(value) is not np.ndarray:
+    if type(value) is not ndarray:
         value = np.asarray(value, dtype if _KINDS.get(type(value)) == dtype.kind else None)
     if value.dtype != dtype or value.shape != shape:
         raise GuardFailed(f"expected {Aval(shape, dtype)!r}, received {Aval(value.shape, value.dtype)!r}")
@@ -39,7 +41,7 @@ def _kernel_step(
 
     Written out as source, one line per array: loops over descriptions double the cost of a small call.
     """
-    scope: dict[str, Any] = {"entry": entry, "ndarray": np.ndarray, "empty": np.empty, "fit": _fit}
+    scope: dict[str, Any] = {"entry": entry, "ndarray": ndarray, "empty": _empty, "fit": _fit}
     lines = ["def run(slots):"]
     # The arrays stay in local variables while the kernel works on their memory.
     for k, (slot, shape, dtype) in enumerate(inputs):
@@ -180,7 +182,7 @@ class Executable:
 
 def _own(value: Any, held: set[int]) -> Any:
     """A NumPy scalar, or an array that shares memory with nothing: a copy of what is held or a view."""
-    if type(value) is not np.ndarray or value.ndim == 0:
+    if type(value) is not ndarray or value.ndim == 0:
         return np.asarray(value)[()]
     if value.base is not None or not value.flags.owndata or id(value) in held:
         return value.copy("K")
