@@ -81,7 +81,7 @@ def flip(m: Any, axis: Any = None) -> Any:
     m = operand(m)
     n = aval(m).ndim
     axes = range(n) if axis is None else normalize_axis_tuple(static(axis), n)
-    return m[tuple([slice(None, None, -1) if k in axes else slice(None) for k in range(n)])] if n else m
+    return m[tuple([slice(None, None, -1) if k in axes else slice(None) for k in range(n)])]
 
 
 @composite(np.fliplr, cases=("A(2, 3)", "A(2, 3, 2)"))
@@ -100,7 +100,8 @@ def flipud(m: Any) -> Any:
     return m[::-1, ...]
 
 
-@composite(np.rot90, cases=("A(2, 3)", "A(2, 3), 2", "A(2, 3), -1", "A(2, 3, 2), 1, (1, 2)", "A(2, 2), 4", "A(2, 3), 3, (1, 0)"))
+@composite(np.rot90, cases=(
+    "A(2, 3)", "A(2, 3), 2", "A(2, 3), -1", "A(2, 3, 2), 1, (1, 2)", "A(2, 2), 4", "A(2, 3), 3, (1, 0)"))
 def rot90(m: Any, k: Any = 1, axes: Any = (0, 1)) -> Any:
     m = operand(m)
     k, axes = int(static(k)) % 4, tuple(static(axes))

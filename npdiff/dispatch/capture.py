@@ -20,7 +20,7 @@ import numpy as np
 
 from npdiff.array import is_scalar, layout
 from npdiff.avals import ndarray
-from npdiff.core import Handle, Primitive, Trace, constant, services
+from npdiff.core import Handle, Primitive, Trace, constant, overrides, services
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, no_dtype
 
 _original: dict[str, Any] = {}
@@ -79,13 +79,25 @@ def _make(original: Any, *args: Any, **kwargs: Any) -> Any:
     return _handled(original(*[_size(a) for a in args], **{k: _size(v) for k, v in kwargs.items()}))
 
 
+def _make_from(original: Any, *args: Any, **kwargs: Any) -> Any:
+    """zeros_like, tile, diag ...: as their rows say, also for tracked values where NumPy's dispatch does not look."""
+    made = overrides[original] if holds_handle([*args, *kwargs.values()]) else original
+    return _handled(made(*args, **kwargs))
+
+
 def _size(a: Any) -> Any:
     if isinstance(a, Handle) and not a.shape and a.dtype.kind in "iu":  # type: ignore[attr-defined]
         return int(a)  # type: ignore[call-overload]
     return tuple([_size(x) for x in a]) if type(a) is tuple else [_size(x) for x in a] if type(a) is list else a
 
 
+def _seen_as_array(obj: Any) -> Any:
+    """An object of ours that NumPy would turn into an array (``x.flat``) as the tracked array it stands for."""
+    return obj.__npdiff_array__() if hasattr(type(obj), "__npdiff_array__") else obj
+
+
 def _make_array(original: Any, obj: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    obj = _seen_as_array(obj)
     if not isinstance(obj, Handle) and not holds_handle(obj):
         return _handled(original(obj, dtype, **kwargs))
     if dtype is not None and np.dtype(dtype).kind not in "biufc":
@@ -100,6 +112,7 @@ def _make_array(original: Any, obj: Any, dtype: Any = None, **kwargs: Any) -> An
 
 
 def _as_array(original: Any, obj: Any, dtype: Any = None, order: Any = None, **kwargs: Any) -> Any:
+    obj = _seen_as_array(obj)
     if isinstance(obj, Handle):
         made: Any = obj if dtype is None or np.dtype(dtype) == obj.dtype else assemble(obj, dtype)
         if is_scalar(made):
@@ -145,6 +158,13 @@ def _make_arange(original: Any, *args: Any, dtype: Any = None, **kwargs: Any) ->
 
 def _from_function(_original: Any, function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
     return function(*np.indices(_size(shape), dtype=dtype), **kwargs)
+
+
+def _nd_enumerate(original: Any, arr: Any) -> Any:
+    if not isinstance(arr, Handle) and not holds_handle(arr):
+        return original(arr)
+    array: Any = assemble(arr)
+    return ((place, array[place]) for place in np.ndindex(array.shape))
 
 
 # ---------------------------------------------------------------------- classes and index objects
@@ -280,11 +300,15 @@ def _drawn(name: str, a: Any) -> Any:
 
 # ---------------------------------------------------------------------- in and out
 
-_MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromiter", "frombuffer", "fromstring", "logspace", "geomspace", "linspace", "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett", "kaiser", "zeros_like", "ones_like", "empty_like", "full_like", "copy", "tile", "repeat", "diag", "meshgrid", "tril", "triu"]
+_MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromiter", "frombuffer", "fromstring",
+           "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett", "kaiser"]
+# Functions with rows, whose results may be written into.
+_ROWS = ["logspace", "geomspace", "linspace", "vander", "zeros_like", "ones_like", "empty_like", "full_like", "copy",
+         "tile", "repeat", "diag", "diagflat", "meshgrid", "tril", "triu"]
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_contiguous("C"),
     "asfortranarray": _as_contiguous("F"), "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
-    "fromfunction": _from_function,
+    "fromfunction": _from_function, "ndenumerate": _nd_enumerate,
 }
 _stand_ins: dict[str, Any] = {}
 _random_originals: dict[str, Any] = {}
@@ -292,10 +316,10 @@ _random_stand_ins: dict[str, Any] = {}
 
 
 def _prepare() -> None:
-    for name in (*_MAKERS, *_SPECIAL):
+    for name in (*_MAKERS, *_ROWS, *_SPECIAL):
         if hasattr(np, name):
             _original[name] = getattr(np, name)
-            _stand_ins[name] = _stand_in(name, _SPECIAL.get(name, _make))
+            _stand_ins[name] = _stand_in(name, _make_from if name in _ROWS else _SPECIAL.get(name, _make))
     for name, stand_in in (("ndarray", _NdarrayStandIn), ("r_", _Joiner(np.r_)), ("c_", _Joiner(np.c_)),
                            ("vectorize", _Vectorize)):
         _original[name] = getattr(np, name)
