@@ -320,7 +320,7 @@ def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
     flat = constant(flat) if not isinstance(flat, Handle) else np.copy(flat)
     for k, spot in enumerate(spots_plain.ravel().tolist()):
         flat[spot] = ufunc(flat[spot]) if values is None else ufunc(flat[spot], values[k])
-    target._assign(snapshot(np.astype(np.reshape(flat, target.shape), target.dtype)))
+    target[...] = np.reshape(flat, target.shape)
 
 
 def _reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: Any = 0, dtype: Any = None) -> Any:
