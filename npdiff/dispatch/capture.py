@@ -20,7 +20,7 @@ import numpy as np
 
 from npdiff.array import is_scalar, layout
 from npdiff.avals import ndarray
-from npdiff.core import Handle, Primitive, Trace, constant, services
+from npdiff.core import Handle, Primitive, Trace, constant, overrides, services
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, no_dtype
 
 _original: dict[str, Any] = {}
@@ -46,7 +46,7 @@ def _acts() -> bool:
     if not _running.get():
         return False
     name = sys._getframe(2).f_globals.get("__name__") or ""
-    return name.partition(".")[0] not in _LIBRARIES
+    return name.partition(".")[0] not in _LIBRARIES or name == "npdiff.demo"
 
 
 def fresh(value: Any) -> Any:
@@ -77,6 +77,12 @@ def _stand_in(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
 def _make(original: Any, *args: Any, **kwargs: Any) -> Any:
     """zeros, eye ...: sizes may be tracked integers; the result takes tracked values."""
     return _handled(original(*[_size(a) for a in args], **{k: _size(v) for k, v in kwargs.items()}))
+
+
+def _make_from(original: Any, *args: Any, **kwargs: Any) -> Any:
+    """zeros_like, tile, diag ...: as their rows say, also for tracked values where NumPy's dispatch does not look."""
+    made = overrides[original] if holds_handle([*args, *kwargs.values()]) else original
+    return _handled(made(*args, **kwargs))
 
 
 def _size(a: Any) -> Any:
@@ -294,7 +300,11 @@ def _drawn(name: str, a: Any) -> Any:
 
 # ---------------------------------------------------------------------- in and out
 
-_MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromiter", "frombuffer", "fromstring", "logspace", "geomspace", "linspace", "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett", "kaiser", "zeros_like", "ones_like", "empty_like", "full_like", "copy", "tile", "repeat", "diag", "meshgrid", "tril", "triu"]
+_MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromiter", "frombuffer", "fromstring",
+           "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett", "kaiser"]
+# Functions with rows, whose results may be written into.
+_ROWS = ["logspace", "geomspace", "linspace", "vander", "zeros_like", "ones_like", "empty_like", "full_like", "copy",
+         "tile", "repeat", "diag", "diagflat", "meshgrid", "tril", "triu"]
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_contiguous("C"),
     "asfortranarray": _as_contiguous("F"), "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
@@ -306,10 +316,10 @@ _random_stand_ins: dict[str, Any] = {}
 
 
 def _prepare() -> None:
-    for name in (*_MAKERS, *_SPECIAL):
+    for name in (*_MAKERS, *_ROWS, *_SPECIAL):
         if hasattr(np, name):
             _original[name] = getattr(np, name)
-            _stand_ins[name] = _stand_in(name, _SPECIAL.get(name, _make))
+            _stand_ins[name] = _stand_in(name, _make_from if name in _ROWS else _SPECIAL.get(name, _make))
     for name, stand_in in (("ndarray", _NdarrayStandIn), ("r_", _Joiner(np.r_)), ("c_", _Joiner(np.c_)),
                            ("vectorize", _Vectorize)):
         _original[name] = getattr(np, name)

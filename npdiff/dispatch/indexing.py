@@ -257,13 +257,13 @@ def _write_masked(prim: Primitive, a: Any, v: Any, mask: Any) -> Any:
     return np.where(mask, np.astype(v, aval(a).dtype) if prim is setitem_p else np.add(a, v), a)
 
 
-getitem_p = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
+getitem_p: Primitive = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
                             batch=_getitem_batch(lambda: getitem_p))
-setitem_p = linear_primitive("setitem", None, _setitem_transpose, impl=_setitem, operands=(0, 1),
+setitem_p: Primitive = linear_primitive("setitem", None, _setitem_transpose, impl=_setitem, operands=(0, 1),
                              batch=_write_batch(lambda: setitem_p))
-index_add_p = linear_primitive("index_add", None, _index_add_transpose, impl=_index_add, operands=(0, 1),
+index_add_p: Primitive = linear_primitive("index_add", None, _index_add_transpose, impl=_index_add, operands=(0, 1),
                                batch=_write_batch(lambda: index_add_p))
-getitem_dynamic_p = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
+getitem_dynamic_p: Primitive = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
                                      batch=_getitem_batch(lambda: getitem_dynamic_p))
 getitem_dynamic_p.dynamic = True
 
@@ -313,7 +313,7 @@ def match_dtype(v: Any, dtype: np.dtype[Any]) -> Any:
         if is_weak(v) and v.dtype.kind == "c" and dtype.kind in "fiu":
             to = "float" if dtype.kind == "f" else "int"
             raise TypeError(f"{to}() argument must be a string or a real number, not 'complex'")
-        return np.astype(v, dtype)
+        return services["astype"](v, dtype)
     return v
 
 

@@ -135,7 +135,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> Any:
     np.put_along_axis(np.empty(a.shape, a.dtype), np.zeros(aval(indices).shape, aval(indices).dtype),
                       np.zeros(aval(operand(values)).shape, a.dtype), axis)
     if axis is None:
-        target.flat[indices] = values
+        target[_spots(target, np.where(np.less(indices, 0), np.add(indices, a.size), indices))] = values
     else:
         target[along_index(target, indices, axis % a.ndim)] = values
     return None
