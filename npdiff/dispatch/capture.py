@@ -157,7 +157,7 @@ def _make_arange(original: Any, *args: Any, dtype: Any = None, **kwargs: Any) ->
 
 
 def _from_function(_original: Any, function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
-    return function(*np.indices(_size(shape), dtype=dtype), **kwargs)
+    return function(*[constant(places) for places in np.indices(_size(shape), dtype=dtype)], **kwargs)
 
 
 def _nd_enumerate(original: Any, arr: Any) -> Any:
@@ -175,7 +175,7 @@ class _NdarrayMeta(type):
         return isinstance(obj, _ndarray)
 
     def __subclasscheck__(cls, kind: Any) -> bool:
-        return issubclass(kind, _ndarray)
+        return kind is cls or issubclass(kind, _ndarray)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if not _acts():
