@@ -33,7 +33,8 @@ _ndarray, _vectorize = ndarray, np.vectorize
 
 
 # Code of these packages gets plain arrays: it works on plain values, and hands them to compiled code.
-_LIBRARIES = frozenset(["npdiff", "numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy"])
+_LIBRARIES = frozenset(
+    ["npdiff", "numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy"])
 
 
 def active() -> bool:
@@ -157,7 +158,7 @@ def _make_arange(original: Any, *args: Any, dtype: Any = None, **kwargs: Any) ->
 
 
 def _from_function(_original: Any, function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
-    return function(*np.indices(_size(shape), dtype=dtype), **kwargs)
+    return function(*[constant(places) for places in np.indices(_size(shape), dtype=dtype)], **kwargs)
 
 
 def _nd_enumerate(original: Any, arr: Any) -> Any:
@@ -175,7 +176,7 @@ class _NdarrayMeta(type):
         return isinstance(obj, _ndarray)
 
     def __subclasscheck__(cls, kind: Any) -> bool:
-        return issubclass(kind, _ndarray)
+        return kind is cls or issubclass(kind, _ndarray)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if not _acts():
@@ -269,7 +270,13 @@ class _Vectorize(_vectorize):  # type: ignore[valid-type, misc]
 
 # ---------------------------------------------------------------------- random draws
 
-_DRAWS = ["beta", "binomial", "bytes", "chisquare", "choice", "dirichlet", "exponential", "f", "gamma", "geometric", "gumbel", "hypergeometric", "laplace", "logistic", "lognormal", "logseries", "multinomial", "multivariate_normal", "negative_binomial", "noncentral_chisquare", "noncentral_f", "normal", "pareto", "permutation", "poisson", "power", "rand", "randint", "randn", "random", "random_integers", "random_sample", "ranf", "rayleigh", "sample", "standard_cauchy", "standard_exponential", "standard_gamma", "standard_normal", "standard_t", "triangular", "uniform", "vonmises", "wald", "weibull", "zipf"]
+_DRAWS = (
+    "beta binomial bytes chisquare choice dirichlet exponential f gamma geometric gumbel hypergeometric laplace "
+    "logistic lognormal logseries multinomial multivariate_normal negative_binomial noncentral_chisquare "
+    "noncentral_f normal pareto permutation poisson power rand randint randn random random_integers random_sample "
+    "ranf rayleigh sample standard_cauchy standard_exponential standard_gamma standard_normal standard_t triangular "
+    "uniform vonmises wald weibull zipf"
+).split()
 _draw_primitives: dict[str, Primitive] = {}
 
 
