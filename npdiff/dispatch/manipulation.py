@@ -63,8 +63,8 @@ def _concatenate_batch(size: int, args: Sequence[Any], batched: Sequence[bool], 
     return concatenate_p.call(*whole, axis=params["axis"] + 1)
 
 
-reshape_p: Primitive = linear_primitive("reshape", None, lambda ct, a, shape: np.reshape(ct, a.shape), impl=_reshape_impl,
-                             batch=_reshape_batch)
+reshape_p: Primitive = linear_primitive("reshape", None, lambda ct, a, shape: np.reshape(ct, a.shape),
+                                        impl=_reshape_impl, batch=_reshape_batch)
 transpose_p: Primitive = linear_primitive(
     "transpose", None, lambda ct, a, axes: np.transpose(ct, tuple(np.argsort(axes).tolist())),
     impl=lambda a, *, axes: np.transpose(a, axes), batch=_transpose_batch)
