@@ -358,9 +358,13 @@ class DiffArray(Handle):
             self[...] = v
 
     def sort(self, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
+        if not self._writable():
+            read_only(self).sort()
         self[...] = np.sort(self, axis=axis, kind=kind, order=order, stable=stable)
 
     def partition(self, kth: Any, axis: Any = -1, kind: Any = "introselect", order: Any = None) -> None:
+        if not self._writable():
+            read_only(self).partition(0)
         self[...] = np.partition(self, kth, axis=axis, kind=kind, order=order)
 
     def put(self, indices: Any, values: Any, mode: Any = "raise") -> None:
@@ -481,6 +485,13 @@ def is_scalar(h: Any) -> bool:
 def _type_name(h: Any) -> str:
     kind = type(innermost(h))
     return f"numpy.{kind.__name__}" if issubclass(kind, np.generic) else kind.__name__
+
+
+def read_only(h: Any) -> np.ndarray[Any, Any]:
+    """A plain read-only array of the same shape: NumPy's own error for a write that it does not allow."""
+    plain = np.zeros(h.shape, h.dtype)
+    plain.flags.writeable = False
+    return plain
 
 
 def _refuse_scalar(h: Any, name: str) -> None:

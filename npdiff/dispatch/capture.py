@@ -91,7 +91,13 @@ def _size(a: Any) -> Any:
     return tuple([_size(x) for x in a]) if type(a) is tuple else [_size(x) for x in a] if type(a) is list else a
 
 
+def _seen_as_array(obj: Any) -> Any:
+    """An object of ours that NumPy would turn into an array (``x.flat``) as the tracked array it stands for."""
+    return obj.__npdiff_array__() if hasattr(type(obj), "__npdiff_array__") else obj
+
+
 def _make_array(original: Any, obj: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    obj = _seen_as_array(obj)
     if not isinstance(obj, Handle) and not holds_handle(obj):
         return _handled(original(obj, dtype, **kwargs))
     if dtype is not None and np.dtype(dtype).kind not in "biufc":
@@ -106,6 +112,7 @@ def _make_array(original: Any, obj: Any, dtype: Any = None, **kwargs: Any) -> An
 
 
 def _as_array(original: Any, obj: Any, dtype: Any = None, order: Any = None, **kwargs: Any) -> Any:
+    obj = _seen_as_array(obj)
     if isinstance(obj, Handle):
         made: Any = obj if dtype is None or np.dtype(dtype) == obj.dtype else assemble(obj, dtype)
         if is_scalar(made):
@@ -151,6 +158,13 @@ def _make_arange(original: Any, *args: Any, dtype: Any = None, **kwargs: Any) ->
 
 def _from_function(_original: Any, function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
     return function(*np.indices(_size(shape), dtype=dtype), **kwargs)
+
+
+def _nd_enumerate(original: Any, arr: Any) -> Any:
+    if not isinstance(arr, Handle) and not holds_handle(arr):
+        return original(arr)
+    array: Any = assemble(arr)
+    return ((place, array[place]) for place in np.ndindex(array.shape))
 
 
 # ---------------------------------------------------------------------- classes and index objects
@@ -294,7 +308,7 @@ _ROWS = ["logspace", "geomspace", "linspace", "vander", "zeros_like", "ones_like
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_contiguous("C"),
     "asfortranarray": _as_contiguous("F"), "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
-    "fromfunction": _from_function,
+    "fromfunction": _from_function, "ndenumerate": _nd_enumerate,
 }
 _stand_ins: dict[str, Any] = {}
 _random_originals: dict[str, Any] = {}

@@ -29,6 +29,7 @@ from npdiff.dispatch import (  # noqa: F401
     quantiles,
     ranges,
     reductions,
+    replacing,
     selecting,
     sets,
     sorting,

@@ -1,16 +1,18 @@
-"""Functions that write into an array in place."""
+"""Functions that write into an array in place, and the views that go with them: ``x.flat`` and ``x.view(dtype)``."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from npdiff.array import is_scalar, snapshot
-from npdiff.core import Handle, aval, innermost
+from npdiff.array import DiffArray, is_scalar, layout, read_only, snapshot, view_of
+from npdiff.avals import ndarray
+from npdiff.core import Handle, aval, innermost, services, unsupported
 from npdiff.dispatch.declare import composite, operand, static
-from npdiff.dispatch.operands import anywhere, is_tracked, outside_write, phantom
+from npdiff.dispatch.operands import anywhere, is_tracked, numbered, outside_write, phantom
 from npdiff.dispatch.selecting import along_index, in_range
 
 
@@ -23,11 +25,14 @@ def _plainly(func: Callable[..., Any], target: Any, *values: Any, **kwargs: Any)
     func(target, *[innermost(v) for v in values], **{k: innermost(v) for k, v in kwargs.items()})
 
 
-def _writable(name: str, target: Any) -> Any:
-    """The handle that is written to, if NumPy would let it be."""
+def _writable(name: str, target: Any, attempt: Callable[[Any], None]) -> Any:
+    """The handle that is written to, if NumPy would let it be; else NumPy's own error for the same attempt."""
+    a = aval(target)
     if is_scalar(target):
+        attempt(a.dtype.type(0))
         raise TypeError(f"{name}: argument must be an array, not a NumPy scalar or a number")
     if not target._writable():
+        attempt(read_only(target))
         raise ValueError("assignment destination is read-only")
     return target
 
@@ -51,7 +56,7 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
         if is_tracked(where):
             raise outside_write("np.copyto", dst, where)
         return _plainly(np.copyto, dst, src, casting=casting, where=where)
-    target: Any = _writable("np.copyto", dst)
+    target: Any = _writable("np.copyto", dst, lambda plain: np.copyto(plain, 0))
     src, where = operand(src), operand(where)
     a = aval(target)
     # NumPy checks shapes and casting, on an array that nobody sees.
@@ -65,7 +70,7 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
 def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> Any:
     if not isinstance(a, Handle):
         return _plainly(np.put, a, ind, v, mode=mode)
-    target: Any = _writable("np.put", a)
+    target: Any = _writable("np.put", a, lambda plain: np.put(plain, [0], 0))
     places = np.ravel(operand(ind))
     n = aval(target).size
     np.put(np.empty(1), np.zeros(1, aval(places).dtype), 0, mode)  # NumPy checks dtype and mode
@@ -85,9 +90,11 @@ def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> Any:
 def putmask(a: Any, /, mask: Any, values: Any) -> Any:
     if not isinstance(a, Handle):
         return _plainly(np.putmask, a, mask, values)
-    target: Any = _writable("np.putmask", a)
+    target: Any = _writable("np.putmask", a, lambda plain: np.putmask(plain, True, 0))
     mask, values = operand(mask), operand(values)
     shape = aval(target).shape
+    if not aval(values).weak:
+        np.putmask(np.empty(1, target.dtype), True, np.empty(1, aval(values).dtype))  # NumPy checks the cast
     if aval(mask).size != aval(target).size:
         np.putmask(np.empty(shape), np.empty(aval(mask).shape, bool), 0)  # NumPy's own error
     if aval(values).size:
@@ -100,7 +107,7 @@ def putmask(a: Any, /, mask: Any, values: Any) -> Any:
 def place(arr: Any, mask: Any, vals: Any) -> Any:
     if not isinstance(arr, Handle):
         return _plainly(np.place, arr, mask, vals)
-    target: Any = _writable("np.place", arr)
+    target: Any = _writable("np.place", arr, lambda plain: np.place(plain, plain == 0, [0]))
     mask, values = np.ravel(operand(mask)), np.ravel(operand(vals))
     shape = aval(target).shape
     if aval(mask).size != aval(target).size:
@@ -121,7 +128,7 @@ def place(arr: Any, mask: Any, vals: Any) -> Any:
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> Any:
     if not isinstance(arr, Handle):
         return _plainly(np.put_along_axis, arr, indices, values, axis=static(axis))
-    target: Any = _writable("np.put_along_axis", arr)
+    target: Any = _writable("np.put_along_axis", arr, lambda plain: None)
     indices, axis = operand(indices), static(axis)
     a = aval(target)
     # Indices that are all zero let NumPy check everything but their range.
@@ -138,10 +145,144 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> Any:
 def fill_diagonal(a: Any, val: Any, wrap: Any = False) -> Any:
     if not isinstance(a, Handle):
         return _plainly(np.fill_diagonal, a, val, wrap=wrap)
-    target: Any = _writable("np.fill_diagonal", a)
+    target: Any = _writable("np.fill_diagonal", a, lambda plain: np.fill_diagonal(plain, 0))
     mark = np.zeros(aval(target).shape, bool)
     np.fill_diagonal(mark, True, static(wrap))  # NumPy says where the diagonal runs
     places = np.flatnonzero(mark)
     if places.size:
         target[_spots(target, places)] = _cycled(val, places.size)
     return None
+
+
+# ---------------------------------------------------------------------- x.flat
+
+
+class Flat:
+    """``x.flat``: the elements of a tracked array in C order, to iterate over, read and write."""
+
+    def __init__(self, array: DiffArray) -> None:
+        self._array: Any = array
+        self.index = 0
+
+    @property
+    def base(self) -> Any:
+        """The array whose elements these are."""
+        return self._array
+
+    @property
+    def coords(self) -> tuple[int, ...]:
+        """Where in the array the next element stands."""
+        shape = self._array.shape
+        return tuple([int(i) for i in np.unravel_index(self.index, shape)]) if shape else ()
+
+    def copy(self) -> Any:
+        """The elements as a new one-dimensional array."""
+        return self._array.flatten()
+
+    def __len__(self) -> int:
+        return int(self._array.size)
+
+    def __iter__(self) -> Iterator[Any]:
+        self.index = 0
+        return self
+
+    def __next__(self) -> Any:
+        if self.index >= len(self):
+            raise StopIteration
+        item = self[self.index]
+        self.index += 1
+        return item
+
+    def __getitem__(self, key: Any) -> Any:
+        found = np.reshape(snapshot(self._array), (-1,))[self._key(key)]
+        return np.copy(found) if found.shape else found
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        positions = numbered(self._array).ravel()
+        key = self._key(key)
+        array = _writable("flat", self._array, lambda plain: plain.flat.__setitem__(0, 0))
+        if isinstance(key, Handle):
+            key = np.nonzero(key)[0] if aval(key).dtype.kind == "b" else key
+            places: Any = np.where(np.less(key, 0), np.add(key, len(self)), key)
+        else:
+            places = np.atleast_1d(positions[key])
+        places = np.ravel(places)
+        if not aval(places).size:
+            return
+        index = _spots(array, places)
+        values = _cycled(value, aval(places).size)
+        array[index] = values if index else values[-1]
+
+    def _key(self, key: Any) -> Any:
+        if type(key) is tuple and len(key) == 1:
+            (key,) = key
+        if isinstance(key, list):
+            key = operand(key)
+        if not isinstance(key, Handle):
+            np.broadcast_to(np.zeros((), bool), self._array.shape).flat[key]  # NumPy's own errors
+        return key
+
+    def __npdiff_array__(self) -> Any:
+        """What np.array and np.asarray make of it."""
+        return self.copy()
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
+        return self.copy().__array__(dtype, copy)
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return getattr(ufunc, method)(*[_unflat(a) for a in inputs], **kwargs)
+
+    def __array_function__(self, func: Any, types: Any, args: Any, kwargs: Any) -> Any:
+        return func(*[_unflat(a) for a in args], **{k: _unflat(v) for k, v in kwargs.items()})
+
+
+def _unflat(a: Any) -> Any:
+    if type(a) in (list, tuple):
+        return type(a)([_unflat(x) for x in a])
+    return a.copy() if isinstance(a, Flat) else a
+
+
+def flat(x: DiffArray) -> Any:
+    """``x.flat``."""
+    if is_scalar(x):
+        return Flat(np.reshape(x, (1,)))
+    return Flat(x)
+
+
+# ---------------------------------------------------------------------- x.view(dtype)
+
+
+def _as_pairs(z: Any) -> Any:
+    """Complex numbers as twice as many reals."""
+    shape = aval(z).shape
+    return np.reshape(np.stack([np.real(z), np.imag(z)], axis=-1), (*shape[:-1], 2 * shape[-1]))
+
+
+def _as_complex(r: Any) -> Any:
+    """Pairs of reals as complex numbers."""
+    dtype = np.result_type(aval(r).dtype, np.complex64)
+    return np.astype(np.add(r[..., 0::2], np.multiply(r[..., 1::2], 1j)), dtype)
+
+
+def view(x: DiffArray, dtype: Any = None, type: Any = None) -> Any:
+    """``x.view(dtype)``: the same memory; complex numbers and pairs of reals can be seen as each other."""
+    if inspect.isclass(dtype) and (dtype == ndarray or issubclass(dtype, ndarray)):
+        dtype = None  # a kind of array, not of number
+    old = aval(x).dtype
+    new = old if dtype is None else np.dtype(dtype)
+    if new == old:
+        return view_of(x, lambda base: base, lambda _base, value: value)
+    if (old.kind, new.kind) not in (("c", "f"), ("f", "c")) or max(old.itemsize, new.itemsize) != 2 * min(
+            old.itemsize, new.itemsize):
+        raise unsupported("ndarray.view", f"from {old} to {new} reads the bits of a number, which has no derivative", x,
+                          instead="use astype, or x.value.view(...) on the plain array")
+    layout(x).view(new)  # NumPy's own errors
+    if old.kind == "c":
+        return view_of(x, _as_pairs, lambda _base, value: _as_complex(value))
+    return view_of(x, _as_complex, lambda _base, value: _as_pairs(value))
+
+
+services["flat"] = flat
+services["view"] = view
+
+__all__ = ["Flat", "flat", "view"]
