@@ -21,7 +21,6 @@ from npdiff.dispatch.declare import (
     function,
     nondifferentiable,
     operand,
-    static,
     write_out,
 )
 from npdiff.dispatch.manipulation import cast
@@ -66,9 +65,9 @@ for _func in (np.round, np.around):
     direct(_func, "nondifferentiable",
            Primitive(_func.__name__, _func, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p)), ("a",),
            cases=("A(4)", "I(3)", "123.456 + A(2), -1", "I(3, high=99), decimals=-1"))
-round_p = Primitive("round", np.round, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p))
+round_p: Primitive = Primitive("round", np.round, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p))
 nondifferentiable(np.fix, arrays=("x",), batch=batch_elementwise(lambda: fix_p))
-fix_p = Primitive("fix", np.fix, kind="nondifferentiable", batch=batch_elementwise(lambda: fix_p))
+fix_p: Primitive = Primitive("fix", np.fix, kind="nondifferentiable", batch=batch_elementwise(lambda: fix_p))
 
 # ---------------------------------------------------------------------- functions whose derivatives form a family
 
@@ -106,7 +105,7 @@ def _sinc(x: Any, *, order: int) -> Any:
     return (np.pi**order * np.where(near, series, far)).astype(np.sinc(x[..., None][:0]).dtype)[()]
 
 
-sinc_p = _family("sinc", _sinc)
+sinc_p: Primitive = _family("sinc", _sinc)
 
 
 @function(np.sinc, "nonlinear", sinc_p, cases=("A(4)", "3 * A(2, 2)", "A(2) * [0, 1]", "I(3)"))
@@ -127,7 +126,7 @@ def _i0(x: Any, *, order: int) -> Any:
     return np.asarray(total / count).astype(x.dtype)[()]
 
 
-i0_p = _family("i0", _i0)
+i0_p: Primitive = _family("i0", _i0)
 
 
 @function(np.i0, "nonlinear", i0_p, cases=("A(4)", "3 * A(2, 2)", "I(3)"))
@@ -214,7 +213,7 @@ def _convolve_batch(_size: int, args: Sequence[Any], batched: Sequence[bool], _p
     return total
 
 
-convolve_p = bilinear_primitive("convolve", None, _convolve_left, _convolve_right, batch=_convolve_batch,
+convolve_p: Primitive = bilinear_primitive("convolve", None, _convolve_left, _convolve_right, batch=_convolve_batch,
                                 impl=lambda a, v: np.convolve(a, v))
 
 
@@ -237,8 +236,8 @@ _MODES = ("full", "same", "valid", 0, 1, 2)
 
 
 @function(np.convolve, "bilinear", convolve_p, cases=(
-    "A(4), A(3)", "A(3), A(5)", "A(4), A(3), 'same'", "A(3), A(4), 'same'", "A(4), A(3), 'valid'", "A(2), A(5), 'valid'",
-    "A(5), A(2), mode='same'", "C(3), C(2)", "I(3), A(2)"))
+    "A(4), A(3)", "A(3), A(5)", "A(4), A(3), 'same'", "A(3), A(4), 'same'", "A(4), A(3), 'valid'",
+    "A(2), A(5), 'valid'", "A(5), A(2), mode='same'", "C(3), C(2)", "I(3), A(2)"))
 def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     a, v = _one_row(a, "a"), _one_row(v, "v")
     n, m = aval(a).size, aval(v).size
@@ -247,8 +246,9 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     return _part(bind(convolve_p, (a, v), {}), max(n, m), min(n, m), mode)
 
 
-@composite(np.correlate, cases=("A(4), A(3)", "A(3), A(5)", "A(4), A(3), 'same'", "A(3), A(4), 'same'", "A(2), A(5), 'same'",
-                                "A(5), A(2), 'same'", "A(4), A(3), 'full'", "A(2), A(4), 'full'", "C(3), C(2), 'full'"))
+@composite(np.correlate, cases=("A(4), A(3)", "A(3), A(5)", "A(4), A(3), 'same'", "A(3), A(4), 'same'",
+                                "A(2), A(5), 'same'", "A(5), A(2), 'same'", "A(4), A(3), 'full'", "A(2), A(4), 'full'",
+                                "C(3), C(2), 'full'"))
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     a, v = operand(a), operand(v)
     n, m = aval(a).size, aval(v).size

@@ -66,6 +66,8 @@ def _sum(a: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
 
 def _others_product(a: Any, axis: tuple[int, ...]) -> Any:
     """For each element, the product of all others along `axis`: right with zeros, and itself differentiable."""
+    if aval(a).size == 0:
+        return a
     a = np.moveaxis(a, axis, range(-len(axis), 0)) if axis else a
     lead = a.shape[: a.ndim - len(axis)]
     n = int(np.prod(a.shape[a.ndim - len(axis):], dtype=int))

@@ -24,8 +24,9 @@ def counted(a: Any, axis: Any, keepdims: bool, where: Any) -> Any:
     axes = axes_of(axis, len(shape))
     if where is _NO_VALUE or where is True:
         return int(np.prod([shape[k] for k in axes], dtype=int))
-    mask = np.broadcast_to(operand(where), shape)
-    return np.sum(mask, axis=axes, keepdims=keepdims, dtype=np.intp)
+    mask: Any = np.broadcast_to(operand(where), shape)
+    keep: Any = keepdims
+    return np.sum(mask, axis=axes, keepdims=keep, dtype=np.intp)
 
 
 def _masked(where: Any) -> dict[str, Any]:
@@ -108,11 +109,15 @@ def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any 
 
 
 @composite(np.average, cases=("A(3)", "A(2, 3), axis=0", "A(3), weights=P(3)", "A(2, 3), axis=1, weights=P(3)",
-                              "A(2, 3), weights=P(2, 3), returned=True", "A(2, 3), axis=1, weights=P(2, 3), keepdims=True",
+                              "A(2, 3), weights=P(2, 3), returned=True",
+                              "A(2, 3), axis=1, weights=P(2, 3), keepdims=True",
                               "I(3), weights=P(3)"))
 def average(a: Any, axis: Any = None, weights: Any = None, returned: Any = False, *, keepdims: Any = _NO_VALUE) -> Any:
-    a, keep = operand(a), truth(keepdims)
+    a = operand(a)
+    keep: Any = truth(keepdims)
     axes = axes_of(axis, aval(a).ndim)
+    result: Any
+    total: Any
     if weights is None:
         result = np.mean(a, axis=axes, keepdims=keep)
         total = np.full((), counted(a, axes, keep, _NO_VALUE), aval(result).dtype)
@@ -171,7 +176,8 @@ def _observations(m: Any, y: Any, rowvar: Any, dtype: Any) -> Any:
 
 
 @composite(np.cov, cases=("A(2, 4)", "A(4)", "A(4), A(4)", "A(4, 2), rowvar=False", "A(2, 4), bias=True",
-                          "A(2, 4), ddof=0", "A(2, 3), fweights=np.array([1, 2, 1])", "A(2, 3), aweights=P(3)", "C(2, 4)"))
+                          "A(2, 4), ddof=0", "A(2, 3), fweights=np.array([1, 2, 1])", "A(2, 3), aweights=P(3)",
+                          "C(2, 4)"))
 def cov(m: Any, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any = None, fweights: Any = None,
         aweights: Any = None, *, dtype: Any = None) -> Any:
     if ddof is not None and ddof != int(ddof):
