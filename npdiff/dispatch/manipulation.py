@@ -131,12 +131,11 @@ def _shares_memory(a: Any, shape: tuple[int, ...]) -> bool:
 
 def _target_shape(name: str, a: Any, shape: Any) -> tuple[int, ...]:
     shape = static(shape)
-    shape = tuple([int(n) for n in shape]) if isinstance(shape, (tuple, list, ndarray)) else (int(shape),)
-    size = aval(a).size
-    if -1 in shape or any(n < 0 for n in shape) or int(np.prod(shape, dtype=int)) != size:
+    target = tuple([int(n) for n in shape]) if isinstance(shape, (tuple, list, ndarray)) else (int(shape),)
+    if any(n < 0 for n in target) or int(np.prod(target, dtype=int)) != aval(a).size:
         phantom = np.broadcast_to(np.zeros((), bool), aval(a).shape)
-        return phantom.reshape(shape).shape  # NumPy fills in -1 and raises its own errors
-    return shape
+        return phantom.reshape(target).shape  # NumPy fills in -1 and raises its own errors
+    return target
 
 
 @function(np.reshape, "linear", reshape_p, cases=(

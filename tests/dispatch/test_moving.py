@@ -298,3 +298,16 @@ def test_no_loop_over_the_examples() -> None:
         graph = npdiff.make_graph(lambda x, i: f(x, i))(np.ones((n, 5)), np.zeros((n, 2), int))
         sizes.append(len(graph.equations))
     assert sizes[0] == sizes[1]
+
+
+def test_a_subclass_of_ndarray_defined_inside_a_transform() -> None:
+    f = function("""
+        class Mine(np.ndarray):
+            def twice(self):
+                return super().__mul__(2)
+        made.append(Mine)
+        return x
+        """, "x", made=(made := []))
+    npdiff.vjp(f, X)
+    assert made[0].__mro__[1] is np.ndarray
+    assert made[0](3).twice().shape == (3,)
