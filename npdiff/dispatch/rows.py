@@ -20,7 +20,6 @@ from npdiff.dispatch import (  # noqa: F401
     manipulation,
     math,
     matmul,
-    memory,
     missing,
     norms,
     padding,
