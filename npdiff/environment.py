@@ -26,6 +26,8 @@ from npdiff.core import Handle
 _LIBRARIES = frozenset(["numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "builtins"])
 # Modules whose functions give another answer at each call, unseen by the recording.
 _IMPURE = frozenset(["random", "time", "datetime", "secrets", "uuid", "os", "io", "input", "open"])
+# Assigning these of an array is recorded.
+_ARRAY_ATTRIBUTES = frozenset(["shape", "dtype", "real", "imag", "flat"])
 _MISSING = object()
 
 Getter = Callable[[], Any]
@@ -136,7 +138,7 @@ class Environment:
             self._scan_object(f.__self__, f.__func__.__code__.co_varnames[:1], f.__func__.__code__, label)
             return
         if not isinstance(f, types.FunctionType):
-            call = getattr(type(f), "__call__", None)
+            call = getattr(type(f), "__call__", None)  # noqa: B004 (the function itself is wanted)
             if isinstance(call, types.FunctionType) and _package(type(f)) not in _LIBRARIES:
                 self._scan(types.MethodType(call, f), label)
             return
@@ -158,7 +160,7 @@ class Environment:
                 continue
             self._note(name, lambda g=f.__globals__, n=name: g.get(n, _MISSING), value, chains)  # type: ignore[misc]
         for kind, name in _outside_stores(f.__code__):
-            self.blocked.append(f"{f.__name__} assigns the {kind} name {name}")
+            self.blocked.append(f"{f.__name__} assigns the {kind} {name}")
 
     def _scan_object(self, obj: Any, names: tuple[str, ...], code: types.CodeType, label: str) -> None:
         for chain in _attribute_chains(code, names[0] if names else "self"):
@@ -339,12 +341,15 @@ def _attribute_chains(code: types.CodeType, first: str) -> frozenset[tuple[str, 
 
 @functools.lru_cache(maxsize=512)
 def _outside_stores(code: types.CodeType) -> tuple[tuple[str, str], ...]:
-    """Global and nonlocal names that code assigns."""
+    """Global and nonlocal names and attributes that code assigns."""
     found = set()
     for c in _codes(code):
         for ins in dis.get_instructions(c):
             if ins.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
                 found.add(("global", ins.argval))
-            elif ins.opname == "STORE_DEREF" and c is code and ins.argval in code.co_freevars:
+            elif (ins.opname in ("STORE_DEREF", "DELETE_DEREF") and ins.argval in c.co_freevars
+                  and ins.argval in code.co_freevars):
                 found.add(("nonlocal", ins.argval))
+            elif ins.opname in ("STORE_ATTR", "DELETE_ATTR") and ins.argval not in _ARRAY_ATTRIBUTES:
+                found.add(("attribute", ins.argval))
     return tuple(sorted(found))

@@ -16,6 +16,7 @@ import numpy as np
 
 _ndarray = np.ndarray  # a stand-in takes its place in the numpy namespace while a transform runs
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_DEMO = _PACKAGE + "demo.py"  # shipped with the package, but written as a user would
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 
 
@@ -91,7 +92,7 @@ def user_frame() -> FrameType | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith((_PACKAGE, _NUMPY)):
+        if not name.startswith((_PACKAGE, _NUMPY)) or name == _DEMO:
             return frame
         frame = frame.f_back
     return None

@@ -114,7 +114,7 @@ class Jitted:
             self._warn("two arguments share memory, so their writes would have to reach each other")
             return self.function(*args, **kwargs)
         with self._lock:
-            return self._record(entry, leaves, structure, static)[1]
+            return self._record(entry, (args, kwargs), leaves, structure, static)[1]
 
     def _to_front(self, entry: Entry, made: Recording) -> None:
         with self._lock:
@@ -122,9 +122,9 @@ class Jitted:
                 entry.recordings.remove(made)
                 entry.recordings.insert(0, made)
 
-    def _record(self, entry: Entry, leaves: Sequence[Any], structure: Any, static: Sequence[bool]) -> tuple[
-            Recording, Any]:
-        made, result = record(self.function, leaves, structure, static)
+    def _record(self, entry: Entry, called: tuple[Any, Any], leaves: Sequence[Any], structure: Any,
+                static: Sequence[bool]) -> tuple[Recording, Any]:
+        made, result = record(self.function, called, leaves, structure, static)
         if made.blocked:
             entry.unjitted = "; ".join(dict.fromkeys(made.blocked))
             self._warn(entry.unjitted)
@@ -160,7 +160,8 @@ class Jitted:
                 made.calls += 1
                 return _finish_tracked(made, outs, operands)
             with self._lock:
-                made, _ = self._record(entry, [_copied(innermost(leaf)) for leaf in leaves], structure, static)
+                copies = [_copied(innermost(leaf)) for leaf in leaves]
+                made, _ = self._record(entry, tree.unflatten(structure, copies), copies, structure, static)
             if made.writes or made.draws or entry.unjitted:
                 break
         # Writes and random draws keep their order only when run as they stand.
@@ -173,7 +174,7 @@ class Jitted:
         leaves, structure = tree.flatten((args, kwargs))
         static = [_leaf_key(leaf)[1] for leaf in leaves]
         copies = [_copied(innermost(leaf)) for leaf in leaves]
-        return record(self.function, copies, structure, static)[0].graph
+        return record(self.function, tree.unflatten(structure, copies), copies, structure, static)[0].graph
 
     def explain(self, *args: Any, **kwargs: Any) -> str:
         """Say in words how a call with these arguments runs: graph, kernels, guards, recordings, compile times.
@@ -209,7 +210,8 @@ class Jitted:
         if entry.unjitted:
             return "\n".join([*lines, f"runs without compiled code: {entry.unjitted}"])
         for k, made in enumerate(entry.recordings):
-            lines += ["", f"recording {k}: {made.calls} replay(s), compiled in {made.compiled().compile_seconds * 1e3:.1f} ms"]
+            milliseconds = made.compiled().compile_seconds * 1e3
+            lines += ["", f"recording {k}: {made.calls} replay(s), compiled in {milliseconds:.1f} ms"]
             lines += ["  " + line for line in repr(made.graph).splitlines()]
             environment = made.environment
             if environment is not None and environment.array_places:

@@ -82,11 +82,11 @@ class Recording:
         """Outputs of the graph on plain values; the random stream is put back if a guard fails."""
         if not self.draws:
             return self.compiled().run(values)
-        state = np.random.get_state(legacy=False)
+        state = np.random.get_state(legacy=False)  # noqa: NPY002 (the user's stream is NumPy's)
         try:
             return self.compiled().run(values)
         except GuardFailed:
-            np.random.set_state(state)
+            np.random.set_state(state)  # noqa: NPY002
             raise
 
     def compiled(self) -> Program:
@@ -122,21 +122,27 @@ class Recording:
         return tree.unflatten(self.structure, leaves)
 
 
-def record(f: Callable[..., Any], leaves: Sequence[Any], structure: Any, static: Sequence[bool]) -> tuple[
-        Recording, Any]:
+def record(f: Callable[..., Any], called: tuple[Any, Any], leaves: Sequence[Any], structure: Any,
+           static: Sequence[bool]) -> tuple[Recording, Any]:
     """Run f on its arguments, writing everything down; returns the recording and f's result.
 
-    `static` marks leaves that are no operands. The run has f's own effects: arguments are written into.
+    `called` is ``(args, kwargs)``, `leaves` and `structure` the same flattened; `static` marks leaves that are no
+    operands. The run has f's own effects: arguments and their containers are written into.
     """
     made = Recording()
     environment = made.environment = Environment(f)
+    if environment.blocked:  # known before the run: f itself runs, not a clone that would keep its assignments
+        made.blocked = environment.blocked
+        args, kwargs = called
+        return made, f(*args, **kwargs)
     trace = StageTrace()
-    made.blocked += environment.blocked
     with running(trace):
         handles: dict[int, DiffArray] = {}
         staged: list[Any] = []
         operands: list[Any] = []
         inputs: list[DiffArray] = []
+        stood_in: list[DiffArray] = []  # keeps the handles alive, so that their ids stay their own
+        origins: dict[int, Any] = {}
 
         def stage(value: Any) -> DiffArray:
             handle = handles.get(id(value)) if type(value) is ndarray else None
@@ -148,6 +154,8 @@ def record(f: Callable[..., Any], leaves: Sequence[Any], structure: Any, static:
                 handle = DiffArray(trace, fresh._value, fresh._node)
                 if type(value) is ndarray:
                     handles[id(value)] = handle
+            stood_in.append(handle)
+            origins[id(handle)] = value
             return handle
 
         for leaf, fixed in zip(leaves, static, strict=True):
@@ -171,9 +179,14 @@ def record(f: Callable[..., Any], leaves: Sequence[Any], structure: Any, static:
                 made.writes.append(k)
                 written.append(handles[id(value)])
         made.blocked += trace.blocked + environment.disturbed()
+        if _commit(called, (args, kwargs), origins):
+            made.blocked.append("a container among the arguments was changed by the function")
         for place in environment.array_places:
-            if _changed_container(place, stand_ins[id(place.expected)]):
+            if _commit(place.expected, stand_ins[id(place.expected)], origins):
                 made.blocked.append(f"the container {place.label} was changed by the function")
+        for watched in environment.places:
+            held = watched.get()
+            _commit(held, held, origins)
         graph = Graph([h._node for h in inputs], {}, trace.equations, [trace.atom(r) for r in [*results, *written]])
         graph.constants.update(trace.constants)
         made.graph = prune(graph)
@@ -187,8 +200,52 @@ def _stand_in(place: ArrayPlace, stage: Callable[[Any], Any]) -> Any:
     return tree.map_leaves(lambda leaf: stage(leaf) if type(leaf) is ndarray else leaf, place.expected)
 
 
-def _changed_container(place: ArrayPlace, stand_in: Any) -> bool:
-    return tree.flatten(stand_in)[1] != tree.flatten(place.expected)[1]
+def _commit(real: Any, stand_in: Any, origins: dict[int, Any]) -> bool:
+    """Do to lists and dicts (also inside tuples) what f did to their stand-ins; True if that was anything.
+
+    `origins` are the values that the handles of the stand-in stand for. A container that is its own stand-in only
+    loses the handles that f put into it.
+    """
+    if isinstance(real, tuple):
+        done = [_commit(r, s, origins) for r, s in zip(real, stand_in, strict=True)]
+        return any(done)
+    if not isinstance(real, (list, dict)):
+        return False
+    changed = False
+    keys: Any = range(len(stand_in)) if isinstance(real, list) else list(stand_in)
+    if isinstance(real, list):
+        if len(real) != len(stand_in):
+            changed = True
+            del real[len(stand_in):]
+            real += [None] * (len(stand_in) - len(real))
+    else:
+        for key in [k for k in real if k not in stand_in]:
+            changed = True
+            del real[key]
+    for key in keys:
+        new = stand_in[key]
+        old = real[key] if isinstance(real, list) else real.get(key)
+        if isinstance(new, (list, dict, tuple)) and type(old) is type(new) and (
+                not isinstance(new, tuple) or len(old) == len(new)):
+            changed |= _commit(old, new, origins)
+        elif isinstance(new, Handle):
+            if id(new) not in origins or origins[id(new)] is not old:
+                changed = True
+                real[key] = _settled(new, origins)
+        elif new is not old:
+            changed = True
+            real[key] = tree.map_leaves(lambda leaf: _settled(leaf, origins), new)
+    return changed
+
+
+def _settled(leaf: Any, origins: dict[int, Any]) -> Any:
+    """The plain value of a handle that outlives the recording."""
+    if not isinstance(leaf, Handle):
+        return leaf
+    if id(leaf) in origins:
+        return origins[id(leaf)]
+    value = innermost(leaf)
+    return value.copy() if type(value) is ndarray else value
 
 
 def _printer(trace: StageTrace) -> Callable[..., Any]:

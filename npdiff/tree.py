@@ -157,7 +157,7 @@ def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:
         return next(it)
 
     def walk(s: Structure) -> Any:
-        if s is LEAF:
+        if s.kind is None:
             return next(it)
         return _rebuild(s.kind, s.aux, [walk(c) for c in s.children])
 
