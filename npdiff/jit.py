@@ -11,6 +11,7 @@ from typing import Any
 from npdiff import tree
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, innermost
+from npdiff.environment import Environment
 from npdiff.errors import ArgumentError, GuardFailed, JitWarning, message
 from npdiff.graph import Graph
 from npdiff.program import run_program_p
@@ -64,11 +65,11 @@ class Jitted:
         if not callable(f):
             raise ArgumentError(message("jit: the first argument must be a function", f,
                                         instead="write npdiff.jit(f)(x), not npdiff.jit(f(x))"))
+        functools.update_wrapper(self, f)  # first: f's attributes may have the names of ours (jit of grad of jit)
         self.function = f
         self._entries: dict[Any, Entry] = {}
         self._lock = threading.RLock()
         self._warned = False
-        functools.update_wrapper(self, f)
 
     def __repr__(self) -> str:
         return f"npdiff.jit({getattr(self.function, '__name__', self.function)!s})"
@@ -110,6 +111,8 @@ class Jitted:
             if made is not entry.recordings[0]:
                 self._to_front(entry, made)
             return made.finish(outs, values)
+        if Environment(self.function).tracked():
+            return self.function(*args, **kwargs)
         if overlapping(operands):
             self._warn("two arguments share memory, so their writes would have to reach each other")
             return self.function(*args, **kwargs)
@@ -159,6 +162,8 @@ class Jitted:
                     continue
                 made.calls += 1
                 return _finish_tracked(made, outs, operands)
+            if Environment(self.function).tracked():
+                break
             with self._lock:
                 copies = [_copied(innermost(leaf)) for leaf in leaves]
                 made, _ = self._record(entry, tree.unflatten(structure, copies), copies, structure, static)
