@@ -256,7 +256,9 @@ class DiffArray(Handle):
         return complex(self._number("complex"))
 
     def __round__(self, ndigits: int | None = None) -> Any:
-        return np.round(self, ndigits or 0) if ndigits is not None else round(self._number("round"))
+        if ndigits is None:
+            return round(self._number("round"))
+        return bind(_round, (self,), {"ndigits": ndigits}) if is_weak(self) else np.round(self, ndigits)
 
     def __floor__(self) -> Any:
         return self._number("math.floor").__floor__()
@@ -338,6 +340,8 @@ class DiffArray(Handle):
     # ------------------------------------------------------------------ methods that are not one NumPy function
 
     def copy(self, order: Any = "C") -> Any:
+        if is_scalar(self):
+            return snapshot(self)  # the copy of a NumPy scalar is a scalar, unlike np.copy of it
         return np.copy(self, order=order)
 
     def flatten(self, order: Any = "C") -> Any:
@@ -345,14 +349,16 @@ class DiffArray(Handle):
 
     def reshape(self, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
         target = shape[0] if len(shape) == 1 else shape
-        return np.reshape(self, target, order=order) if copy is None else np.reshape(self, target, order=order, copy=copy)
+        extra = {} if copy is None else {"copy": copy}
+        return np.reshape(self, target, order=order, **extra)
 
     def transpose(self, *axes: Any) -> Any:
         if not axes or (len(axes) == 1 and axes[0] is None):
             return np.transpose(self)
         return np.transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)) else axes)
 
-    def astype(self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True) -> Any:
+    def astype(self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True,
+               copy: bool = True) -> Any:
         return services["astype"](self, dtype, casting, copy)
 
     def view(self, *args: Any, **kwargs: Any) -> Any:
@@ -365,9 +371,13 @@ class DiffArray(Handle):
             self[...] = v
 
     def sort(self, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
+        if not self._writable():
+            read_only(self).sort()
         self[...] = np.sort(self, axis=axis, kind=kind, order=order, stable=stable)
 
     def partition(self, kth: Any, axis: Any = -1, kind: Any = "introselect", order: Any = None) -> None:
+        if not self._writable():
+            read_only(self).partition(0)
         self[...] = np.partition(self, kth, axis=axis, kind=kind, order=order)
 
     def put(self, indices: Any, values: Any, mode: Any = "raise") -> None:
@@ -490,6 +500,13 @@ def _type_name(h: Any) -> str:
     return f"numpy.{kind.__name__}" if issubclass(kind, np.generic) else kind.__name__
 
 
+def read_only(h: Any) -> np.ndarray[Any, Any]:
+    """A plain read-only array of the same shape: NumPy's own error for a write that it does not allow."""
+    plain = np.zeros(h.shape, h.dtype)
+    plain.flags.writeable = False
+    return plain
+
+
 def _refuse_scalar(h: Any, name: str) -> None:
     if is_scalar(h):
         raise AttributeError(f"attribute '{name}' of 'numpy.generic' objects is not writable")
@@ -497,9 +514,11 @@ def _refuse_scalar(h: Any, name: str) -> None:
 
 def copy_layout(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """A copy with the same strides, so that what is a view of the original is a view of the copy."""
+    if 0 in a.strides:
+        return a.copy()  # elements of a broadcast array share memory, which a copy must not
     new = a.copy(order="K")
-    if new.strides == a.strides or a.size == 0 or 0 in a.strides:
-        return new  # (elements of a broadcast array share memory, which a copy must not)
+    if new.strides == a.strides or a.size == 0:
+        return new
     low = sum(min(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True))
     high = sum(max(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True)) + a.itemsize
     same: np.ndarray[Any, Any] = ndarray(a.shape, a.dtype, np.empty(high - low, np.uint8), -low, a.strides)
@@ -514,11 +533,16 @@ def layout(h: Any) -> Any:
     if isinstance(v, Handle):
         v = layout(v)
     t = h._trace
-    if t is not None and t.batches:
-        if v.shape[0] == 0:
-            return np.empty(v.shape[1:], v.dtype)
+    if t is None or not t.batches:
+        return v
+    if v.shape[0] == 0:
+        return np.empty(v.shape[1:], v.dtype)
+    step = abs(v.strides[0])
+    if not step or v.size == 0 or all(abs(s) <= step for s in v.strides):
         return v[0]
-    return v
+    # The batch axis lies inside the others: without it they are that much closer.
+    strides = [s // v.shape[0] if abs(s) > step else s for s in v.strides[1:]]
+    return np.lib.stride_tricks.as_strided(v[0], v.shape[1:], strides, writeable=False)
 
 
 def _descend(x: Any, what: str, how: str) -> Any:
@@ -544,6 +568,10 @@ def _shown(x: Any) -> Any:
         x._sync()
         x = x._value if x._trace is None else x._trace.show(x)
     return x
+
+
+# Python rounds decimals exactly, NumPy by scaling.
+_round = core.own_primitive("round", lambda x, *, ndigits: round(x, ndigits), kind="nondifferentiable")
 
 
 def is_weak(x: Any) -> bool:
@@ -623,6 +651,9 @@ def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
 
 def _reflected(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
     def op(self: Any, other: Any) -> Any:
+        if type(other) is complex and ufunc in python_primitives and isinstance(innermost(self), np.float64):
+            # np.float64 is a Python float too, so Python's complex does not let NumPy answer.
+            return bind(python_primitives[ufunc], (other, self), {})
         return _operate(ufunc, self, other, True)
 
     return op
@@ -676,7 +707,10 @@ def _method(name: str) -> Callable[..., Any]:
     return method
 
 
-_METHODS = ["all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "cumprod", "cumsum", "diagonal", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var"]
+_METHODS = (
+    "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal max mean min nonzero prod "
+    "ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
+).split()
 
 
 def _compress(self: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:

@@ -66,20 +66,26 @@ def _callees(code: types.CodeType) -> dict[int, _Label]:
     arriving: dict[int, list[_Label]] = {}
     stack: list[_Label] | None = []
     prepared: _Label | None = None
+    call = None
     for ins in dis.get_instructions(code):
+        if call is not None:  # the interpreter may stand on the caches behind a call, too
+            found.update((offset, found[call]) for offset in range(call, ins.offset, 2))
+            call = None
         stack = arriving.get(ins.offset, stack)
         if stack is None or ins.opname == "CACHE":
             continue  # a handler of exceptions
         if ins.opname == "CALL" and prepared is not None:
-            found[ins.offset], prepared = prepared, None
+            call = ins.offset
+            found[call], prepared = prepared, None
         elif ins.opname.startswith(("CALL", "PRECALL")) and not ins.opname.startswith("CALL_INTRINSIC"):
             if ins.opname == "CALL_FUNCTION_EX":
                 above = 1 + ((ins.arg or 0) & 1)
             else:
                 above = (ins.arg or 0) + (ins.opname == "CALL_KW")
             slots = stack[max(len(stack) - above - 2, 0): len(stack) - above]
-            found[ins.offset] = next((slot for slot in slots if slot != _UNKNOWN), _UNKNOWN)
-            prepared = found[ins.offset] if ins.opname == "PRECALL" else None  # Python 3.11 takes two steps
+            call = ins.offset
+            found[call] = next((slot for slot in slots if slot != _UNKNOWN), _UNKNOWN)
+            prepared = found[call] if ins.opname == "PRECALL" else None  # Python 3.11 takes two steps
         label = (_LOADS[ins.opname], str(ins.argval)) if ins.opname in _LOADS else _UNKNOWN
         only_takes = ins.opname.startswith(("POP_", "STORE_", "DELETE_"))
         if ins.opcode in dis.hasjrel or ins.opcode in dis.hasjabs:

@@ -16,6 +16,7 @@ import numpy as np
 
 _ndarray = np.ndarray  # a stand-in takes its place in the numpy namespace while a transform runs
 _PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
+_DEMO = _PACKAGE + "demo.py"  # shipped with the package, but written as a user would
 _NUMPY = os.path.dirname(os.path.abspath(np.__file__)) + os.sep
 
 
@@ -70,6 +71,18 @@ class JitWarning(UserWarning):
     """Said once per function: why a jitted function runs without compiled code."""
 
 
+def outside_write(cause: TracedValueError) -> OutsideWriteError:
+    """What NumPy's "setting an array element with a sequence" means when a tracked value caused it.
+
+    NumPy asked the value for its float, and reports our refusal in words that say nothing.
+    """
+    parts = str(cause).split("\n  ")
+    return OutsideWriteError("\n  ".join([
+        "setitem: a tracked value cannot be written into a plain ndarray", *parts[1:-1],
+        "instead: make the array inside the transform with np.zeros, np.empty or np.copy (called by that name: a "
+        "function imported with `from numpy import zeros` is not seen), or track it first: a = npdiff.track(a)"]))
+
+
 def describe(value: Any) -> str:
     """One short phrase for a received value: its kind, dtype and shape, never its data."""
     if hasattr(type(value), "_npdiff_describe"):
@@ -91,7 +104,7 @@ def user_frame() -> FrameType | None:
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
-        if not name.startswith((_PACKAGE, _NUMPY)):
+        if not name.startswith((_PACKAGE, _NUMPY)) or name == _DEMO:
             return frame
         frame = frame.f_back
     return None

@@ -100,7 +100,8 @@ PROGRAMS = {
     "out of matmul": "a = np.zeros((5, 5))\nnp.matmul(x[:, None], y[None], out=a)\nreturn a",
     "out and where": "np.add(x, y, out=x, where=y > 0)\nreturn x",
     "where without out of zeros": "a = np.zeros(5)\nnp.divide(x, y, out=a, where=y > 0)\nreturn a",
-    "where guards the domain": "a = np.ones(5)\nnp.log(x, out=a, where=x > 0)\nnp.sqrt(x, where=x > 0, out=x)\nreturn a, x",
+    "where guards the domain": "a = np.ones(5)\nnp.log(x, out=a, where=x > 0)\nnp.sqrt(x, where=x > 0, out=x)\n"
+                    "return a, x",
     "where broadcast": "a = np.outer(x, y)\nnp.multiply(a, 2, out=a, where=(y > 0))\nreturn a",
     "out of clip": "np.clip(x, -0.5, 0.9, out=x)\nreturn x * y",
     "out of cumsum": "np.cumsum(x, out=x)\nreturn x * y",
@@ -132,9 +133,11 @@ PROGRAMS = {
     "flat": "a = np.outer(x, y)\na.flat[3] = y[0]\na.flat[::7] = x[:2]\na.flat[[0, 1]] *= 2\nreturn a",
     "flat all": "a = np.outer(x, y)\na.flat = y[:3]\nreturn a",
     "flat read": "a = np.outer(x, y).T\nreturn a.flat[3], a.flat[1:4], a.flat[[0, 7]], list(a.flat)[2], len(a.flat)",
-    "flat loop": "a = np.outer(x, y)\nfor i, v in enumerate(a.flat):\n    if i % 3 == 0:\n        a.flat[i] = v * v\nreturn a",
+    "flat loop": "a = np.outer(x, y)\nfor i, v in enumerate(a.flat):\n    if i % 3 == 0:\n"
+                    "        a.flat[i] = v * v\nreturn a",
     "flat sum": "a = np.outer(x, y).T\nreturn np.sum(a.flat), np.exp(a[1:].flat), np.asarray(a.flat)",
-    "ndenumerate": "a = np.outer(x, y)\nfor (i, j), v in np.ndenumerate(a):\n    if i > j:\n        a[i, j] = 0\nreturn a",
+    "ndenumerate": "a = np.outer(x, y)\nfor (i, j), v in np.ndenumerate(a):\n    if i > j:\n"
+                    "        a[i, j] = 0\nreturn a",
     "real": "x.real = y\nx.real *= 2\nreturn x",
     "T": "a = np.outer(x, y)\na.T[0] = y * y\na[1:].T[1] += 1\nreturn a",
     "reshape": "a = x[:4].reshape(2, 2)\na[0] = y[:2]\na *= 2\nreturn x, a",
@@ -143,7 +146,8 @@ PROGRAMS = {
     "two overlapping views": "a, b = x[:3], x[2:]\na *= y[:3]\nb += y[2:]\na[2] = b[0] * 3\nreturn x, a, b",
     "view of a view after a write": "a = x[1:]\nb = a[1:]\na[1] = y[0]\nb *= 2\nx[2] += 1\nreturn x, a, b",
     "row views": "a = np.outer(x, y)\nfor row in a:\n    row *= row[0]\nreturn a",
-    "row views enumerated": "a = np.outer(x, y)\nfor i, row in enumerate(a):\n    row[i] = x[i]\n    row[:i] = 0\nreturn a",
+    "row views enumerated": "a = np.outer(x, y)\nfor i, row in enumerate(a):\n    row[i] = x[i]\n"
+                    "    row[:i] = 0\nreturn a",
     "diagonal view by stride": "a = np.outer(x, y)\na.reshape(-1)[::6] = x\nreturn a",
     "copy is no view": "a = x.copy()\na[0] = y[0]\nb = np.array(x)\nb *= 2\nreturn x, a, b",
     "flatten is no view": "a = np.outer(x, y)\na.flatten()[0] = 5.0\na.T.reshape(-1)[0] = 5.0\nreturn a",
@@ -165,7 +169,8 @@ PROGRAMS = {
     "complex view": "a = x + 1j * y\nr, i = a.real, a.imag\nr[0] = 5.0\ni *= 2\na[1] = 3 + 4j\nreturn a, r, i",
     "complex as pairs": "a = x + 1j * y\nb = a.view(float)\nb[::2] *= 2\nb[1] = 7.0\na[2] = 0\nreturn a, b",
     "pairs as complex": "a = np.zeros(4)\na[:] = x[:4]\nb = a.view(complex)\nb *= 1j\nreturn a, b",
-    "while with a break": "i = 0\nwhile True:\n    x[i] *= y[i]\n    i += 1\n    if x[i] > 0.5:\n        break\nreturn x",
+    "while with a break": "i = 0\nwhile True:\n    x[i] *= y[i]\n    i += 1\n    if x[i] > 0.5:\n        break\n"
+                    "return x",
     "branch on a written value": "x[0] = y[0] * 3\nif x[0] > 1:\n    x[1] = x[0] ** 2\nelse:\n    x[1] = 0\nreturn x",
     "function that writes": "def scale(a, k):\n    a *= k\nscale(x[1:3], y[0])\nscale(x, 2)\nreturn x",
     "in a closure": "a = np.zeros(5)\ndef step(i):\n    a[i] = x[i] ** 2 + (a[i - 1] if i else 0)\nfor i in range(5):\n"
@@ -177,7 +182,8 @@ PROGRAMS = {
     "Gauss-Seidel": "a = np.outer(x, y)\nfor _ in range(2):\n    for i in range(1, 4):\n        for j in range(1, 4):\n"
                     "            a[i, j] = (a[i - 1, j] + a[i + 1, j] + a[i, j - 1] + a[i, j + 1]) / 4\nreturn a",
     "Cholesky": "a = np.outer(x, x) + 3 * np.eye(5)\nfor i in range(5):\n    for j in range(i):\n"
-                "        a[i, j] -= a[i, :j] @ a[j, :j]\n        a[i, j] /= a[j, j]\n    a[i, i] -= a[i, :i] @ a[i, :i]\n"
+                "        a[i, j] -= a[i, :j] @ a[j, :j]\n        a[i, j] /= a[j, j]\n"
+                    "    a[i, i] -= a[i, :i] @ a[i, :i]\n"
                 "    a[i, i] = np.sqrt(a[i, i])\nreturn a",
     "Runge-Kutta": "t = np.zeros((4, 5))\nt[0] = x\nfor i in range(3):\n    k = np.sin(t[i]) * y\n"
                    "    t[i + 1] = t[i] + 0.1 * np.cos(t[i] + 0.05 * k)\nreturn t",
@@ -186,6 +192,7 @@ PROGRAMS = {
     "del after views": "a = x * y\nb = a[1:]\ndel a\nb[0] = 3.0\nreturn b",
     "resize in place": "a = np.zeros(3)\na[0] = x[0]\nreturn np.resize(a, 5) * y",
     "np.nditer": "s = 0.0\nfor i in range(x.size):\n    s += x.item(i) * y.item(i)\nreturn s",
+    "scalars are no arrays": "s = x[1]\ns.fill(5.0)\ns.flat[:3] = 7.0\nt = s\nt += 1\nreturn x, s, t",
     "itemset of tuple": "a = np.outer(x, y)\nreturn a.item(1, 2) * a.item((2, 1)) * a.item(7)",
 }
 

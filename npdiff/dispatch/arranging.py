@@ -9,9 +9,10 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from numpy.lib.stride_tricks import sliding_window_view as numpy_sliding_window_view
 
 from npdiff.array import view_of
-from npdiff.core import aval, unsupported
-from npdiff.dispatch.declare import composite, operand, static
-from npdiff.dispatch.operands import numbered, operands, phantom, picked
+from npdiff.core import Primitive, aval, bind, unsupported
+from npdiff.dispatch.declare import composite, function, linear_primitive, operand, static
+from npdiff.dispatch.indexing import Slot, index_add_p
+from npdiff.dispatch.operands import operands, phantom
 
 # ---------------------------------------------------------------------- dimensions
 
@@ -60,17 +61,36 @@ def broadcast_arrays(*args: Any, subok: Any = False) -> Any:
     return tuple([a if s == shape else np.broadcast_to(a, shape) for a, s in zip(arrays, shapes, strict=True)])
 
 
-@composite(numpy_sliding_window_view, notes="read-only", cases=(
+def _windows_transpose(ct: Any, a: Any, *, window: tuple[int, ...], axes: tuple[int, ...]) -> Any:
+    spots = numpy_sliding_window_view(np.arange(a.size).reshape(a.shape), window, axes)
+    total = index_add_p.call(np.zeros(a.size, aval(ct).dtype), ct, spots, index=(Slot(0),))
+    return np.reshape(total, a.shape)
+
+
+def _windows_batch(_size: int, args: Any, _batched: Any, params: dict[str, Any]) -> Any:
+    return windows_p.call(args[0], window=params["window"], axes=tuple([k + 1 for k in params["axes"]]))
+
+
+windows_p: Primitive = linear_primitive(
+    "sliding_window_view", None, _windows_transpose, batch=_windows_batch,
+    impl=lambda a, *, window, axes: numpy_sliding_window_view(a, window, axes))
+
+
+@function(numpy_sliding_window_view, "linear", windows_p, notes="read-only", cases=(
     "A(5), 3", "A(3, 4), (2, 2)", "A(3, 4), 2, axis=1", "A(4), (2, 2), (0, 0)", "A(3), 1", "A(3, 2), 3, -2"))
 def sliding_window_view(x: Any, window_shape: Any, axis: Any = None, *, subok: Any = False,
                         writeable: Any = False) -> Any:
     x = operand(x)
+    window, axis = static(window_shape), static(axis)
     if writeable:
         raise unsupported("np.lib.stride_tricks.sliding_window_view", "with writeable=True shares single elements "
                           "between windows, and writes into it cannot be recorded", x,
                           instead="write into the array itself")
-    spots = numpy_sliding_window_view(numbered(x), static(window_shape), static(axis))
-    return view_of(x, lambda base: picked(base, spots), None)
+    numpy_sliding_window_view(phantom(x), window, axis)  # NumPy's own errors
+    n = aval(x).ndim
+    axes = tuple(range(n)) if axis is None else normalize_axis_tuple(axis, n, allow_duplicate=True)
+    window = tuple([int(k) for k in window]) if np.iterable(window) else (int(window),)
+    return view_of(x, lambda base: bind(windows_p, (base,), {"window": window, "axes": axes}), None)
 
 
 # ---------------------------------------------------------------------- order of axes and elements
@@ -81,7 +101,7 @@ def flip(m: Any, axis: Any = None) -> Any:
     m = operand(m)
     n = aval(m).ndim
     axes = range(n) if axis is None else normalize_axis_tuple(static(axis), n)
-    return m[tuple([slice(None, None, -1) if k in axes else slice(None) for k in range(n)])] if n else m
+    return m[tuple([slice(None, None, -1) if k in axes else slice(None) for k in range(n)])]
 
 
 @composite(np.fliplr, cases=("A(2, 3)", "A(2, 3, 2)"))
@@ -100,7 +120,8 @@ def flipud(m: Any) -> Any:
     return m[::-1, ...]
 
 
-@composite(np.rot90, cases=("A(2, 3)", "A(2, 3), 2", "A(2, 3), -1", "A(2, 3, 2), 1, (1, 2)", "A(2, 2), 4", "A(2, 3), 3, (1, 0)"))
+@composite(np.rot90, cases=(
+    "A(2, 3)", "A(2, 3), 2", "A(2, 3), -1", "A(2, 3, 2), 1, (1, 2)", "A(2, 2), 4", "A(2, 3), 3, (1, 0)"))
 def rot90(m: Any, k: Any = 1, axes: Any = (0, 1)) -> Any:
     m = operand(m)
     k, axes = int(static(k)) % 4, tuple(static(axes))

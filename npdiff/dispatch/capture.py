@@ -12,6 +12,7 @@ import contextlib
 import functools
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -21,7 +22,7 @@ import numpy as np
 from npdiff.array import is_scalar, layout
 from npdiff.avals import ndarray
 from npdiff.bytecode import calls_another
-from npdiff.core import Handle, Trace, constant, services
+from npdiff.core import Handle, Trace, constant, overrides, services
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, no_dtype
 
 _original: dict[str, Any] = {}
@@ -34,7 +35,8 @@ _ndarray, _vectorize = ndarray, np.vectorize
 
 
 # Code of these packages gets plain arrays: it works on plain values, and hands them to compiled code.
-_LIBRARIES = frozenset(["npdiff", "numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy"])
+_LIBRARIES = frozenset(
+    ["npdiff", "numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy"])
 
 
 def active() -> bool:
@@ -51,7 +53,9 @@ def called_by_user(name: str = "") -> bool:
         return False
     frame = sys._getframe(2)
     module = frame.f_globals.get("__name__") or ""
-    return module.partition(".")[0] not in _LIBRARIES and not (name and calls_another(frame, name))
+    if module.partition(".")[0] in _LIBRARIES and module != "npdiff.demo":
+        return False
+    return not (name and calls_another(frame, name))
 
 
 def running_traces() -> tuple[Trace | None, ...]:
@@ -90,6 +94,12 @@ def _make(original: Any, *args: Any, **kwargs: Any) -> Any:
     return handled(original(*[size(a) for a in args], **{k: size(v) for k, v in kwargs.items()}))
 
 
+def _make_from(original: Any, *args: Any, **kwargs: Any) -> Any:
+    """zeros_like, tile, diag ...: as their rows say, also for tracked values where NumPy's dispatch does not look."""
+    made = overrides[original] if holds_handle([*args, *kwargs.values()]) else original
+    return handled(made(*args, **kwargs))
+
+
 def size(a: Any) -> Any:
     """Tracked integers in a size or shape as plain ones."""
     if isinstance(a, Handle) and not a.shape and a.dtype.kind in "iu":  # type: ignore[attr-defined]
@@ -97,7 +107,13 @@ def size(a: Any) -> Any:
     return tuple([size(x) for x in a]) if type(a) is tuple else [size(x) for x in a] if type(a) is list else a
 
 
+def _seen_as_array(obj: Any) -> Any:
+    """An object of ours that NumPy would turn into an array (``x.flat``) as the tracked array it stands for."""
+    return obj.__npdiff_array__() if hasattr(type(obj), "__npdiff_array__") else obj
+
+
 def _make_array(original: Any, obj: Any, dtype: Any = None, **kwargs: Any) -> Any:
+    obj = _seen_as_array(obj)
     if not isinstance(obj, Handle) and not holds_handle(obj):
         return handled(original(obj, dtype, **kwargs))
     if dtype is not None and np.dtype(dtype).kind not in "biufc":
@@ -112,6 +128,7 @@ def _make_array(original: Any, obj: Any, dtype: Any = None, **kwargs: Any) -> An
 
 
 def _as_array(original: Any, obj: Any, dtype: Any = None, order: Any = None, **kwargs: Any) -> Any:
+    obj = _seen_as_array(obj)
     if isinstance(obj, Handle):
         made: Any = obj if dtype is None or np.dtype(dtype) == obj.dtype else assemble(obj, dtype)
         if is_scalar(made):
@@ -125,7 +142,7 @@ def _as_array(original: Any, obj: Any, dtype: Any = None, order: Any = None, **k
     return result if result is obj else handled(result)
 
 
-def _in_order(made: Any, order: str) -> Any:
+def _in_order(made: Any, order: Any) -> Any:
     """The array itself if its memory is in this order, else a copy that is."""
     flags = layout(made).flags
     return made if (flags.c_contiguous if order == "C" else flags.f_contiguous) else np.copy(made, order=order)
@@ -156,18 +173,32 @@ def _make_arange(original: Any, *args: Any, dtype: Any = None, **kwargs: Any) ->
 
 
 def _from_function(_original: Any, function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
-    return function(*np.indices(size(shape), dtype=dtype), **kwargs)
+    return function(*[constant(places) for places in np.indices(size(shape), dtype=dtype)], **kwargs)
+
+
+def _nd_enumerate(original: Any, arr: Any) -> Any:
+    if not isinstance(arr, Handle) and not holds_handle(arr):
+        return original(arr)
+    array: Any = assemble(arr)
+    return ((place, array[place]) for place in np.ndindex(array.shape))
 
 
 # ---------------------------------------------------------------------- classes and index objects
 
 
 class _NdarrayMeta(type):
+    def __new__(mcs, name: str, bases: tuple[type, ...], members: dict[str, Any], **kwargs: Any) -> Any:
+        if not bases:
+            return super().__new__(mcs, name, bases, members)
+        # A module imported while a transform runs subclasses ndarray (numpy.ma does): the real one.
+        return types.new_class(name, tuple([_ndarray if type(b) is mcs else b for b in bases]), kwargs,
+                               lambda space: space.update(members))
+
     def __instancecheck__(cls, obj: Any) -> bool:
         return isinstance(obj, _ndarray)
 
     def __subclasscheck__(cls, kind: Any) -> bool:
-        return issubclass(kind, _ndarray)
+        return kind is cls or issubclass(kind, _ndarray)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if not called_by_user("ndarray"):
@@ -261,11 +292,15 @@ class _Vectorize(_vectorize):  # type: ignore[valid-type, misc]
 
 # ---------------------------------------------------------------------- in and out
 
-_MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromiter", "frombuffer", "fromstring", "logspace", "geomspace", "linspace", "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett", "kaiser", "zeros_like", "ones_like", "empty_like", "full_like", "copy", "tile", "repeat", "diag", "meshgrid", "tril", "triu"]
+_MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromiter", "frombuffer", "fromstring",
+           "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett", "kaiser"]
+# Functions with rows, whose results may be written into.
+_ROWS = ["logspace", "geomspace", "linspace", "vander", "zeros_like", "ones_like", "empty_like", "full_like", "copy",
+         "tile", "repeat", "diag", "diagflat", "meshgrid", "tril", "triu"]
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_contiguous("C"),
     "asfortranarray": _as_contiguous("F"), "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
-    "fromfunction": _from_function,
+    "fromfunction": _from_function, "ndenumerate": _nd_enumerate,
 }
 _stand_ins: dict[str, Any] = {}
 # Namespaces in which names are replaced, with the originals and the stand-ins.
@@ -287,10 +322,10 @@ def stand_in_of(original: Any) -> Any:
 
 
 def _prepare() -> None:
-    for name in (*_MAKERS, *_SPECIAL):
+    for name in (*_MAKERS, *_ROWS, *_SPECIAL):
         if hasattr(np, name):
             _original[name] = getattr(np, name)
-            _stand_ins[name] = _stand_in(name, _SPECIAL.get(name, _make))
+            _stand_ins[name] = _stand_in(name, _make_from if name in _ROWS else _SPECIAL.get(name, _make))
     for name, stand_in in (("ndarray", _NdarrayStandIn), ("r_", _Joiner(np.r_)), ("c_", _Joiner(np.c_)),
                            ("vectorize", _Vectorize)):
         _original[name] = getattr(np, name)

@@ -8,15 +8,10 @@ from typing import Any
 import numpy as np
 
 from npdiff.avals import ndarray
-from npdiff.core import Handle, Primitive, aval, shape_of
+from npdiff.core import Handle, Primitive, aval, bind, shape_of
 from npdiff.dispatch.declare import _NO_VALUE, static
+from npdiff.dispatch.indexing import Slot, getitem_p
 from npdiff.errors import BranchError, message
-
-
-def phantom(a: Any) -> Any:
-    """A plain array of a's shape and dtype that takes no memory: NumPy checks arguments on it and raises its errors."""
-    v = aval(a)
-    return np.broadcast_to(np.zeros((), v.dtype), v.shape)
 
 
 def given(value: Any, default: Any) -> Any:
@@ -24,14 +19,20 @@ def given(value: Any, default: Any) -> Any:
     return default if value is _NO_VALUE else value
 
 
-def truth(value: Any) -> bool:
+def truth(value: Any) -> Any:
     """A ``keepdims=`` or similar flag."""
     return False if value is _NO_VALUE else bool(static(value))
 
 
 def scalar(a: Any) -> Any:
     """`a`, but a scalar instead of a 0-d array, as most functions of NumPy's return."""
-    return a[()] if isinstance(a, (Handle, ndarray)) and aval(a).ndim == 0 else a
+    array: Any = a
+    return array[()] if isinstance(a, (Handle, ndarray)) and aval(a).ndim == 0 else a
+
+
+def pick(a: Any, index: Any) -> Any:
+    """``a[index]`` along the first axis, where either may be tracked."""
+    return bind(getitem_p, (a, index), {"index": (Slot(0),)})
 
 
 def safe_sqrt(a: Any) -> Any:
@@ -68,6 +69,21 @@ def flattened(a: Any, axis: Any) -> tuple[Any, int]:
     if axis is None:
         return np.reshape(a, (-1,)), 0
     return a, np.lib.array_utils.normalize_axis_index(axis, aval(a).ndim)
+
+
+def shared(a: Any, what: str) -> Any:
+    """The plain value of something that decides a size: under vmap it has to be the same for every example."""
+    axes = len(aval(a).shape)
+    start = a
+    while isinstance(a, Handle):
+        t = a._trace
+        a = a._value if t is None or t.batches else t.ask(a, what)
+    a = np.asarray(a)
+    examples = a.reshape(-1, *a.shape[a.ndim - axes:]) if a.ndim > axes else a[None]
+    if not np.all(examples == examples[:1]):
+        raise BranchError(message(f"{what} differs along the vmapped axis", start,
+                                  instead="loop over the examples instead of vmap"))
+    return examples[0]
 
 
 def with_batch(a: Any, batched: bool, size: int) -> Any:
@@ -129,5 +145,5 @@ def batch_by_size(prim_of: Callable[[], Primitive], name: str) -> Any:
 
 __all__ = [
     "adjoint", "along", "backwards", "batch_axis", "batch_by_size", "batch_stacks", "flattened", "float_dtype",
-    "given", "one_by_one", "phantom", "safe_sqrt", "scalar", "truth", "with_batch",
+    "given", "one_by_one", "pick", "safe_sqrt", "scalar", "shared", "truth", "with_batch",
 ]

@@ -91,7 +91,8 @@ def _like(make: Any) -> Any:
     return impl
 
 
-zeros_like = composite(np.zeros_like, cases=("A(2, 3)", "A(3), complex", "A(2, 3), shape=4", "I(3)"))(_like(np.zeros_like))
+zeros_like = composite(np.zeros_like, cases=("A(2, 3)", "A(3), complex", "A(2, 3), shape=4",
+    "I(3)"))(_like(np.zeros_like))
 ones_like = composite(np.ones_like, cases=("A(2, 3)", "A(3), np.float32", "A(2, 3), shape=(2, 2)"))(_like(np.ones_like))
 _empty_like = _like(np.empty_like)
 
@@ -103,7 +104,7 @@ def empty_like(prototype: Any, /, dtype: Any = None, order: Any = "K", subok: An
 
 
 @composite(np.full_like, cases=(
-    "A(2, 3), 2.0", "A(2, 3), A()", "A(2, 3), A(3)", "A(3), A(), dtype=complex", "A(3), 1, shape=(2, 2)", "I(3), A()"))
+    "A(2, 3), 2.0", "A(3), 1, dtype=complex", "A(3), 1, shape=(2, 2)", "A(2, 3), [1, 2, 3]"))
 def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
               device: Any = None) -> Any:
     fill_value = operand(fill_value)
@@ -123,7 +124,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
         fill = cast(fill, dtype)
     elif aval(fill).weak:
         fill = cast(fill, aval(fill).dtype)
-    return np.copy(np.broadcast_to(fill, shape))
+    return np.copy(np.broadcast_to(fill, shape), order="C")
 
 
 def arange(*args: Any, dtype: Any = None) -> Any:

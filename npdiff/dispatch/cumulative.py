@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from npdiff.core import Handle, aval, bind, own_primitive, shape_of
-from npdiff.dispatch.common import along, backwards, batch_axis, flattened, phantom
+from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
+from npdiff.dispatch.common import along, backwards, batch_axis, flattened
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     composite,
@@ -23,6 +23,7 @@ from npdiff.dispatch.declare import (
     write_out,
 )
 from npdiff.dispatch.manipulation import cast
+from npdiff.dispatch.operands import phantom
 
 # ---------------------------------------------------------------------- running sums and products
 
@@ -31,7 +32,8 @@ def _cumsum_transpose(ct: Any, a: Any, *, axis: int) -> Any:
     return backwards(cumsum_p.call(backwards(ct, axis), axis=axis), axis)
 
 
-cumsum_p = linear_primitive("cumsum", None, _cumsum_transpose, impl=lambda a, *, axis: np.cumsum(a, axis=axis),
+cumsum_p: Primitive = linear_primitive("cumsum", None, _cumsum_transpose, impl=lambda a, *,
+                                       axis: np.cumsum(a, axis=axis),
                             batch=batch_axis(lambda: cumsum_p))
 
 
@@ -51,7 +53,7 @@ def _cumprod_jvp(_out: Any, primals: Any, tangents: Any, *, axis: int) -> Any:
     return t
 
 
-cumprod_p = own_primitive("cumprod", lambda a, *, axis: np.cumprod(a, axis=axis), jvp=_cumprod_jvp,
+cumprod_p: Primitive = own_primitive("cumprod", lambda a, *, axis: np.cumprod(a, axis=axis), jvp=_cumprod_jvp,
                           batch=batch_axis(lambda: cumprod_p))
 
 
@@ -68,7 +70,9 @@ def _running(prim: Any, name: str) -> Any:
     return impl
 
 
-_CASES = ("A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=-1", "I(2, 3), axis=1", "I(3), dtype=float", "A(3), dtype=complex",
+_CASES: tuple[str, ...] = ("A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=-1", "I(2, 3), axis=1",
+                           "I(3), dtype=float",
+          "A(3), dtype=complex",
           "C(3)")
 cumsum = function(np.cumsum, "linear", cumsum_p, cases=_CASES)(_running(cumsum_p, "np.cumsum"))
 cumprod = function(np.cumprod, "nonlinear", cumprod_p, cases=(*_CASES, "A(5) * [1, 0, 1, 0, 1]"))(
@@ -243,7 +247,7 @@ def _turns(p: Any, *, axis: int, discont: Any = None, period: Any = 2 * np.pi) -
     return np.subtract(np.unwrap(p, discont, axis, period=period), p)
 
 
-turns_p = constant_primitive("unwrap_turns", None, impl=_turns, batch=batch_axis(lambda: turns_p))
+turns_p: Primitive = constant_primitive("unwrap_turns", None, impl=_turns, batch=batch_axis(lambda: turns_p))
 
 
 @composite(np.unwrap, notes="whole periods are added: derivative 1",

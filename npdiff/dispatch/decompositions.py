@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.core import aval, bind, own_primitive, shape_of
-from npdiff.dispatch.common import adjoint, scalar
+from npdiff.core import Primitive, aval, bind, own_primitive, shape_of
+from npdiff.dispatch.common import adjoint
 from npdiff.dispatch.declare import (
     add_tangents,
     batch_elementwise,
     batch_leading,
-    composite,
     found,
     function,
     nonlinear,
@@ -68,7 +67,7 @@ def _over_gap_pull(ct: Any, out: Any, args: Any, needed: Any, params: Any) -> An
             None if needed[1] is None else np.negative(np.multiply(quotient, out)))
 
 
-over_gap_p = own_primitive("over_gap", _over_gap, kind="elementwise", jvp=_over_gap_jvp, pull=_over_gap_pull,
+over_gap_p: Primitive = own_primitive("over_gap", _over_gap, kind="elementwise", jvp=_over_gap_jvp, pull=_over_gap_pull,
                            batch=batch_elementwise(lambda: over_gap_p))
 
 
@@ -94,7 +93,7 @@ def _undetermined_pull(ct: Any, _out: Any, args: Any, _needed: Any, params: Any)
 
 
 # The tangent of columns that the matrix does not determine: zero, or an error where a derivative would be lost.
-undetermined_p = own_primitive("undetermined", _undetermined, kind="linear", jvp=_undetermined_jvp,
+undetermined_p: Primitive = own_primitive("undetermined", _undetermined, kind="linear", jvp=_undetermined_jvp,
                                pull=_undetermined_pull, batch=batch_leading(lambda: undetermined_p))
 
 
@@ -163,7 +162,8 @@ def _cholesky_call(a: Any, upper: bool = False) -> Any:
     return np.linalg.cholesky(a, upper=upper)
 
 
-cholesky_p = own_primitive("linalg.cholesky", _cholesky_call, jvp=_cholesky_jvp, batch=batch_leading(lambda: cholesky_p))
+cholesky_p: Primitive = own_primitive("linalg.cholesky", _cholesky_call, jvp=_cholesky_jvp,
+                                      batch=batch_leading(lambda: cholesky_p))
 
 
 @function(np.linalg.cholesky, "nonlinear", cholesky_p, notes="reads one triangle, as LAPACK does",
@@ -189,11 +189,12 @@ def _eigh_jvp(out: Any, _primals: Any, tangents: Any, UPLO: str = "L") -> Any:
     return np.real(_diagonal(inner)), dv
 
 
-def _eigh_call(a: Any, UPLO: str = "L") -> Any:
+def _eigh_call(a: Any, UPLO: Any = "L") -> Any:
     return tuple(np.linalg.eigh(a, UPLO))
 
 
-eigh_p = own_primitive("linalg.eigh", _eigh_call, jvp=_eigh_jvp, multiple=True, batch=batch_leading(lambda: eigh_p))
+eigh_p: Primitive = own_primitive("linalg.eigh", _eigh_call, jvp=_eigh_jvp, multiple=True,
+                                  batch=batch_leading(lambda: eigh_p))
 
 
 @function(np.linalg.eigh, "nonlinear", eigh_p, notes="reads one triangle; an error at equal eigenvalues",
@@ -202,7 +203,7 @@ def eigh(a: Any, UPLO: Any = "L") -> Any:
     return EighResult(*bind(eigh_p, (operand(a),), {} if UPLO == "L" else {"UPLO": static(UPLO)}))
 
 
-def _eigvalsh_jvp(_out: Any, primals: Any, tangents: Any, UPLO: str = "L") -> Any:
+def _eigvalsh_jvp(_out: Any, primals: Any, tangents: Any, UPLO: Any = "L") -> Any:
     (a,), (t,) = primals, tangents
     if t is None:
         return None
@@ -210,7 +211,7 @@ def _eigvalsh_jvp(_out: Any, primals: Any, tangents: Any, UPLO: str = "L") -> An
     return np.real(_diagonal(np.matmul(adjoint(v), np.matmul(from_triangle(t, UPLO.upper()), v))))
 
 
-eigvalsh_p = nonlinear(np.linalg.eigvalsh, jvp=_eigvalsh_jvp, batch=batch_leading(lambda: eigvalsh_p),
+eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh, jvp=_eigvalsh_jvp, batch=batch_leading(lambda: eigvalsh_p),
                        notes="reads one triangle; at equal eigenvalues right for functions symmetric in them",
                        cases=("S(3)", "S(3, 2)", "S(3), UPLO='U'"))
 
@@ -235,7 +236,7 @@ def _eig_jvp(out: Any, _primals: Any, tangents: Any) -> Any:
     return _diagonal(inner), np.subtract(dv, np.multiply(v, shift))
 
 
-eig_p = own_primitive("linalg.eig", lambda a: tuple(np.linalg.eig(a)), jvp=_eig_jvp, multiple=True,
+eig_p: Primitive = own_primitive("linalg.eig", lambda a: tuple(np.linalg.eig(a)), jvp=_eig_jvp, multiple=True,
                       batch=batch_leading(lambda: eig_p))
 
 
@@ -253,7 +254,7 @@ def _eigvals_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
     return _diagonal(np.linalg.solve(v, np.matmul(t, v)))
 
 
-eigvals_p = nonlinear(np.linalg.eigvals, jvp=_eigvals_jvp, batch=batch_leading(lambda: eigvals_p),
+eigvals_p: Primitive = nonlinear(np.linalg.eigvals, jvp=_eigvals_jvp, batch=batch_leading(lambda: eigvals_p),
                       notes="distinct eigenvalues",
                       cases=("S(3)", "M(3) + np.diag([0., 1, 2])", "np.array([[1., 2], [-2, 1.5]]) + 0.1 * A(2, 2)"))
 
@@ -303,7 +304,7 @@ def _svd_jvp(out: Any, _primals: Any, tangents: Any, full_matrices: bool = True)
     return du, np.real(_diagonal(inner)), adjoint(dv)
 
 
-svd_p = own_primitive("linalg.svd", lambda a, full_matrices=True: tuple(np.linalg.svd(a, full_matrices)),
+svd_p: Primitive = own_primitive("linalg.svd", lambda a, full_matrices=True: tuple(np.linalg.svd(a, full_matrices)),
                       jvp=_svd_jvp, multiple=True, batch=batch_leading(lambda: svd_p))
 
 
@@ -329,7 +330,7 @@ def _svdvals_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
     return np.real(np.sum(np.multiply(np.matmul(adjoint(u), t), np.conjugate(vh)), axis=-1))
 
 
-svdvals_p = own_primitive("linalg.svdvals", lambda a: np.linalg.svd(a, compute_uv=False), jvp=_svdvals_jvp,
+svdvals_p: Primitive = own_primitive("linalg.svdvals", lambda a: np.linalg.svd(a, compute_uv=False), jvp=_svdvals_jvp,
                           batch=batch_leading(lambda: svdvals_p))
 
 
@@ -363,7 +364,8 @@ def _qr_jvp(out: Any, _primals: Any, tangents: Any, mode: str = "reduced") -> An
     return dq, dr
 
 
-qr_p = own_primitive("linalg.qr", lambda a, mode="reduced": tuple(np.linalg.qr(a, mode)), jvp=_qr_jvp, multiple=True,
+qr_p: Primitive = own_primitive("linalg.qr", lambda a, mode="reduced": tuple(np.linalg.qr(a, mode)), jvp=_qr_jvp,
+                                multiple=True,
                      batch=batch_leading(lambda: qr_p))
 
 
@@ -384,35 +386,6 @@ def _other_mode(a: Any, mode: Any) -> Any:
         raise _refusal("np.linalg.qr(mode='raw')")
     v = aval(a)
     return np.linalg.qr(np.zeros(v.shape, v.dtype), mode)
-
-
-# ---------------------------------------------------------------------- condition number
-
-
-def _unbounded(x: Any, p: Any = None) -> Any:
-    return np.isinf(np.linalg.cond(x, p))
-
-
-unbounded_p = own_primitive("unbounded_condition", _unbounded, kind="nondifferentiable",
-                            batch=batch_leading(lambda: unbounded_p))
-
-
-@composite(np.linalg.cond, cases=("M(3)", "A(3, 2)", "M(2, 3, 3)", "M(3), 1", "M(3), 'fro'", "M(3), np.inf", "M(3), -2"))
-def cond(x: Any, p: Any = None) -> Any:
-    x, p = operand(x), static(p)
-    if aval(x).size == 0 or aval(x).ndim < 2:
-        np.linalg.cond(np.zeros(aval(x).shape), p)
-    bad = bind(unbounded_p, (x,), {} if p is None else {"p": p})
-    dtype = aval(x).dtype if aval(x).dtype.kind in "fc" else np.dtype(float)
-    sound = np.where(np.expand_dims(bad, (-1, -2)), np.eye(*aval(x).shape[-2:], dtype=dtype), x)
-    if p is None or p in (2, -2):
-        s = np.linalg.svd(sound, compute_uv=False)
-        ends = s[..., 0], s[..., -1]
-        ratio = np.divide(*(ends if p != -2 else ends[::-1]))
-    else:
-        ratio = np.multiply(np.linalg.norm(sound, p, axis=(-2, -1)),
-                            np.linalg.norm(np.linalg.inv(sound), p, axis=(-2, -1)))
-    return scalar(np.where(bad, np.array(np.inf, dtype=aval(ratio).dtype), ratio))
 
 
 __all__: Sequence[str] = ["EigResult", "EighResult", "QRResult", "SVDResult"]

@@ -8,8 +8,8 @@ import numpy as np
 
 from npdiff.array import DiffArray, View, ask, get_value, layout
 from npdiff.avals import ndarray
-from npdiff.core import Handle, aval, constant, innermost
-from npdiff.dispatch.declare import composite, operand, static
+from npdiff.core import Handle, aval, bind, constant, innermost
+from npdiff.dispatch.declare import composite, constant_primitive, operand, static
 from npdiff.dispatch.operands import phantom
 
 # ---------------------------------------------------------------------- shape and dtype
@@ -77,12 +77,21 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: Any =
 
 @composite(np.allclose, cases=("A(3), A(3)", "A(2, 3), A(3), 10.0", "A(2) * np.nan, A(2) * np.nan, equal_nan=True"))
 def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: Any = False) -> Any:
-    return np.all(np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan))
+    return _as_truth(np.all(np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan)))
+
+
+def _as_truth(a: Any) -> Any:
+    """A Python bool, as the functions return that answer for whole arrays."""
+    return bind(truth_p, (a,), {}) if isinstance(a, Handle) else bool(a)
+
+
+truth_p = constant_primitive("bool", None, impl=bool, batch=lambda _size, args, _batched, _params: args[0])
 
 
 def _all_equal(a: Any, b: Any, equal_nan: Any = False) -> Any:
     same = np.equal(a, b)
-    return np.all(np.logical_or(same, np.logical_and(np.isnan(a), np.isnan(b))) if equal_nan else same)
+    same = np.logical_or(same, np.logical_and(np.isnan(a), np.isnan(b))) if equal_nan else same
+    return _as_truth(np.all(same))
 
 
 @composite(np.array_equal, cases=("A(3), A(3)", "A(3), A(2)", "A(2) * np.nan, A(2) * np.nan, equal_nan=True"))

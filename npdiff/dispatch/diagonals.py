@@ -8,9 +8,9 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.array import view_of
-from npdiff.core import Handle, aval
-from npdiff.dispatch.declare import composite, operand, static
-from npdiff.dispatch.indexing import Slot, getitem_p, setitem_p
+from npdiff.core import Primitive, aval, bind
+from npdiff.dispatch.declare import composite, function, linear_primitive, operand, static
+from npdiff.dispatch.indexing import Slot, setitem_p
 from npdiff.dispatch.operands import phantom
 
 
@@ -20,22 +20,33 @@ def _diagonal_index(rows: int, columns: int, k: int) -> tuple[Any, Any]:
     return steps - min(k, 0), steps + max(k, 0)
 
 
-@composite(np.diagonal, notes="a read-only view", cases=(
+def _diagonal_transpose(ct: Any, a: Any, *, offset: int, axes: tuple[int, int]) -> Any:
+    rest = tuple([n for k, n in enumerate(a.shape) if k not in axes])
+    rows, columns = a.shape[axes[0]], a.shape[axes[1]]
+    zeros = np.zeros((*rest, rows, columns), aval(ct).dtype)
+    spread = setitem_p.call(zeros, ct, *_diagonal_index(rows, columns, offset), index=(Ellipsis, Slot(0), Slot(1)))
+    return np.moveaxis(spread, (-2, -1), axes)
+
+
+def _diagonal_batch(_size: int, args: Any, _batched: Any, params: dict[str, Any]) -> Any:
+    i, j = params["axes"]
+    return diagonal_p.call(args[0], offset=params["offset"], axes=(i + 1, j + 1))
+
+
+diagonal_p: Primitive = linear_primitive(
+    "diagonal", None, _diagonal_transpose, impl=lambda a, *, offset, axes: np.diagonal(a, offset, *axes),
+    batch=_diagonal_batch)
+
+
+@function(np.diagonal, "linear", diagonal_p, notes="a read-only view", cases=(
     "A(3, 3)", "A(2, 4), 1", "A(3, 2), -1", "A(2, 3, 4), 0, 1, 2", "A(2, 3, 4), 1, -1, 0", "A(2, 2), 5"))
 def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
     a = operand(a)
     offset, axis1, axis2 = int(static(offset)), static(axis1), static(axis2)
     np.diagonal(phantom(a), offset, axis1, axis2)  # NumPy's own errors
     n = aval(a).ndim
-    pair = normalize_axis_index(axis1, n), normalize_axis_index(axis2, n)
-    shape = aval(a).shape
-    arrays = _diagonal_index(shape[pair[0]], shape[pair[1]], offset)
-
-    def get(base: Any) -> Any:
-        moved = np.moveaxis(base, pair, (-2, -1))
-        return getitem_p.call(moved, *arrays, index=(Ellipsis, Slot(0), Slot(1)))
-
-    return view_of(a, get, None) if isinstance(a, Handle) else get(a)
+    axes = normalize_axis_index(axis1, n), normalize_axis_index(axis2, n)
+    return view_of(a, lambda base: bind(diagonal_p, (base,), {"offset": offset, "axes": axes}), None)
 
 
 @composite(np.diag, notes="of a matrix a read-only view", cases=(
@@ -51,7 +62,7 @@ def diag(v: Any, k: Any = 0) -> Any:
     return setitem_p.call(np.zeros((n, n), aval(v).dtype), v, rows, columns, index=(Slot(0), Slot(1)))
 
 
-@composite(np.diagflat, cases=("A(3)", "A(2, 2), 1", "A(), -1", "[A(2), A(2)]"))
+@composite(np.diagflat, cases=("A(3)", "A(2, 2), 1", "A(), -1"))
 def diagflat(v: Any, k: Any = 0) -> Any:
     return np.diag(np.ravel(operand(v)), k)
 
@@ -59,14 +70,14 @@ def diagflat(v: Any, k: Any = 0) -> Any:
 @composite(np.trace, cases=(
     "A(3, 3)", "A(2, 4), 1", "A(2, 3, 4), 0, 1, 2", "A(2, 3, 4), -1, axis1=-1, axis2=0", "A(2, 2), dtype=complex"))
 def trace(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1, dtype: Any = None, out: Any = None) -> Any:
-    return np.sum(np.diagonal(a, offset, axis1, axis2), axis=-1, dtype=dtype, out=out)
+    return np.sum(np.diagonal(operand(a), offset, axis1, axis2), axis=-1, dtype=dtype, out=out)
 
 
 def _triangle(m: Any, k: Any, lower: bool) -> Any:
     m = operand(m)
     shape = aval(m).shape
     np.tril(np.empty((1,) * len(shape)))  # NumPy's own error
-    keep = np.tri(*shape[-2:], k=int(static(k)) - (not lower), dtype=bool)
+    keep: Any = np.tri(shape[-2] if len(shape) > 1 else shape[0], shape[-1], k=int(static(k)) - (not lower), dtype=bool)
     zero = np.zeros((1,), aval(m).dtype)
     return np.where(keep, m, zero) if lower else np.where(keep, zero, m)
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from npdiff.array import view_of
-from npdiff.core import NOTHING, VALUE, Handle, aval, bind, own_primitive, services, shape_of
-from npdiff.dispatch.common import phantom
+from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services, shape_of
 from npdiff.dispatch.declare import add_tangents, composite, function, operand, static, write_out
+from npdiff.dispatch.operands import phantom
 
 _LETTERS = string.ascii_letters
 
@@ -29,7 +29,7 @@ def _jvp(_out: Any, primals: Sequence[Any], tangents: Sequence[Any], **params: A
 
 
 def _place(g: Any, letters: str, term: str, shape: tuple[int, ...]) -> tuple[Any, Any]:
-    """`g`, whose axes are the distinct `letters` of a term, laid along the term's axes, and the mask of where it counts.
+    """`g`, whose axes are the distinct `letters` of a term, laid along the term's axes, and a mask: where it counts.
 
     A letter that is repeated in the term stands for a diagonal.
     """
@@ -77,7 +77,8 @@ def _batch(_size: int, args: Sequence[Any], batched: Sequence[bool], params: dic
     return einsum_p.call(*args, **{**params, "subscripts": ",".join(terms) + "->" + new + output})
 
 
-einsum_p = own_primitive("einsum", _impl, kind="nonlinear", jvp=_jvp, pull=_pull, batch=_batch, saves=(NOTHING, VALUE))
+einsum_p: Primitive = own_primitive("einsum", _impl, kind="nonlinear", jvp=_jvp, pull=_pull, batch=_batch,
+                                    saves=(NOTHING, VALUE))
 
 # ---------------------------------------------------------------------- subscripts
 
@@ -116,7 +117,8 @@ def canonical(subscripts: str, ndims: Sequence[int]) -> str:
     "'ij,jk->ik', A(2, 3), A(3, 4)", "'ij,jk', A(2, 3), A(3, 4)", "'ii', M(3)", "'ii->i', M(3)",
     "'ij->', A(2, 3)", "'ij->ji', A(2, 3)", "'iij,jk->ik', A(2, 2, 3), A(3, 2)",
     "'...ij,...jk->...ik', A(4, 2, 3), A(3, 2)",
-    "'i,i,i->i', A(3), A(3), A(3)", "'i,j', A(2), A(3)", "A(2, 3), [0, 1], A(3), [1], [0]", "A(2, 3), [0, 1], A(3), [1]",
+    "'i,i,i->i', A(3), A(3), A(3)", "'i,j', A(2), A(3)", "A(2, 3), [0, 1], A(3), [1], [0]",
+    "A(2, 3), [0, 1], A(3), [1]",
     "'ij,jk,kl->il', A(2, 3), A(3, 2), A(2, 3), optimize=True", "'ij,ij->j', A(1, 3), A(2, 3)",
     "'ij,jk->ik', C(2, 3), C(3, 2)",
 ))

@@ -127,7 +127,7 @@ def _getitem_transpose(ct: Any, a: Any, *arrays: Any, index: tuple[Any, ...]) ->
 
 def _setitem_transpose(ct: Any, a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
     rest = setitem_p.call(ct, np.zeros((), aval(ct).dtype), *arrays, index=index)
-    to_v = getitem_p.call(ct, *arrays, index=index)
+    to_v = _written(ct, v, arrays, index)
     if any(aval(x).dtype.kind != "b" for x in arrays):
         # With repeated indices the last write wins: only that one's value reaches the result.
         spot = getitem_p.call(np.arange(a.size).reshape(a.shape), *arrays, index=index)
@@ -140,8 +140,17 @@ def _setitem_transpose(ct: Any, a: Any, v: Any, *arrays: Any, index: tuple[Any, 
     return (rest, to_v, *[None] * len(arrays))
 
 
+def _written(ct: Any, v: Any, arrays: Sequence[Any], index: tuple[Any, ...]) -> Any:
+    """The cotangents of the places that were written to."""
+    if index == (Slot(0),) and aval(arrays[0]).dtype.kind == "b" and not shape_of(v):
+        # One number under a mask: its cotangent is a sum, so no selection of unknown size is made.
+        rest = (1,) * (len(shape_of(ct)) - len(shape_of(arrays[0])))
+        return np.sum(np.where(np.reshape(arrays[0], (*shape_of(arrays[0]), *rest)), ct, np.zeros((), aval(ct).dtype)))
+    return getitem_p.call(ct, *arrays, index=index)
+
+
 def _index_add_transpose(ct: Any, a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
-    return (ct, getitem_p.call(ct, *arrays, index=index), *[None] * len(arrays))
+    return (ct, _written(ct, v, arrays, index), *[None] * len(arrays))
 
 
 # ---------------------------------------------------------------------- batching
@@ -257,13 +266,13 @@ def _write_masked(prim: Primitive, a: Any, v: Any, mask: Any) -> Any:
     return np.where(mask, np.astype(v, aval(a).dtype) if prim is setitem_p else np.add(a, v), a)
 
 
-getitem_p = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
+getitem_p: Primitive = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
                             batch=_getitem_batch(lambda: getitem_p))
-setitem_p = linear_primitive("setitem", None, _setitem_transpose, impl=_setitem, operands=(0, 1),
+setitem_p: Primitive = linear_primitive("setitem", None, _setitem_transpose, impl=_setitem, operands=(0, 1),
                              batch=_write_batch(lambda: setitem_p))
-index_add_p = linear_primitive("index_add", None, _index_add_transpose, impl=_index_add, operands=(0, 1),
+index_add_p: Primitive = linear_primitive("index_add", None, _index_add_transpose, impl=_index_add, operands=(0, 1),
                                batch=_write_batch(lambda: index_add_p))
-getitem_dynamic_p = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
+getitem_dynamic_p: Primitive = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
                                      batch=_getitem_batch(lambda: getitem_dynamic_p))
 getitem_dynamic_p.dynamic = True
 
@@ -313,7 +322,7 @@ def match_dtype(v: Any, dtype: np.dtype[Any]) -> Any:
         if is_weak(v) and v.dtype.kind == "c" and dtype.kind in "fiu":
             to = "float" if dtype.kind == "f" else "int"
             raise TypeError(f"{to}() argument must be a string or a real number, not 'complex'")
-        return np.astype(v, dtype)
+        return services["astype"](v, dtype)
     return v
 
 

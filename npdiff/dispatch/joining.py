@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,8 @@ def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = 
 
 
 @composite(np.stack, cases=(
-    "(A(3), A(3))", "(A(2, 3), A(2, 3)), 1", "[A(3), A(3), A(3)], axis=-1", "(A(), A())", "A(2, 3)", "(A(2), 1.0 * I(2))"))
+    "(A(3), A(3))", "(A(2, 3), A(2, 3)), 1", "[A(3), A(3), A(3)], axis=-1", "(A(), A())", "A(2, 3)",
+    "(A(2), 1.0 * I(2))"))
 def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     parts = operands(arrays)
     if len({aval(p).shape for p in parts}) != 1:
@@ -59,7 +61,8 @@ def vstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     return np.concatenate([np.atleast_2d(a) for a in operands(tup)], axis=0, dtype=dtype, casting=casting)
 
 
-@composite(np.hstack, cases=("(A(3), A(2))", "(A(2, 1), A(2, 3))", "[A(), A()]", "A(2, 3)", "(A(2), A(2)), dtype=complex"))
+@composite(np.hstack, cases=(
+    "(A(3), A(2))", "(A(2, 1), A(2, 3))", "[A(), A()]", "A(2, 3)", "(A(2), A(2)), dtype=complex"))
 def hstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     parts = [np.atleast_1d(a) for a in operands(tup)]
     axis = 0 if parts and aval(parts[0]).ndim == 1 else 1
@@ -110,7 +113,8 @@ def _flat(item: Any) -> list[Any]:
     return [leaf for i in item for leaf in _flat(i)] if _is_list(item) else [item]
 
 
-@composite(np.append, cases=("A(2, 3), A(2)", "A(2, 3), A(1, 3), axis=0", "A(2, 3), A(2, 2), -1", "A(2), 1.0", "A(), A()"))
+@composite(np.append, cases=(
+    "A(2, 3), A(2)", "A(2, 3), A(1, 3), axis=0", "A(2, 3), A(2, 2), -1", "A(2), 1.0", "A(), A()"))
 def append(arr: Any, values: Any, axis: Any = None) -> Any:
     arr, values = operand(arr), operand(values)
     if axis is None:
@@ -124,8 +128,7 @@ def append(arr: Any, values: Any, axis: Any = None) -> Any:
 def _parts(a: Any, cuts: Any, axis: int) -> list[Any]:
     """The pieces of `a` between positions along an axis, as views."""
     lead = (slice(None),) * axis
-    edges = [0, *cuts, aval(a).shape[axis]]
-    return [a[(*lead, slice(start, stop))] for start, stop in zip(edges[:-1], edges[1:], strict=True)]
+    return [a[(*lead, slice(start, stop))] for start, stop in pairwise([0, *cuts, aval(a).shape[axis]])]
 
 
 def _split(numpy_split: Any, ary: Any, indices_or_sections: Any, axis: Any) -> list[Any]:
@@ -171,7 +174,7 @@ def unstack(x: Any, /, *, axis: Any = 0) -> Any:
     if not aval(x).ndim:
         raise ValueError("Input array must be at least 1-d.")
     moved = np.moveaxis(x, axis, 0)
-    return tuple([moved[k, ...] for k in range(moved.shape[0])])
+    return tuple([moved[k] for k in range(moved.shape[0])])
 
 
 if hasattr(np, "unstack"):  # since NumPy 2.1
@@ -181,7 +184,8 @@ if hasattr(np, "unstack"):  # since NumPy 2.1
 # ---------------------------------------------------------------------- repeating
 
 
-@composite(np.tile, cases=("A(3), 2", "A(2, 3), (2, 1)", "A(3), (2, 2)", "A(2, 3), 2", "A(), (2, 3)", "A(3), 0", "A(2, 2), ()"))
+@composite(np.tile, cases=(
+    "A(3), 2", "A(2, 3), (2, 1)", "A(3), (2, 2)", "A(2, 3), 2", "A(), (2, 3)", "A(3), 0", "A(2, 2), ()"))
 def tile(A: Any, reps: Any) -> Any:
     a = operand(A)
     reps = static(reps)
@@ -226,7 +230,8 @@ def resize(a: Any, new_shape: Any) -> Any:
 
 
 @composite(np.delete, cases=(
-    "A(4), 1", "A(2, 3), 0, axis=1", "A(4), [0, -1]", "A(2, 3), slice(0, 2), -1", "A(2, 3), 2", "A(4), B(4)", "A(3), []"))
+    "A(4), 1", "A(2, 3), 0, axis=1", "A(4), [0, -1]", "A(2, 3), slice(0, 2), -1", "A(2, 3), 2", "A(4), B(4)",
+    "A(3), []"))
 def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     a = operand(arr)
     if axis is None:
@@ -238,7 +243,8 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
 
 
 @composite(np.insert, cases=(
-    "A(3), 1, 5.0", "A(3), 1, A()", "A(2, 3), 1, A(2), axis=1", "A(2, 3), [0, 2], A(2, 2), axis=1", "A(3), [0, 0, 3], A(3)",
+    "A(3), 1, 5.0", "A(3), 1, A()", "A(2, 3), 1, A(2), axis=1", "A(2, 3), [0, 2], A(2, 2), axis=1",
+    "A(3), [0, 0, 3], A(3)",
     "A(2, 3), 1, A(3), axis=0", "A(2, 3), slice(0, 2), A(2)", "A(2, 2), -1, 1.0, -1", "A(3), B(3), 2.0"))
 def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     a, v = operand(arr), operand(values)

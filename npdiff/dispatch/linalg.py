@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
-from npdiff.dispatch.common import adjoint, batch_stacks, one_by_one, phantom, scalar
+from npdiff.dispatch.common import adjoint, batch_stacks, one_by_one, scalar
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     add_tangents,
@@ -27,6 +27,7 @@ from npdiff.dispatch.declare import (
     static,
     write_out,
 )
+from npdiff.dispatch.operands import phantom
 
 SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 
@@ -44,7 +45,7 @@ def _inv_jvp(out: Any, _primals: Any, tangents: Any) -> Any:
     return None if t is None else np.negative(np.matmul(out, np.matmul(t, out)))
 
 
-inv_p = nonlinear(np.linalg.inv, jvp=_inv_jvp, batch=batch_leading(lambda: inv_p),
+inv_p: Primitive = nonlinear(np.linalg.inv, jvp=_inv_jvp, batch=batch_leading(lambda: inv_p),
                   cases=("M(3)", "M(2, 3, 3)", "S(3)", "C(2, 2)"))
 
 
@@ -77,7 +78,7 @@ def _cofactor_jvp(out: Any, primals: Any, tangents: Any) -> Any:
     return np.subtract(np.multiply(along, out), np.matmul(turned, out))
 
 
-cofactor_p = own_primitive("cofactor", _cofactor, jvp=_cofactor_jvp, batch=batch_leading(lambda: cofactor_p))
+cofactor_p: Primitive = own_primitive("cofactor", _cofactor, jvp=_cofactor_jvp, batch=batch_leading(lambda: cofactor_p))
 
 
 def _det_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
@@ -85,7 +86,7 @@ def _det_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
     return None if t is None else np.sum(np.multiply(cofactor_p.call(a), t), axis=(-2, -1))
 
 
-det_p = nonlinear(np.linalg.det, jvp=_det_jvp, batch=batch_leading(lambda: det_p),
+det_p: Primitive = nonlinear(np.linalg.det, jvp=_det_jvp, batch=batch_leading(lambda: det_p),
                   notes="first derivatives at singular matrices too", cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"))
 
 
@@ -99,7 +100,7 @@ def _slogdet_jvp(out: Any, primals: Any, tangents: Any) -> Any:
     return np.multiply(out[0], np.multiply(np.imag(change), 1j)), np.real(change)
 
 
-slogdet_p = Primitive("linalg.slogdet", np.linalg.slogdet, jvp=_slogdet_jvp, multiple=True,
+slogdet_p: Primitive = Primitive("linalg.slogdet", np.linalg.slogdet, jvp=_slogdet_jvp, multiple=True,
                       batch=batch_leading(lambda: slogdet_p))
 
 
@@ -129,7 +130,8 @@ def _solve_pull(ct: Any, out: Any, args: Any, needed: Any, _params: Any) -> Any:
     return ct_a, None if needed[1] is None else ct_b
 
 
-solve_p = own_primitive("solve", _solve, jvp=_solve_jvp, pull=_solve_pull, batch=batch_stacks(lambda: solve_p, (2, 2)))
+solve_p: Primitive = own_primitive("solve", _solve, jvp=_solve_jvp, pull=_solve_pull,
+                                   batch=batch_stacks(lambda: solve_p, (2, 2)))
 
 
 
@@ -194,7 +196,7 @@ def _pinv_jvp(out: Any, primals: Any, tangents: Any, **_params: Any) -> Any:
     return None if t is None else add_tangents(*_pinv_change(out, a, t))
 
 
-pinv_p = Primitive("linalg.pinv", np.linalg.pinv, jvp=_pinv_jvp, batch=batch_leading(lambda: pinv_p))
+pinv_p: Primitive = Primitive("linalg.pinv", np.linalg.pinv, jvp=_pinv_jvp, batch=batch_leading(lambda: pinv_p))
 
 
 @function(np.linalg.pinv, "nonlinear", pinv_p, notes="at constant rank",
@@ -251,7 +253,7 @@ def _singular_value_change(a: Any, t: Any) -> Any:
     return np.real(np.sum(np.multiply(np.matmul(adjoint(u), t), np.conjugate(vh)), axis=-1))
 
 
-lstsq_p = Primitive("linalg.lstsq", _lstsq_call, jvp=_lstsq_jvp, multiple=True, batch=_batch_single_matrix)
+lstsq_p: Primitive = Primitive("linalg.lstsq", _lstsq_call, jvp=_lstsq_jvp, multiple=True, batch=_batch_single_matrix)
 
 
 @function(np.linalg.lstsq, "nonlinear", lstsq_p, notes="at constant rank",
@@ -333,7 +335,7 @@ def _batch_rank(size: int, args: Sequence[Any], batched: Sequence[bool], params:
     return rank_p.call(*args, **params)
 
 
-rank_p = constant_primitive("linalg.matrix_rank", np.linalg.matrix_rank, batch=_batch_rank)
+rank_p: Primitive = constant_primitive("linalg.matrix_rank", np.linalg.matrix_rank, batch=_batch_rank)
 
 
 @function(np.linalg.matrix_rank, "nondifferentiable", rank_p, cases=("M(3)", "A(2, 3, 2)", "A(3)", "M(3), tol=1e-3"))
@@ -354,7 +356,8 @@ def matmul(x1: Any, x2: Any, /) -> Any:
 
 @composite(found("linalg.vecdot"), cases=("A(3), A(3)", "A(3, 2), A(3, 2), axis=0"))
 def vecdot(x1: Any, x2: Any, /, *, axis: Any = -1) -> Any:
-    return np.vecdot(x1, x2, axis=axis)
+    product: Any = np.vecdot
+    return product(x1, x2, axis=axis)
 
 
 @composite(found("linalg.outer"), cases=("A(3), A(2)",))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from npdiff import core
-from npdiff.core import aval, shape_of
+from npdiff.core import Primitive, aval, shape_of
 from npdiff.dispatch.declare import Row, add_row, bilinear_primitive
 
 
@@ -59,10 +59,11 @@ def _matmul_batch(_size: int, args: Sequence[Any], batched: Sequence[bool], _par
     return out
 
 
-matmul_p = bilinear_primitive("matmul", np.matmul, _matmul_left, _matmul_right, batch=_matmul_batch)
+matmul_p: Primitive = bilinear_primitive("matmul", np.matmul, _matmul_left, _matmul_right, batch=_matmul_batch)
 core.ufunc_primitives[np.matmul] = matmul_p
 add_row(Row("np.matmul", "bilinear", np.matmul, matmul_p, cases=(
     "A(3), A(3)", "A(2, 3), A(3)", "A(3), A(3, 2)", "A(2, 3), A(3, 4)", "A(5, 2, 3), A(3, 4)", "A(2, 3), A(5, 3, 4)",
-    "A(5, 1, 2, 3), A(4, 3, 2)", "A(3), A(4, 3, 2)", "C(2, 3), C(3, 2)", "A(3, 2), A(3, 4), axes=[(1, 0), (0, 1), (0, 1)]",
+    "A(5, 1, 2, 3), A(4, 3, 2)", "A(3), A(4, 3, 2)", "C(2, 3), C(3, 2)",
+    "A(3, 2), A(3, 4), axes=[(1, 0), (0, 1), (0, 1)]",
 )))
 

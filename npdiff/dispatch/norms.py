@@ -1,4 +1,4 @@
-"""Norms of vectors and matrices; the subgradient at zero is zero."""
+"""Norms of vectors and matrices, whose subgradient at zero is zero, and condition numbers."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from npdiff.core import aval, services
-from npdiff.dispatch.common import phantom, safe_sqrt, scalar, truth
-from npdiff.dispatch.declare import composite, found, operand, static
+from npdiff.core import Primitive, aval, bind, own_primitive, services
+from npdiff.dispatch.common import safe_sqrt, scalar, truth
+from npdiff.dispatch.declare import batch_leading, composite, found, operand, static
+from npdiff.dispatch.operands import phantom
 
 
 def _real_square(x: Any) -> Any:
@@ -19,24 +20,26 @@ def _real_square(x: Any) -> Any:
     return np.add(np.multiply(re, re), np.multiply(im, im))
 
 
-def _two(x: Any, axis: Any, keepdims: bool) -> Any:
+def _two(x: Any, axis: Any, keepdims: Any) -> Any:
     return safe_sqrt(np.sum(_real_square(x), axis=axis, keepdims=keepdims))
 
 
-def _power_sum(x: Any, p: Any, axis: Any, keepdims: bool) -> Any:
+def _power_sum(x: Any, p: Any, axis: Any, keepdims: Any) -> Any:
     """The p-norm, without a derivative through elements that are zero."""
-    size = np.absolute(x)
+    size: Any = np.absolute(x)
     dtype = aval(size).dtype
     zero = np.equal(size, 0)
     one = np.ones((), dtype)
     at_zero = np.array(np.inf if p < 0 else 0, dtype=dtype)
-    total = np.sum(np.where(zero, at_zero, np.power(np.where(zero, one, size), p)), axis=axis, keepdims=keepdims)
+    powers: Any = np.where(zero, at_zero, np.power(np.where(zero, one, size), p))
+    total = np.sum(powers, axis=axis, keepdims=keepdims)
     flat = np.logical_or(np.equal(total, 0), np.isinf(total))
-    at_end = np.power(np.where(flat, total, one), np.reciprocal(p, dtype=dtype))
+    ends = np.array([0, np.inf] if p > 0 else [np.inf, 0], dtype=dtype)
+    at_end = np.where(np.equal(total, 0), ends[0], ends[1])
     return np.where(flat, at_end, np.power(np.where(flat, one, total), np.reciprocal(p, dtype=dtype)))
 
 
-def _vector(x: Any, p: Any, axis: Any, keepdims: bool) -> Any:
+def _vector(x: Any, p: Any, axis: Any, keepdims: Any) -> Any:
     if p is None or p == 2:
         return _two(x, axis, keepdims)
     if p == np.inf:
@@ -50,26 +53,28 @@ def _vector(x: Any, p: Any, axis: Any, keepdims: bool) -> Any:
     return _power_sum(x, p, axis, keepdims)
 
 
-def _matrix(x: Any, p: Any, axis: tuple[int, int], keepdims: bool) -> Any:
+def _matrix(x: Any, p: Any, axis: tuple[int, int], keepdims: Any) -> Any:
     row, column = axis
     if p is None or p in ("fro", "f"):
         return _two(x, axis, keepdims)
     if p in (2, -2, "nuc"):
+        of: dict[Any, Any] = {2: np.max, -2: np.min, "nuc": np.sum}
         s = np.linalg.svd(np.moveaxis(x, axis, (-2, -1)), compute_uv=False)
-        result = {2: np.max, -2: np.min, "nuc": np.sum}[p](s, axis=-1)
+        result = of[p](s, axis=-1)
         return np.expand_dims(result, axis) if keepdims else result
     inner, outer = (row, column) if abs(p) == 1 else (column, row)
     sums = np.sum(np.absolute(x), axis=inner, keepdims=True)
-    extreme = np.max if p > 0 else np.min
+    extreme: Any = np.max if p > 0 else np.min
     result = extreme(sums, axis=outer, keepdims=True)
     return result if keepdims else np.squeeze(result, axis=axis)
 
 
 @composite(np.linalg.norm, notes="0 at 0", cases=(
-    "A(3)", "A(2, 3)", "A(2, 3, 2)", "C(3)", "A(3), 1", "A(3), np.inf", "A(3), -np.inf", "A(3), 0", "A(3), 3", "A(3), -1",
-    "A(3), 2.5", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "A(2, 3), 3, axis=-1", "M(3), 'fro'", "M(3), 'nuc'",
-    "A(3, 2), 2", "A(3, 2), -2", "P(3, 2) - 1, 1", "P(3, 2) - 1, -1", "P(3, 2) - 1, np.inf", "P(3, 2), -np.inf",
-    "A(2, 3, 2), 2, axis=(0, 2), keepdims=True", "A(2, 3, 2), 'nuc', axis=(2, 1)", "P(2, 3, 2), 1, axis=(0, 1)",
+    "A(3)", "A(2, 3)", "A(2, 3, 2)", "C(3)", "A(3), 1", "A(3), np.inf", "A(3), -np.inf", "A(3), 0", "A(3), 3",
+    "A(3), -1", "A(3), 2.5", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "A(2, 3), 3, axis=-1", "M(3), 'fro'",
+    "M(3), 'nuc'", "A(3, 2), 2", "A(3, 2), -2", "P(3, 2) - 1, 1", "P(3, 2) - 1, -1", "P(3, 2) - 1, np.inf",
+    "P(3, 2), -np.inf", "A(2, 3, 2), 2, axis=(0, 2), keepdims=True", "A(2, 3, 2), 'nuc', axis=(2, 1)",
+    "P(2, 3, 2), 1, axis=(0, 1)",
     "A(3), keepdims=True"))
 def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     x = operand(x)
@@ -113,3 +118,33 @@ def vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False, ord: Any 
     if keepdims:
         result = np.reshape(result, [1 if k in axes else m for k, m in enumerate(shape)])
     return result
+
+
+# ---------------------------------------------------------------------- condition number
+
+
+def _unbounded(x: Any, p: Any = None) -> Any:
+    return np.isinf(np.linalg.cond(x, p))
+
+
+unbounded_p: Primitive = own_primitive("unbounded_condition", _unbounded, kind="nondifferentiable",
+                            batch=batch_leading(lambda: unbounded_p))
+
+
+@composite(np.linalg.cond, cases=("M(3)", "A(3, 2)", "M(2, 3, 3)", "M(3), 1", "M(3), 'fro'", "M(3), np.inf",
+                                 "M(3), -2"))
+def cond(x: Any, p: Any = None) -> Any:
+    x, p = operand(x), static(p)
+    if aval(x).size == 0 or aval(x).ndim < 2:
+        np.linalg.cond(np.zeros(aval(x).shape), p)
+    bad = bind(unbounded_p, (x,), {} if p is None else {"p": p})
+    dtype = aval(x).dtype if aval(x).dtype.kind in "fc" else np.dtype(float)
+    sound = np.where(np.expand_dims(bad, (-1, -2)), np.eye(*aval(x).shape[-2:], dtype=dtype), x)
+    if p is None or p in (2, -2):
+        s = np.linalg.svd(sound, compute_uv=False)
+        ends = s[..., 0], s[..., -1]
+        ratio = np.divide(*(ends if p != -2 else ends[::-1]))
+    else:
+        ratio = np.multiply(np.linalg.norm(sound, p, axis=(-2, -1)),
+                            np.linalg.norm(np.linalg.inv(sound), p, axis=(-2, -1)))
+    return scalar(np.where(bad, np.array(np.inf, dtype=aval(ratio).dtype), ratio))

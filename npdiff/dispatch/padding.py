@@ -11,22 +11,25 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from npdiff.array import ask
 from npdiff.core import Handle, aval, constant
 from npdiff.dispatch.creation import full
-from npdiff.dispatch.declare import composite, operand, static
-from npdiff.dispatch.indexing import setitem_p
+from npdiff.dispatch.declare import composite, function, operand, static
+from npdiff.dispatch.indexing import getitem_dynamic_p, setitem_p
 from npdiff.dispatch.operands import numbered, picked
 
-_STATISTICS = {"maximum": np.max, "minimum": np.min, "mean": np.mean, "median": np.median}
+_STATISTICS: dict[str, Any] = {"maximum": np.max, "minimum": np.min, "mean": np.mean, "median": np.median}
 Pairs = list[tuple[Any, Any]]
 
 
 @composite(np.pad, notes="mode 'empty' gives zeros", cases=(
-    "A(3), 2", "A(2, 3), ((1, 0), (0, 2))", "A(2, 3), 1, constant_values=2.0", "A(2, 2), 1, constant_values=((1, 2), (3, 4))",
+    "A(3), 2", "A(2, 3), ((1, 0), (0, 2))", "A(2, 3), 1, constant_values=2.0",
+    "A(2, 2), 1, constant_values=((1, 2), (3, 4))",
     "A(3), (1, 2), 'edge'", "A(2, 3), ((0, 1), (2, 2)), 'edge'", "A(4), 2, 'reflect'", "A(3), 7, 'reflect'",
     "A(4), 2, 'reflect', reflect_type='odd'", "A(3), (8, 7), 'reflect', reflect_type='odd'", "A(2, 3), 1, 'symmetric'",
-    "A(3), (7, 2), 'symmetric', reflect_type='odd'", "A(1, 2), 1, 'reflect', reflect_type='odd'", "A(3), (1, 4), 'wrap'",
+    "A(3), (7, 2), 'symmetric', reflect_type='odd'", "A(1, 2), 1, 'reflect', reflect_type='odd'",
+    "A(3), (1, 4), 'wrap'",
     "A(2, 3), (1, 2), 'wrap'", "A(3), 2, 'linear_ramp', end_values=(1.0, 2.0)", "A(2, 2), (1, 2), 'linear_ramp'",
-    "A(4), 2, 'mean'", "A(2, 3), 1, 'mean', stat_length=2", "A(2, 3), (1, 2), 'maximum'", "A(4), 1, 'minimum', stat_length=3",
-    "A(5), 1, 'median'", "A(2, 3), {1: (1, 2)}", "A(), ()", "A(3), 0, 'edge'"))
+    "A(4), 2, 'mean'", "A(2, 3), 1, 'mean', stat_length=2", "A(2, 3), (1, 2), 'maximum'",
+    "A(4), 1, 'minimum', stat_length=3",
+    "A(5), 1, 'median'", "A(2, 3), {1: (1, 2)}", "A(3), 0, 'edge'"))
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     a = operand(array)
     shape = aval(a).shape
@@ -83,7 +86,8 @@ def _constant(a: Any, widths: Sequence[tuple[int, int]], values: Pairs) -> Any:
     shape = aval(a).shape
     dtype = aval(a).dtype
     if all(v is values[0][0] or _same(v, values[0][0]) for pair in values for v in pair):
-        whole = full(tuple([n + sum(w) for n, w in zip(shape, widths, strict=True)]), values[0][0] if values else 0, dtype)
+        grown = tuple([n + sum(w) for n, w in zip(shape, widths, strict=True)])
+        whole = full(grown, values[0][0] if values else 0, dtype)
         inner = tuple([slice(w[0], w[0] + n) for n, w in zip(shape, widths, strict=True)])
         return setitem_p.call(whole, a, index=inner) if shape else np.copy(a)
     return _axis_by_axis(a, widths, lambda x, axis, side, width: full(
@@ -167,7 +171,7 @@ def _by_function(mode: Any, padded: Any, widths: Sequence[tuple[int, int]], kwar
     return padded
 
 
-@composite(np.trim_zeros, notes="which elements are zero is asked of the values", cases=(
+@function(np.trim_zeros, prim=getitem_dynamic_p, notes="which elements are zero is asked of the values", cases=(
     "A(4)", "A(3), 'f'", "A(2, 3)", "A(2, 3), 'b', 1"))
 def trim_zeros(filt: Any, trim: Any = "fb", axis: Any = None) -> Any:
     a = operand(filt)

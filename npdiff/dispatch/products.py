@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import aval, services, shape_of
-from npdiff.dispatch.common import phantom, scalar
+from npdiff.dispatch.common import scalar
 from npdiff.dispatch.declare import composite, found, operand, static, write_out
+from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.ufuncs import apply, composite_ufunc
 
 
@@ -51,6 +52,10 @@ def vdot(a: Any, b: Any, /) -> Any:
     return np.matmul(np.conjugate(a) if aval(a).dtype.kind == "c" else a, b)
 
 
+def _as_list(axes: Any) -> list[int]:
+    return list(axes) if np.iterable(axes) else [int(axes)]
+
+
 def _contracted(axes: Any, na: int) -> tuple[list[int], list[int]]:
     """The ``axes=`` of tensordot as two lists."""
     axes = static(axes)
@@ -58,8 +63,7 @@ def _contracted(axes: Any, na: int) -> tuple[list[int], list[int]]:
         left, right = axes
     except TypeError:
         return list(range(na - axes, na)), list(range(axes))
-    as_list = (lambda k: list(k) if np.iterable(k) else [int(k)])
-    return as_list(left), as_list(right)
+    return _as_list(left), _as_list(right)
 
 
 @composite(np.tensordot, cases=("A(2, 3), A(3, 4), axes=1", "A(2, 3), A(4, 5), axes=0", "A(2, 3, 4), A(3, 4, 2)",

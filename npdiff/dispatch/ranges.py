@@ -62,7 +62,9 @@ def logspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, base: A
              axis: Any = 0) -> Any:
     start, stop, base = operand(start), operand(stop), operand(base)
     if aval(base).ndim:
-        base = np.expand_dims(base, axis if axis >= 0 else axis + 1 + max(aval(x).ndim for x in (start, stop, base)))
+        most = max(aval(x).ndim for x in (start, stop, base))
+        start, stop, base = [np.expand_dims(x, tuple(range(most - aval(x).ndim))) for x in (start, stop, base)]
+        base = np.expand_dims(base, axis)
     out = np.power(base, np.linspace(start, stop, num=num, endpoint=endpoint, axis=axis))
     return out if dtype is None else _placed(out, 0, dtype)
 
@@ -74,7 +76,7 @@ def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, dtype:
     start, stop, num = operand(start), operand(stop), int(static(num))
     if anywhere(np.equal(start, 0)) or anywhere(np.equal(stop, 0)):
         raise ValueError("Geometric sequence cannot include zero")
-    working = np.result_type(phantom(start), phantom(stop), float(num))
+    working = np.result_type(phantom(start), phantom(stop), float(num), np.zeros((), dtype))
     start, stop = cast(start, working), cast(stop, working)
     # Turned so that the start is a positive number, and turned back at the end.
     turn = np.sign(start) if working.kind != "c" else np.divide(start, np.abs(start))

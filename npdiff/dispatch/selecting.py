@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.avals import ndarray
-from npdiff.core import Handle, aval, bind, constant, services, shape_of
+from npdiff.core import Handle, Primitive, aval, bind, constant, services, shape_of
 from npdiff.dispatch.declare import align, composite, constant_primitive, function, operand, static, write_out
 from npdiff.dispatch.operands import anywhere, operands, phantom
 from npdiff.errors import BranchError, message
@@ -61,19 +61,22 @@ def in_range(indices: Any, n: int, mode: str) -> Any:
 
 @composite(np.take, cases=(
     "A(4), [0, 2, -1]", "A(2, 3), [0, 4]", "A(2, 3), [[0, 2], [1, 1]], axis=1", "A(2, 3), 1, axis=0", "A(4), 2",
-    "A(4), [-7, 9], mode='wrap'", "A(2, 3), [-7, 9], 1, None, 'clip'", "A(2, 3, 2), I(2, 2, high=3), -2", "A(3), [True]"))
+    "A(4), [-7, 9], mode='wrap'", "A(2, 3), [-7, 9], 1, None, 'clip'", "A(2, 3, 2), I(2, 2, high=3), -2",
+    "A(3), [True]"))
 def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise") -> Any:
+    typed = isinstance(indices, (Handle, ndarray, np.generic))  # lists and Python numbers are cast without a check
     a, indices = operand(a), operand(indices)
     if axis is None:
         a, axis = np.ravel(a), 0
     axis = normalize_axis_index(static(axis), aval(a).ndim)
     n = aval(a).shape[axis]
-    # A single index of this dtype lets NumPy check dtype and mode.
-    np.take(np.empty(1), np.zeros((), aval(indices).dtype), mode=mode)
+    # A single index of this kind lets NumPy check dtype and mode.
+    kind = aval(indices)
+    np.take(np.empty(1), np.zeros((1,) * kind.ndim, kind.dtype if typed and not kind.weak else int), mode=mode)
     if not n and aval(indices).size:
         np.take(np.empty(0), [0])  # NumPy's own error
-    if aval(indices).dtype.kind == "b":
-        indices = np.astype(np.asarray(indices) if not isinstance(indices, Handle) else indices, np.intp)
+    if aval(indices).dtype.kind not in "iu":
+        indices = services["astype"](indices, np.intp)
     spots = np.reshape(in_range(indices, n, mode) if n else indices, (-1,))
     picked = a[(slice(None),) * axis + (spots,)]
     shape = aval(a).shape
@@ -99,7 +102,8 @@ def _checked_along(arr: Any, indices: Any, axis: Any) -> tuple[Any, Any, int]:
 
 
 @composite(np.take_along_axis, cases=(
-    "A(3, 4), I(3, 2, high=4)", "A(3, 4), I(2, 4, high=3), axis=0", "A(2, 3), I(2, high=6), None", "A(1, 3), I(2, 2, high=3), 1",
+    "A(3, 4), I(3, 2, high=4)", "A(3, 4), I(2, 4, high=3), axis=0", "A(2, 3), I(2, high=6), None",
+    "A(1, 3), I(2, 2, high=3), 1",
     "A(2, 3, 2), I(2, 1, 2, high=3), axis=1", "A(3), I(2, high=3), 0", "A(2, 3), np.argsort(A(2, 3), axis=-1), -1"))
 def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
     arr, indices, axis = _checked_along(arr, indices, axis)
@@ -107,7 +111,8 @@ def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
 
 
 @composite(np.compress, cases=(
-    "[True, False, True], A(3)", "[0, 1], A(2, 3), axis=0", "[False, True], A(2, 3), -1", "[True, False, True], A(2, 3)"))
+    "[True, False, True], A(3)", "[0, 1], A(2, 3), axis=0", "[False, True], A(2, 3), -1",
+    "[True, False, True], A(2, 3)"))
 def compress(condition: Any, a: Any, axis: Any = None, out: Any = None) -> Any:
     condition = operand(condition)
     if aval(condition).ndim != 1:
@@ -132,14 +137,20 @@ def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
     n = len(parts)
     if mode == "raise" and anywhere(np.logical_or(np.less(a, 0), np.greater_equal(a, n))):
         raise ValueError("invalid entry in choice array")
-    a, *parts = np.broadcast_arrays(in_range(a, n, mode), *parts)
+    dtype = np.result_type(*[phantom(p) for p in parts])
+    try:
+        np.broadcast_shapes(*[aval(x).shape for x in (a, *parts)])
+    except ValueError:
+        np.choose(np.zeros(aval(a).shape, int), [phantom(p) for p in parts])  # NumPy's own error
+    a, *parts = np.broadcast_arrays(in_range(a, n, mode), *[np.astype(np.ravel(p)[0] if aval(p).weak else p, dtype)
+                                                            for p in parts])
     picked = np.take_along_axis(np.stack(parts), np.expand_dims(a, 0), axis=0)[0]
     return write_out(picked, out, "np.choose")
 
 
 @composite(np.select, cases=(
-    "[B(3), B(3)], [A(3), A(3)]", "[B(2, 3)], [A(3)], A()", "[A(3) > 0, A(3) > -1], [2.0, A(3)], default=1",
-    "[B(3)], [1], A(3)", "[B(3)], [C(3)]", "[True, B(3)], [A(), A(3)]"))
+    "[B(3), B(3)], [A(3), A(3)]", "[B(2, 3)], [A(3)], 2.0", "[A(3) > 0, A(3) > -1], [2.0, A(3)], default=1",
+    "[B(3)], [C(3)]", "[True, B(3)], [A(), A(3)]"))
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     conditions, choices, rest = operands(condlist), operands(choicelist), operand(default)
     like = np.select([phantom(c) for c in conditions], [phantom(c) for c in choices], phantom(rest))
@@ -151,12 +162,11 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 
 @composite(np.piecewise, cases=(
     "A(4), [A(4) > 0], [2.0, 1.0]", "A(2, 3), [B(2, 3), B(2, 3)], [np.sin, lambda v: v * v]",
-    "A(4), [B(4)], [lambda v, s: s * v, np.cos], 3.0", "A(), B(), [np.sin, 0.0]", "A(3), B(3), [np.exp]"))
+    "A(4), [B(4)], [lambda v, s: s * v, lambda v, s: s - v], 3.0", "A(), B(), [np.sin, 0.0]", "A(3), B(3), [np.exp]"))
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
     x = operand(x)
     single = np.isscalar(condlist) or (not isinstance(condlist[0], (list, ndarray)) and aval(x).ndim != 0)
-    conditions = [np.astype(c, bool) if isinstance(c, Handle) else np.asarray(c, bool)
-                  for c in operands([condlist] if single else condlist)]
+    conditions = [services["astype"](c, bool) for c in operands([condlist] if single else condlist)]
     if len(conditions) == len(funclist) - 1:
         conditions.append(np.logical_not(np.any(np.stack(conditions), axis=0)))
     elif len(conditions) != len(funclist):
@@ -243,10 +253,10 @@ def _index_batch(prim_of: Any) -> Any:
     return lambda _size, args, batched, params: prim_of().call(*align(args, batched), **params)
 
 
-unravel_index_p = constant_primitive(
+unravel_index_p: Primitive = constant_primitive(
     "unravel_index", None, impl=lambda a, *, shape, order: np.unravel_index(a, shape, order), multiple=True,
     batch=_index_batch(lambda: unravel_index_p))
-ravel_multi_index_p = constant_primitive(
+ravel_multi_index_p: Primitive = constant_primitive(
     "ravel_multi_index", None, impl=lambda *a, dims, mode, order: np.ravel_multi_index(a, dims, mode, order),
     batch=_index_batch(lambda: ravel_multi_index_p))
 
@@ -258,6 +268,7 @@ def unravel_index(indices: Any, shape: Any, order: Any = "C") -> Any:
 
 
 @function(np.ravel_multi_index, "nondifferentiable", ravel_multi_index_p, cases=(
-    "(I(3, high=2), I(3, high=3)), (2, 3)", "(I(3, high=5), 1), (2, 3), mode='wrap'", "(1, I(3, high=2)), (2, 3), 'clip', 'F'"))
+    "(I(3, high=2), I(3, high=3)), (2, 3)", "(I(3, high=5), 1), (2, 3), mode='wrap'",
+    "(1, I(3, high=2)), (2, 3), 'clip', 'F'"))
 def ravel_multi_index(multi_index: Any, dims: Any, mode: Any = "raise", order: Any = "C") -> Any:
     return bind(ravel_multi_index_p, operands(multi_index), {"dims": static(dims), "mode": mode, "order": order})

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.core import aval, bind, shape_of
-from npdiff.dispatch.common import batch_by_size, one_by_one
+from npdiff.core import Primitive, aval, bind, shape_of
+from npdiff.dispatch.common import batch_by_size, one_by_one, pick
 from npdiff.dispatch.declare import composite, constant_primitive, found, function, operand, static
 
 _NOTES = "equal elements: the derivative goes to the first of them"
@@ -26,8 +26,8 @@ def _unique_places(a: Any, *, axis: Any = None, equal_nan: bool = True, unsorted
     return first, inverse, counts
 
 
-unique_p = constant_primitive("unique_places", None, impl=_unique_places, batch=batch_by_size(lambda: unique_p, "np.unique"),
-                              multiple=True, dynamic=True)
+unique_p: Primitive = constant_primitive("unique_places", None, impl=_unique_places, multiple=True, dynamic=True,
+                              batch=batch_by_size(lambda: unique_p, "np.unique"))
 
 
 _HASHES = "sorted" in inspect.signature(np.unique).parameters
@@ -79,7 +79,7 @@ def unique_inverse(x: Any) -> Any:
     return UniqueInverseResult(values, inverse)
 
 
-@function(found("unique_values"), "composite", unique_p, notes=_NOTES, cases=("A(4)",))
+@function(found("unique_values"), "composite", unique_p, notes=_NOTES, cases=("I(5)",))
 def unique_values(x: Any) -> Any:
     return _distinct(operand(x), None, False, unsorted=True)[0]
 
@@ -93,7 +93,7 @@ def _batch_isin(size: int, args: Sequence[Any], batched: Sequence[bool], params:
     return one_by_one(isin_p, size, args, batched, params)
 
 
-isin_p = constant_primitive("isin", None, impl=lambda a, b, **how: np.isin(a, b, **how), batch=_batch_isin)
+isin_p: Primitive = constant_primitive("isin", None, impl=lambda a, b, **how: np.isin(a, b, **how), batch=_batch_isin)
 
 
 @function(np.isin, "nondifferentiable", isin_p, cases=("I(4), I(2)", "A(2, 3), A(3)", "I(4), I(2), invert=True"))
@@ -110,10 +110,10 @@ def in1d(ar1: Any, ar2: Any, assume_unique: Any = False, invert: Any = False, *,
 
 # ---------------------------------------------------------------------- operations on two sets
 
-places_p = constant_primitive("places", None, impl=lambda mask: np.flatnonzero(mask), dynamic=True,
+places_p: Primitive = constant_primitive("places", None, impl=lambda mask: np.flatnonzero(mask), dynamic=True,
                               batch=batch_by_size(lambda: places_p, "set operation"))
 
-common_p = constant_primitive(
+common_p: Primitive = constant_primitive(
     "common_places", None, multiple=True, dynamic=True, batch=batch_by_size(lambda: common_p, "np.intersect1d"),
     impl=lambda a, b, *, assume_unique=False: np.intersect1d(a, b, assume_unique, return_indices=True)[1:])
 
@@ -135,7 +135,8 @@ def setdiff1d(ar1: Any, ar2: Any, assume_unique: Any = False) -> Any:
     if not assume_unique:
         a = np.unique(a)
         ar2 = np.unique(operand(ar2))
-    return a[bind(places_p, (isin(a, ar2, assume_unique=True, invert=True),), {})]
+    kept = bind(places_p, (isin(a, ar2, assume_unique=True, invert=True),), {})
+    return pick(a, kept)
 
 
 @composite(np.union1d, cases=("I(4), I(3)", "A(2), A(3) + 0.01"))

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
-from npdiff.dispatch.common import batch_axis, flattened, one_by_one, phantom, truth, with_batch
+from npdiff.core import Primitive, aval, bind, services
+from npdiff.dispatch.common import batch_axis, flattened, one_by_one, truth
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     composite,
@@ -19,6 +19,7 @@ from npdiff.dispatch.declare import (
     static,
     write_out,
 )
+from npdiff.dispatch.operands import phantom
 
 # ---------------------------------------------------------------------- the order
 
@@ -31,8 +32,8 @@ def _argpartition(a: Any, *, axis: int, **how: Any) -> Any:
     return np.argpartition(a, axis=axis, **how)
 
 
-argsort_p = constant_primitive("argsort", None, impl=_argsort, batch=batch_axis(lambda: argsort_p))
-argpartition_p = constant_primitive("argpartition", None, impl=_argpartition,
+argsort_p: Primitive = constant_primitive("argsort", None, impl=_argsort, batch=batch_axis(lambda: argsort_p))
+argpartition_p: Primitive = constant_primitive("argpartition", None, impl=_argpartition,
                                     batch=batch_axis(lambda: argpartition_p))
 
 
@@ -41,7 +42,7 @@ def _permute_transpose(ct: Any, a: Any, order: Any, *, axis: int) -> Any:
 
 
 # a[order] along one axis, where order is a permutation: its transpose is the inverse permutation.
-permute_p = linear_primitive("permute_along", None, _permute_transpose, operands=(0,),
+permute_p: Primitive = linear_primitive("permute_along", None, _permute_transpose, operands=(0,),
                              impl=lambda a, order, *, axis: np.take_along_axis(a, order, axis),
                              batch=batch_axis(lambda: permute_p))
 
@@ -59,8 +60,8 @@ def _how(a: Any, kind: Any, order: Any, **flags: Any) -> dict[str, Any]:
     return how | {k: static(v) for k, v in flags.items() if v is not None and v is not _NO_VALUE}
 
 
-_CASES = ("A(5)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=None", "A(4), kind='stable'", "I(6)", "A(4), stable=True",
-          "C(4)")
+_CASES: tuple[str, ...] = ("A(5)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=None", "A(4), kind='stable'", "I(6)",
+          "A(4), stable=True", "C(4)")
 
 
 @composite(np.argsort, cases=_CASES)
@@ -115,7 +116,7 @@ def _lexsort(*keys: Any, axis: int) -> Any:
     return np.lexsort(keys, axis=axis)
 
 
-lexsort_p = constant_primitive("lexsort", None, impl=_lexsort, batch=batch_axis(lambda: lexsort_p))
+lexsort_p: Primitive = constant_primitive("lexsort", None, impl=_lexsort, batch=batch_axis(lambda: lexsort_p))
 
 
 @function(np.lexsort, "nondifferentiable", lexsort_p, cases=("(A(4), I(4))", "A(2, 4)", "(A(2, 3), I(2, 3)), axis=0"))
@@ -164,7 +165,7 @@ def _searchsorted(a: Any, v: Any, sorter: Any = None, *, side: Any = "left") -> 
     return np.searchsorted(a, v, side, sorter)
 
 
-searchsorted_p = constant_primitive("searchsorted", None, impl=_searchsorted, batch=_batch_searchsorted)
+searchsorted_p: Primitive = constant_primitive("searchsorted", None, impl=_searchsorted, batch=_batch_searchsorted)
 
 
 @function(np.searchsorted, "nondifferentiable", searchsorted_p, cases=(
@@ -181,7 +182,8 @@ def _batch_digitize(size: int, args: Sequence[Any], batched: Sequence[bool], par
     return one_by_one(digitize_p, size, args, batched, params)
 
 
-digitize_p = constant_primitive("digitize", None, impl=lambda x, bins, *, right=False: np.digitize(x, bins, right),
+digitize_p: Primitive = constant_primitive("digitize", None, impl=lambda x, bins, *,
+                                           right=False: np.digitize(x, bins, right),
                                 batch=_batch_digitize)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.array import DiffArray, is_scalar, layout, snapshot, view_of
+from npdiff.array import DiffArray, is_scalar, layout, read_only, snapshot, view_of
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, innermost, services, unsupported
 from npdiff.dispatch.declare import composite, operand, static
@@ -25,11 +25,14 @@ def _plainly(func: Callable[..., Any], target: Any, *values: Any, **kwargs: Any)
     func(target, *[innermost(v) for v in values], **{k: innermost(v) for k, v in kwargs.items()})
 
 
-def _writable(name: str, target: Any) -> Any:
-    """The handle that is written to, if NumPy would let it be."""
+def _writable(name: str, target: Any, attempt: Callable[[Any], None]) -> Any:
+    """The handle that is written to, if NumPy would let it be; else NumPy's own error for the same attempt."""
+    a = aval(target)
     if is_scalar(target):
+        attempt(a.dtype.type(0))
         raise TypeError(f"{name}: argument must be an array, not a NumPy scalar or a number")
     if not target._writable():
+        attempt(read_only(target))
         raise ValueError("assignment destination is read-only")
     return target
 
@@ -53,7 +56,7 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
         if is_tracked(where):
             raise outside_write("np.copyto", dst, where)
         return _plainly(np.copyto, dst, src, casting=casting, where=where)
-    target: Any = _writable("np.copyto", dst)
+    target: Any = _writable("np.copyto", dst, lambda plain: np.copyto(plain, 0))
     src, where = operand(src), operand(where)
     a = aval(target)
     # NumPy checks shapes and casting, on an array that nobody sees.
@@ -67,7 +70,7 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
 def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> Any:
     if not isinstance(a, Handle):
         return _plainly(np.put, a, ind, v, mode=mode)
-    target: Any = _writable("np.put", a)
+    target: Any = _writable("np.put", a, lambda plain: np.put(plain, [0], 0))
     places = np.ravel(operand(ind))
     n = aval(target).size
     np.put(np.empty(1), np.zeros(1, aval(places).dtype), 0, mode)  # NumPy checks dtype and mode
@@ -87,9 +90,11 @@ def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> Any:
 def putmask(a: Any, /, mask: Any, values: Any) -> Any:
     if not isinstance(a, Handle):
         return _plainly(np.putmask, a, mask, values)
-    target: Any = _writable("np.putmask", a)
+    target: Any = _writable("np.putmask", a, lambda plain: np.putmask(plain, True, 0))
     mask, values = operand(mask), operand(values)
     shape = aval(target).shape
+    if not aval(values).weak:
+        np.putmask(np.empty(1, target.dtype), True, np.empty(1, aval(values).dtype))  # NumPy checks the cast
     if aval(mask).size != aval(target).size:
         np.putmask(np.empty(shape), np.empty(aval(mask).shape, bool), 0)  # NumPy's own error
     if aval(values).size:
@@ -102,7 +107,7 @@ def putmask(a: Any, /, mask: Any, values: Any) -> Any:
 def place(arr: Any, mask: Any, vals: Any) -> Any:
     if not isinstance(arr, Handle):
         return _plainly(np.place, arr, mask, vals)
-    target: Any = _writable("np.place", arr)
+    target: Any = _writable("np.place", arr, lambda plain: np.place(plain, plain == 0, [0]))
     mask, values = np.ravel(operand(mask)), np.ravel(operand(vals))
     shape = aval(target).shape
     if aval(mask).size != aval(target).size:
@@ -123,14 +128,14 @@ def place(arr: Any, mask: Any, vals: Any) -> Any:
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> Any:
     if not isinstance(arr, Handle):
         return _plainly(np.put_along_axis, arr, indices, values, axis=static(axis))
-    target: Any = _writable("np.put_along_axis", arr)
+    target: Any = _writable("np.put_along_axis", arr, lambda plain: None)
     indices, axis = operand(indices), static(axis)
     a = aval(target)
     # Indices that are all zero let NumPy check everything but their range.
     np.put_along_axis(np.empty(a.shape, a.dtype), np.zeros(aval(indices).shape, aval(indices).dtype),
                       np.zeros(aval(operand(values)).shape, a.dtype), axis)
     if axis is None:
-        target.flat[indices] = values
+        target[_spots(target, np.where(np.less(indices, 0), np.add(indices, a.size), indices))] = values
     else:
         target[along_index(target, indices, axis % a.ndim)] = values
     return None
@@ -140,7 +145,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> Any:
 def fill_diagonal(a: Any, val: Any, wrap: Any = False) -> Any:
     if not isinstance(a, Handle):
         return _plainly(np.fill_diagonal, a, val, wrap=wrap)
-    target: Any = _writable("np.fill_diagonal", a)
+    target: Any = _writable("np.fill_diagonal", a, lambda plain: np.fill_diagonal(plain, 0))
     mark = np.zeros(aval(target).shape, bool)
     np.fill_diagonal(mark, True, static(wrap))  # NumPy says where the diagonal runs
     places = np.flatnonzero(mark)
@@ -195,7 +200,7 @@ class Flat:
     def __setitem__(self, key: Any, value: Any) -> None:
         positions = numbered(self._array).ravel()
         key = self._key(key)
-        array = _writable("flat", self._array)
+        array = _writable("flat", self._array, lambda plain: plain.flat.__setitem__(0, 0))
         if isinstance(key, Handle):
             key = np.nonzero(key)[0] if aval(key).dtype.kind == "b" else key
             places: Any = np.where(np.less(key, 0), np.add(key, len(self)), key)
@@ -208,16 +213,21 @@ class Flat:
         values = _cycled(value, aval(places).size)
         array[index] = values if index else values[-1]
 
-    @staticmethod
-    def _key(key: Any) -> Any:
+    def _key(self, key: Any) -> Any:
         if type(key) is tuple and len(key) == 1:
             (key,) = key
-        if isinstance(key, tuple) and not isinstance(key, Handle):
-            raise IndexError("unsupported iterator index")
-        return operand(key) if isinstance(key, list) else key
+        if isinstance(key, list):
+            key = operand(key)
+        if not isinstance(key, Handle):
+            np.broadcast_to(np.zeros((), bool), self._array.shape).flat[key]  # NumPy's own errors
+        return key
+
+    def __npdiff_array__(self) -> Any:
+        """What np.array and np.asarray make of it."""
+        return self.copy()
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
-        return np.asarray(np.ravel(self._array), dtype)
+        return self.copy().__array__(dtype, copy)
 
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         return getattr(ufunc, method)(*[_unflat(a) for a in inputs], **kwargs)
@@ -234,9 +244,8 @@ def _unflat(a: Any) -> Any:
 
 def flat(x: DiffArray) -> Any:
     """``x.flat``."""
-    if is_scalar(x):
-        return Flat(np.reshape(x, (1,)))
-    return Flat(x)
+    array: Any = np.reshape(x, (1,)) if is_scalar(x) else x
+    return Flat(array)
 
 
 # ---------------------------------------------------------------------- x.view(dtype)

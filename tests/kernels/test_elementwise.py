@@ -73,7 +73,9 @@ def test_python_numbers_are_weak(dtype, number):
 
 
 def test_power_by_a_literal():
-    x = np.array([0.0, -0.0, 2.0, -3.0, np.inf, -np.inf, np.nan, 1e200] * 3)
+    # (-inf) ** 0.5 and (-0.0) ** 0.5 are pow's in NumPy before 2.3 and sqrt's since then, and in `**` always.
+    corners = [-0.0, -np.inf] if np.lib.NumpyVersion(np.__version__) >= "2.3.0" else [-1.0, -7.0]
+    x = np.array([0.0, *corners, 2.0, -3.0, np.inf, np.nan, 1e200] * 3)
     r = Recorder(x)
     outs = [r("power", r.inputs[0], p) for p in (2, 2.0, 3, 0.5, -1, 1, 0, 1.7, -2)]
     g = r.graph(*outs)

@@ -1,0 +1,1 @@
+"""Benchmarks of npdiff, for asv and for asv_bench/compare.py."""

@@ -1,0 +1,116 @@
+"""Counts and histograms: counts carry no derivative, weights and edges do."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from npdiff.array import ask
+from npdiff.core import Handle, Primitive, aval, bind
+from npdiff.dispatch.common import batch_by_size, one_by_one, truth
+from npdiff.dispatch.declare import composite, constant_primitive, function, operand, static
+from npdiff.dispatch.indexing import Slot, index_add_p
+from npdiff.dispatch.manipulation import cast
+from npdiff.dispatch.operands import phantom
+
+
+@composite(np.count_nonzero, cases=("A(3) * [1, 0, 1]", "I(2, 4), axis=1", "B(2, 3), axis=0, keepdims=True", "A(2, 2)"))
+def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
+    return np.sum(np.not_equal(operand(a), 0), axis=axis, dtype=np.intp, keepdims=truth(keepdims))
+
+
+bincount_p: Primitive = constant_primitive("bincount", None, dynamic=True,
+                                           batch=batch_by_size(lambda: bincount_p, "np.bincount"),
+                                impl=lambda x, *, minlength=0: np.bincount(x, minlength=minlength))
+
+
+@function(np.bincount, "composite", bincount_p, cases=("I(6, high=4)", "I(5), A(5)", "I(5), P(5), minlength=7"))
+def bincount(x: Any, /, weights: Any = None, minlength: Any = 0) -> Any:
+    x, minlength = operand(x), static(minlength)
+    if weights is None:
+        return bind(bincount_p, (x,), {"minlength": minlength})
+    weights = operand(weights)
+    if aval(x).ndim != 1 or aval(weights).shape != aval(x).shape or aval(x).dtype.kind not in "iub":
+        np.bincount(phantom(x), phantom(weights))
+    if aval(x).size == 0:
+        return np.bincount(np.zeros(0, np.intp), minlength=minlength)
+    plain = np.asarray(ask(x, "the size of np.bincount's result"))
+    size = np.bincount(plain, minlength=minlength).shape[0]
+    return index_add_p.call(np.zeros(size), cast(weights, float, copy=False), x, index=(Slot(0),))
+
+
+# ---------------------------------------------------------------------- histograms
+
+_histogram_p: Primitive = constant_primitive(
+    "histogram_counts", None, impl=lambda a, edges: np.histogram(a, edges)[0],
+    batch=lambda size, args, batched, params: one_by_one(_histogram_p, size, args, batched, params))
+_bins_p: Primitive = constant_primitive(
+    "histogram_bins", None, impl=lambda a, edges: _bins(a, edges),
+    batch=lambda size, args, batched, params: one_by_one(_bins_p, size, args, batched, params))
+
+
+def _bins(a: Any, edges: Any) -> Any:
+    """The bin of each element; one past the last for those outside."""
+    n = len(edges) - 1
+    k = np.searchsorted(edges, a, side="right") - 1
+    k = np.where(a == edges[-1], n - 1, k)
+    return np.where((k < 0) | (k >= n), n, k)
+
+
+def _edges(a: Any, bins: Any, limits: Any, weights: Any) -> Any:
+    """The edges of the bins: NumPy's own number of bins, and a ramp that depends on the outermost values."""
+    if not isinstance(bins, str) and aval(operand(bins)).ndim == 1:
+        edges = operand(bins)
+        if not isinstance(edges, Handle) and np.any(edges[:-1] > edges[1:]):
+            raise ValueError("`bins` must increase monotonically, when an array")
+        return edges
+    if isinstance(bins, str):
+        if weights is not None:
+            raise TypeError("Automated estimation of the number of bins is not supported for weighted data")
+        count = len(np.histogram_bin_edges(np.asarray(ask(a, "the number of bins")), bins, static(limits))) - 1
+    else:
+        count = static(bins)
+        if aval(operand(bins)).ndim > 1 or int(count) != count or count < 1:
+            np.histogram_bin_edges(np.zeros(1), count)
+    if limits is not None:
+        low, high = (operand(v) for v in limits)
+        if not isinstance(low, Handle) and not isinstance(high, Handle):
+            return np.histogram_bin_edges(np.zeros(1, aval(a).dtype), int(count), (low, high))
+    elif aval(a).size == 0:
+        low, high = 0.0, 1.0
+    else:
+        low, high = np.min(a), np.max(a)
+    level = np.equal(low, high)
+    low, high = np.where(level, low - 0.5, low), np.where(level, high + 0.5, high)
+    dtype = np.result_type(aval(low).dtype, aval(high).dtype, aval(a).dtype)
+    return np.linspace(low, high, int(count) + 1, dtype=dtype if dtype.kind in "fc" else float)
+
+
+@composite(np.histogram_bin_edges, cases=("A(5)", "A(5), 3", "A(5), 3, range=(-2.0, 2.0)", "A(3), np.arange(4.0)"))
+def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
+    return _edges(np.ravel(operand(a)), bins, range, weights)
+
+
+@composite(np.histogram, notes="counts are constant; weights and edges are differentiated", cases=(
+    "A(6), 3", "A(6), 4, range=(-1.4, 1.6)", "A(6), np.array([-2.0, -0.47, 0.71, 2.0])",
+    "np.array([0.1, 0.7, 1.2, 0.3]), 3, weights=A(4)", "P(5), 3, density=True", "I(6), 3"))
+def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
+    a = np.ravel(operand(a))
+    if aval(a).dtype.kind == "c" and (isinstance(bins, str) or aval(operand(bins)).ndim == 0):
+        a = cast(a, float)
+    edges = _edges(a, bins, range, weights)
+    if weights is None:
+        counts = bind(_histogram_p, (a, edges), {})
+    else:
+        weights = operand(weights)
+        if aval(weights).size != aval(a).size:
+            raise ValueError("weights should have the same shape as a.")
+        weights = np.ravel(weights)
+        n = aval(edges).shape[0] - 1
+        places = bind(_bins_p, (a, edges), {})
+        dtype = aval(weights).dtype
+        counts = index_add_p.call(np.zeros(n + 1, dtype), weights, places, index=(Slot(0),))[:n]
+    if density:
+        counts = np.divide(np.divide(counts, np.astype(np.diff(edges), float)), np.sum(counts))
+    return counts, edges

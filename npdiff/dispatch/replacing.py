@@ -1,0 +1,52 @@
+"""Arrays with special values replaced: nan_to_num, real_if_close."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from npdiff.array import is_scalar
+from npdiff.core import aval, services
+from npdiff.dispatch.declare import composite, operand
+from npdiff.dispatch.operands import anywhere, phantom
+
+
+def _finite(x: Any, nan: Any, posinf: Any, neginf: Any) -> Any:
+    limits = np.finfo(aval(x).dtype)
+    for found, value, default in ((np.isnan(x), nan, 0.0), (np.equal(x, np.inf), posinf, limits.max),
+                                  (np.equal(x, -np.inf), neginf, limits.min)):
+        x = np.where(found, services["astype"](operand(default if value is None else value), aval(x).dtype), x)
+    return x
+
+
+@composite(np.nan_to_num, notes="the derivative at a replaced value is zero", cases=(
+    "A(3)", "A(2, 3) * np.array([np.nan, 1, 1])",
+    "np.array([np.nan, np.inf, -np.inf, 1.0]) + A(4), nan=1.0, posinf=3.0",
+    "C(3) * np.array([1, np.nan, 1])", "A(), copy=True", "A(3), True, 0.5, 2.0, -2.0"))
+def nan_to_num(x: Any, copy: Any = True, nan: Any = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    x = operand(x)
+    kind = aval(x).dtype.kind
+    if kind == "c":
+        new = np.add(_finite(np.real(x), nan, posinf, neginf),
+                     np.multiply(_finite(np.imag(x), nan, posinf, neginf), 1j))
+    elif kind == "f":
+        new = _finite(np.astype(x, aval(x).dtype) if aval(x).weak else x, nan, posinf, neginf)
+    else:
+        new = np.copy(x) if copy else x
+    if copy or kind not in "fc":
+        return new if aval(new).ndim else new[()]
+    if is_scalar(x):
+        np.nan_to_num(phantom(x)[()], copy=False)  # NumPy's own error
+    x[...] = new
+    return x if aval(x).ndim else x[()]
+
+
+@composite(np.real_if_close, notes="whether the imaginary part vanishes is asked of the values", cases=(
+    "A(3)", "C(3)", "C(2), 1e18"))
+def real_if_close(a: Any, tol: Any = 100) -> Any:
+    a = operand(a)
+    if aval(a).dtype.kind != "c":
+        return a
+    bound = np.finfo(aval(a).dtype).eps * tol if tol > 1 else tol
+    return a if anywhere(np.greater_equal(np.abs(np.imag(a)), bound)) else np.real(a)

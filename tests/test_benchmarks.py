@@ -1,0 +1,84 @@
+"""Every benchmark workload once, against NumPy; nothing here looks at a clock."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pathlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import npdiff
+
+FOLDER = pathlib.Path(__file__).parent.parent / "asv_bench"
+sys.path.insert(0, str(FOLDER))
+try:
+    eager = importlib.import_module("benchmarks.eager")
+    jit = importlib.import_module("benchmarks.jit")
+    workloads = importlib.import_module("benchmarks.workloads")
+finally:
+    sys.path.remove(str(FOLDER))
+
+
+@pytest.mark.parametrize("name", workloads.WORKLOADS)
+def test_workload_agrees_with_numpy(name):
+    function, _, small = workloads.WORKLOADS[name]
+    args = small()
+    before = [a.copy() for a in args]
+    expected = function(*args)
+    value, gradient = npdiff.value_and_grad(function)(*args)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    compiled, compiled_gradient = npdiff.jit(function), npdiff.jit(npdiff.value_and_grad(function))
+    for _ in range(2):
+        np.testing.assert_allclose(compiled(*args), expected, rtol=1e-12)
+        jit_value, jit_gradient = compiled_gradient(*args)
+        np.testing.assert_allclose(jit_value, expected, rtol=1e-12)
+        np.testing.assert_allclose(jit_gradient, gradient, rtol=1e-9, atol=1e-12)
+    direction = np.random.default_rng(1).normal(size=args[0].shape)
+    ahead, behind = [function(args[0] + step * direction, *args[1:]) for step in (1e-6, -1e-6)]
+    np.testing.assert_allclose(np.sum(gradient * direction), (ahead - behind) / 2e-6, rtol=1e-5)
+    for a, b in zip(args, before, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_another_numpy_takes_the_place_of_np():
+    numpy = pytest.importorskip("autograd.numpy", reason="autograd is missing: install the bench extra")
+    autograd = pytest.importorskip("autograd")
+    function, _, small = workloads.WORKLOADS["chain"]
+    other = autograd.grad(workloads.with_numpy(function, numpy))
+    np.testing.assert_allclose(npdiff.grad(function)(*small()), other(*small()), rtol=1e-12)
+
+
+CLASSES = [cls for module in (eager, jit) for cls in vars(module).values()
+           if isinstance(cls, type) and cls.__module__ == module.__name__]
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
+def test_benchmark_runs(cls):
+    parameters = [values[0] for values in getattr(cls, "params", ())]
+    bench = cls()
+    try:
+        bench.setup(*parameters)
+    except NotImplementedError as why:
+        pytest.skip(str(why))
+    names = [name for name in dir(bench) if name.startswith("time_")]
+    assert names
+    for name in names:
+        getattr(bench, name)(*parameters)
+
+
+def test_asv_configuration_names_folders_that_exist():
+    configuration = json.loads((FOLDER / "asv.conf.json").read_text())
+    assert (FOLDER / configuration["benchmark_dir"] / "__init__.py").exists()
+    assert (FOLDER / configuration["repo"] / "pyproject.toml").exists()
+
+
+def test_compare_prints_one_table():
+    run = [sys.executable, str(FOLDER / "compare.py"), "--repeats", "1", "--seconds", "0"]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert "50 operations on 10 numbers" in done.stdout
+    assert done.stdout.count("npdiff.jit value+gradient") == len(workloads.FUSED)
+    assert max(map(len, done.stdout.splitlines())) <= 100
