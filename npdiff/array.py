@@ -350,14 +350,16 @@ class DiffArray(Handle):
 
     def reshape(self, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
         target = shape[0] if len(shape) == 1 else shape
-        return np.reshape(self, target, order=order) if copy is None else np.reshape(self, target, order=order, copy=copy)
+        extra = {} if copy is None else {"copy": copy}
+        return np.reshape(self, target, order=order, **extra)
 
     def transpose(self, *axes: Any) -> Any:
         if not axes or (len(axes) == 1 and axes[0] is None):
             return np.transpose(self)
         return np.transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)) else axes)
 
-    def astype(self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True) -> Any:
+    def astype(self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True,
+               copy: bool = True) -> Any:
         return services["astype"](self, dtype, casting, copy)
 
     def view(self, *args: Any, **kwargs: Any) -> Any:
@@ -673,7 +675,10 @@ def _method(name: str) -> Callable[..., Any]:
     return method
 
 
-_METHODS = ["all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "cumprod", "cumsum", "diagonal", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var"]
+_METHODS = (
+    "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal max mean min nonzero prod "
+    "ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
+).split()
 
 
 def _compress(self: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:

@@ -298,7 +298,7 @@ def unsupported(name: str, why: str, *received: Any, instead: str) -> Unsupporte
 
 
 __all__ = [
-    "AVAL", "NOTHING", "VALUE", "Handle", "Primitive", "Trace", "aval", "bind", "constant", "innermost", "lower", "open_traces", "overrides",
-    "own_primitive", "python_primitives", "services", "set_array_type", "shape_of", "ufunc_primitives", "unsupported",
-    "wrap",
+    "AVAL", "NOTHING", "VALUE", "Handle", "Primitive", "Trace", "aval", "bind", "constant", "innermost", "lower",
+    "open_traces", "overrides", "own_primitive", "python_primitives", "services", "set_array_type", "shape_of",
+    "ufunc_primitives", "unsupported", "wrap",
 ]

@@ -159,7 +159,9 @@ def ufunc_call(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: di
     out = kwargs.pop("out", None)
     if isinstance(out, tuple):
         (out,) = out
-    methods: dict[str, Callable[..., Any]] = {"reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "at": _at, "reduceat": _reduceat}
+    methods: dict[str, Callable[..., Any]] = {
+        "reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "at": _at, "reduceat": _reduceat,
+    }
     result = methods[method](ufunc, *inputs, **kwargs)
     return result if out is None else write_out(result, out, name)
 
