@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.array import is_scalar, layout
+from npdiff.array import is_scalar, layout, take
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, Trace, constant, overrides, services
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, no_dtype
@@ -309,7 +309,7 @@ def _drawn(name: str, a: Any) -> Any:
     """A parameter of a distribution; a tracked one would need a derivative of the draw."""
     a = _size(a)
     if isinstance(a, Handle):
-        return services["take"](a, f"np.random.{name}")
+        return take(a, f"np.random.{name}")
     return a
 
 
