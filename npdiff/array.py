@@ -331,6 +331,8 @@ class DiffArray(Handle):
     # ------------------------------------------------------------------ methods that are not one NumPy function
 
     def copy(self, order: Any = "C") -> Any:
+        if is_scalar(self):
+            return snapshot(self)  # the copy of a NumPy scalar is a scalar, unlike np.copy of it
         return np.copy(self, order=order)
 
     def flatten(self, order: Any = "C") -> Any:
@@ -338,14 +340,16 @@ class DiffArray(Handle):
 
     def reshape(self, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
         target = shape[0] if len(shape) == 1 else shape
-        return np.reshape(self, target, order=order) if copy is None else np.reshape(self, target, order=order, copy=copy)
+        extra = {} if copy is None else {"copy": copy}
+        return np.reshape(self, target, order=order, **extra)
 
     def transpose(self, *axes: Any) -> Any:
         if not axes or (len(axes) == 1 and axes[0] is None):
             return np.transpose(self)
         return np.transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)) else axes)
 
-    def astype(self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True, copy: bool = True) -> Any:
+    def astype(self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True,
+               copy: bool = True) -> Any:
         return services["astype"](self, dtype, casting, copy)
 
     def view(self, *args: Any, **kwargs: Any) -> Any:
@@ -501,9 +505,11 @@ def _refuse_scalar(h: Any, name: str) -> None:
 
 def copy_layout(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """A copy with the same strides, so that what is a view of the original is a view of the copy."""
+    if 0 in a.strides:
+        return a.copy()  # elements of a broadcast array share memory, which a copy must not
     new = a.copy(order="K")
-    if new.strides == a.strides or a.size == 0 or 0 in a.strides:
-        return new  # (elements of a broadcast array share memory, which a copy must not)
+    if new.strides == a.strides or a.size == 0:
+        return new
     low = sum(min(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True))
     high = sum(max(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True)) + a.itemsize
     same: np.ndarray[Any, Any] = ndarray(a.shape, a.dtype, np.empty(high - low, np.uint8), -low, a.strides)
@@ -518,11 +524,16 @@ def layout(h: Any) -> Any:
     if isinstance(v, Handle):
         v = layout(v)
     t = h._trace
-    if t is not None and t.batches:
-        if v.shape[0] == 0:
-            return np.empty(v.shape[1:], v.dtype)
+    if t is None or not t.batches:
+        return v
+    if v.shape[0] == 0:
+        return np.empty(v.shape[1:], v.dtype)
+    step = abs(v.strides[0])
+    if not step or v.size == 0 or all(abs(s) <= step for s in v.strides):
         return v[0]
-    return v
+    # The batch axis lies inside the others: without it they are that much closer.
+    strides = [s // v.shape[0] if abs(s) > step else s for s in v.strides[1:]]
+    return np.lib.stride_tricks.as_strided(v[0], v.shape[1:], strides, writeable=False)
 
 
 def _descend(x: Any, what: str, how: str) -> Any:
@@ -610,6 +621,9 @@ def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
 
 def _reflected(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
     def op(self: Any, other: Any) -> Any:
+        if type(other) is complex and ufunc in python_primitives and isinstance(innermost(self), np.float64):
+            # np.float64 is a Python float too, so Python's complex does not let NumPy answer.
+            return bind(python_primitives[ufunc], (other, self), {})
         return _operate(ufunc, self, other, True)
 
     return op
@@ -654,7 +668,10 @@ def _method(name: str) -> Callable[..., Any]:
     return method
 
 
-_METHODS = ["all", "any", "argmax", "argmin", "argpartition", "argsort", "choose", "clip", "cumprod", "cumsum", "diagonal", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "round", "searchsorted", "squeeze", "std", "sum", "swapaxes", "take", "trace", "var"]
+_METHODS = (
+    "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal max mean min nonzero prod "
+    "ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
+).split()
 
 
 def _compress(self: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:

@@ -191,20 +191,24 @@ class Trace:
         """The transform is over: any further use of its values is a leak."""
         _open_traces.pop(self.level, None)
         self.level = _CLOSED
-        self.process = self._leaked  # type: ignore[method-assign]
-        self.apply = self._leaked  # type: ignore[method-assign]
-        self.ask = self.take = self._leaked_value  # type: ignore[method-assign]
+        # Plain functions, not methods of self: a closed trace must not keep itself alive.
+        self.process = self.apply = _leaked  # type: ignore[method-assign]
+        self.ask = self.take = _leaked_value  # type: ignore[method-assign]
 
-    def _leaked(self, prim: Primitive, args: Sequence[Any], params: Any = None) -> Any:
-        raise LeakError(message(
-            f"{prim.name}: an operand belongs to a {self.kind} transform that has already finished",
-            *[a for a in args if isinstance(a, Handle) and a._trace is self],
-            instead="return the value from the transformed function (has_aux=True) instead of storing it outside"))
 
-    def _leaked_value(self, handle: Any, what: str) -> Any:
-        raise LeakError(message(
-            f"{what}: the value belongs to a {self.kind} transform that has already finished", handle,
-            instead="return the value from the transformed function (has_aux=True) instead of storing it outside"))
+_LEAK = "return the value from the transformed function (has_aux=True) instead of storing it outside"
+
+
+def _leaked(prim: Primitive, args: Sequence[Any], params: Any = None) -> Any:
+    gone = [a for a in args if isinstance(a, Handle) and a._trace is not None and a._trace.level == _CLOSED]
+    kind = gone[0]._trace.kind if gone and gone[0]._trace is not None else "transform"
+    raise LeakError(message(f"{prim.name}: an operand belongs to a {kind} transform that has already finished", *gone,
+                            instead=_LEAK))
+
+
+def _leaked_value(handle: Any, what: str) -> Any:
+    raise LeakError(message(f"{what}: the value belongs to a {handle._trace.kind} transform that has already finished",
+                            handle, instead=_LEAK))
 
 
 def open_traces() -> list[Trace]:
@@ -294,7 +298,7 @@ def unsupported(name: str, why: str, *received: Any, instead: str) -> Unsupporte
 
 
 __all__ = [
-    "AVAL", "NOTHING", "VALUE", "Handle", "Primitive", "Trace", "aval", "bind", "constant", "innermost", "lower", "open_traces", "overrides",
-    "own_primitive", "python_primitives", "services", "set_array_type", "shape_of", "ufunc_primitives", "unsupported",
-    "wrap",
+    "AVAL", "NOTHING", "VALUE", "Handle", "Primitive", "Trace", "aval", "bind", "constant", "innermost", "lower",
+    "open_traces", "overrides", "own_primitive", "python_primitives", "services", "set_array_type", "shape_of",
+    "ufunc_primitives", "unsupported", "wrap",
 ]

@@ -71,6 +71,18 @@ class JitWarning(UserWarning):
     """Said once per function: why a jitted function runs without compiled code."""
 
 
+def outside_write(cause: TracedValueError) -> OutsideWriteError:
+    """What NumPy's "setting an array element with a sequence" means when a tracked value caused it.
+
+    NumPy asked the value for its float, and reports our refusal in words that say nothing.
+    """
+    parts = str(cause).split("\n  ")
+    return OutsideWriteError("\n  ".join([
+        "setitem: a tracked value cannot be written into a plain ndarray", *parts[1:-1],
+        "instead: make the array inside the transform with np.zeros, np.empty or np.copy (called by that name: a "
+        "function imported with `from numpy import zeros` is not seen), or track it first: a = npdiff.track(a)"]))
+
+
 def describe(value: Any) -> str:
     """One short phrase for a received value: its kind, dtype and shape, never its data."""
     if hasattr(type(value), "_npdiff_describe"):

@@ -258,7 +258,8 @@ def show_value(value: Any) -> str:
     v = innermost(value) if isinstance(value, Handle) else value
     if isinstance(v, ndarray):
         if v.size > 6:
-            return f"{v.dtype}{list(v.shape)} in [{v.min():.4g}, {v.max():.4g}]" if v.dtype.kind in "iuf" else str(v.dtype) + str(list(v.shape))
+            span = f" in [{v.min():.4g}, {v.max():.4g}]" if v.dtype.kind in "iuf" else ""
+            return f"{v.dtype}{list(v.shape)}{span}"
         return np.array2string(v, precision=4, separator=", ").replace("\n", "")
     if isinstance(v, (np.floating, float)):
         return f"{float(v):.6g}"

@@ -65,7 +65,8 @@ class Program:
     def _evaluate(self, *xs: Any) -> list[Any]:
         return evaluate(self.graph, xs)
 
-    def _derive(self, key: Any, values: Sequence[Any], primals: int, f: Callable[[Sequence[Any]], list[Any]]) -> Program:
+    def _derive(self, key: Any, values: Sequence[Any], primals: int,
+                f: Callable[[Sequence[Any]], list[Any]]) -> Program:
         found = self._derived.get(key)
         if found is None:
             trace = StageTrace()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -116,19 +116,17 @@ def flatten(obj: Any) -> tuple[list[Any], Structure]:
     if type(obj) in leaf_types:
         return [obj], LEAF
     leaves: list[Any] = []
+    return leaves, _take_apart(obj, leaves)
 
-    def walk(o: Any) -> Structure:
-        if type(o) in leaf_types:
-            leaves.append(o)
-            return LEAF
-        node = _node(o)
-        if node is None:
-            leaves.append(o)
-            return LEAF
-        children, aux = node
-        return Structure(type(o), aux, tuple([walk(c) for c in children]))
 
-    return leaves, walk(obj)
+# Plain functions, not closures that call themselves: such a closure is a reference cycle and keeps the arrays alive.
+def _take_apart(obj: Any, leaves: list[Any]) -> Structure:
+    node = None if type(obj) in leaf_types else _node(obj)
+    if node is None:
+        leaves.append(obj)
+        return LEAF
+    children, aux = node
+    return Structure(type(obj), aux, tuple([_take_apart(c, leaves) for c in children]))
 
 
 def _rebuild(kind: type, aux: Any, children: list[Any]) -> Any:
@@ -152,16 +150,13 @@ def _rebuild(kind: type, aux: Any, children: list[Any]) -> Any:
 
 def unflatten(structure: Structure, leaves: Iterable[Any]) -> Any:
     """Rebuild the container that `structure` describes from its leaves."""
-    it = iter(leaves)
-    if structure is LEAF:
-        return next(it)
+    return _put_together(structure, iter(leaves))
 
-    def walk(s: Structure) -> Any:
-        if s is LEAF:
-            return next(it)
-        return _rebuild(s.kind, s.aux, [walk(c) for c in s.children])
 
-    return walk(structure)
+def _put_together(s: Structure, leaves: Iterator[Any]) -> Any:
+    if s.kind is None:
+        return next(leaves)
+    return _rebuild(s.kind, s.aux, [_put_together(c, leaves) for c in s.children])
 
 
 def leaves(obj: Any) -> list[Any]:

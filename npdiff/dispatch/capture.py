@@ -12,7 +12,6 @@ import contextlib
 import functools
 import sys
 import threading
-import types
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -34,7 +33,8 @@ _ndarray, _vectorize = ndarray, np.vectorize
 
 
 # Code of these packages gets plain arrays: it works on plain values, and hands them to compiled code.
-_LIBRARIES = frozenset(["npdiff", "numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy"])
+_LIBRARIES = frozenset(
+    ["npdiff", "numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy"])
 
 
 def active() -> bool:
@@ -127,7 +127,7 @@ def _as_array(original: Any, obj: Any, dtype: Any = None, order: Any = None, **k
     return result if result is obj else _handled(result)
 
 
-def _in_order(made: Any, order: str) -> Any:
+def _in_order(made: Any, order: Any) -> Any:
     """The array itself if its memory is in this order, else a copy that is."""
     flags = layout(made).flags
     return made if (flags.c_contiguous if order == "C" else flags.f_contiguous) else np.copy(made, order=order)
@@ -158,7 +158,7 @@ def _make_arange(original: Any, *args: Any, dtype: Any = None, **kwargs: Any) ->
 
 
 def _from_function(_original: Any, function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
-    return function(*np.indices(_size(shape), dtype=dtype), **kwargs)
+    return function(*[constant(places) for places in np.indices(_size(shape), dtype=dtype)], **kwargs)
 
 
 def _nd_enumerate(original: Any, arr: Any) -> Any:
@@ -172,18 +172,18 @@ def _nd_enumerate(original: Any, arr: Any) -> Any:
 
 
 class _NdarrayMeta(type):
-    def __new__(mcs, name: str, bases: tuple[type, ...], members: dict[str, Any], **kwargs: Any) -> Any:
-        if not bases:
-            return super().__new__(mcs, name, bases, members)
-        # A module imported while a transform runs subclasses ndarray (numpy.ma does): the real one.
-        return types.new_class(name, tuple([_ndarray if type(b) is mcs else b for b in bases]), kwargs,
-                               lambda space: space.update(members))
+    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Any:
+        if not any(isinstance(b, _NdarrayMeta) for b in bases):
+            return super().__new__(mcs, name, bases, namespace, **kwargs)
+        # A subclass defined while a transform runs (a module imported late) is a subclass of ndarray itself.
+        real = tuple([_ndarray if isinstance(b, _NdarrayMeta) else b for b in bases])
+        return type(name, real, namespace, **kwargs)
 
     def __instancecheck__(cls, obj: Any) -> bool:
         return isinstance(obj, _ndarray)
 
     def __subclasscheck__(cls, kind: Any) -> bool:
-        return issubclass(kind, _ndarray)
+        return kind is cls or issubclass(kind, _ndarray)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
         if not _acts():
@@ -277,7 +277,13 @@ class _Vectorize(_vectorize):  # type: ignore[valid-type, misc]
 
 # ---------------------------------------------------------------------- random draws
 
-_DRAWS = ["beta", "binomial", "bytes", "chisquare", "choice", "dirichlet", "exponential", "f", "gamma", "geometric", "gumbel", "hypergeometric", "laplace", "logistic", "lognormal", "logseries", "multinomial", "multivariate_normal", "negative_binomial", "noncentral_chisquare", "noncentral_f", "normal", "pareto", "permutation", "poisson", "power", "rand", "randint", "randn", "random", "random_integers", "random_sample", "ranf", "rayleigh", "sample", "standard_cauchy", "standard_exponential", "standard_gamma", "standard_normal", "standard_t", "triangular", "uniform", "vonmises", "wald", "weibull", "zipf"]
+_DRAWS = (
+    "beta binomial bytes chisquare choice dirichlet exponential f gamma geometric gumbel hypergeometric laplace "
+    "logistic lognormal logseries multinomial multivariate_normal negative_binomial noncentral_chisquare "
+    "noncentral_f normal pareto permutation poisson power rand randint randn random random_integers random_sample "
+    "ranf rayleigh sample standard_cauchy standard_exponential standard_gamma standard_normal standard_t triangular "
+    "uniform vonmises wald weibull zipf"
+).split()
 _draw_primitives: dict[str, Primitive] = {}
 
 

@@ -124,7 +124,7 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
         fill = cast(fill, dtype)
     elif aval(fill).weak:
         fill = cast(fill, aval(fill).dtype)
-    return np.copy(np.broadcast_to(fill, shape))
+    return np.copy(np.broadcast_to(fill, shape), order="C")
 
 
 def arange(*args: Any, dtype: Any = None) -> Any:

@@ -127,7 +127,7 @@ def _getitem_transpose(ct: Any, a: Any, *arrays: Any, index: tuple[Any, ...]) ->
 
 def _setitem_transpose(ct: Any, a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
     rest = setitem_p.call(ct, np.zeros((), aval(ct).dtype), *arrays, index=index)
-    to_v = getitem_p.call(ct, *arrays, index=index)
+    to_v = _written(ct, v, arrays, index)
     if any(aval(x).dtype.kind != "b" for x in arrays):
         # With repeated indices the last write wins: only that one's value reaches the result.
         spot = getitem_p.call(np.arange(a.size).reshape(a.shape), *arrays, index=index)
@@ -140,8 +140,17 @@ def _setitem_transpose(ct: Any, a: Any, v: Any, *arrays: Any, index: tuple[Any, 
     return (rest, to_v, *[None] * len(arrays))
 
 
+def _written(ct: Any, v: Any, arrays: Sequence[Any], index: tuple[Any, ...]) -> Any:
+    """The cotangents of the places that were written to."""
+    if index == (Slot(0),) and aval(arrays[0]).dtype.kind == "b" and not shape_of(v):
+        # One number under a mask: its cotangent is a sum, so no selection of unknown size is made.
+        rest = (1,) * (len(shape_of(ct)) - len(shape_of(arrays[0])))
+        return np.sum(np.where(np.reshape(arrays[0], (*shape_of(arrays[0]), *rest)), ct, np.zeros((), aval(ct).dtype)))
+    return getitem_p.call(ct, *arrays, index=index)
+
+
 def _index_add_transpose(ct: Any, a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
-    return (ct, getitem_p.call(ct, *arrays, index=index), *[None] * len(arrays))
+    return (ct, _written(ct, v, arrays, index), *[None] * len(arrays))
 
 
 # ---------------------------------------------------------------------- batching

@@ -63,8 +63,8 @@ def _concatenate_batch(size: int, args: Sequence[Any], batched: Sequence[bool], 
     return concatenate_p.call(*whole, axis=params["axis"] + 1)
 
 
-reshape_p: Primitive = linear_primitive("reshape", None, lambda ct, a, shape: np.reshape(ct, a.shape), impl=_reshape_impl,
-                             batch=_reshape_batch)
+reshape_p: Primitive = linear_primitive("reshape", None, lambda ct, a, shape: np.reshape(ct, a.shape),
+                                        impl=_reshape_impl, batch=_reshape_batch)
 transpose_p: Primitive = linear_primitive(
     "transpose", None, lambda ct, a, axes: np.transpose(ct, tuple(np.argsort(axes).tolist())),
     impl=lambda a, *, axes: np.transpose(a, axes), batch=_transpose_batch)
@@ -131,12 +131,11 @@ def _shares_memory(a: Any, shape: tuple[int, ...]) -> bool:
 
 def _target_shape(name: str, a: Any, shape: Any) -> tuple[int, ...]:
     shape = static(shape)
-    shape = tuple([int(n) for n in shape]) if isinstance(shape, (tuple, list, ndarray)) else (int(shape),)
-    size = aval(a).size
-    if -1 in shape or any(n < 0 for n in shape) or int(np.prod(shape, dtype=int)) != size:
+    target = tuple([int(n) for n in shape]) if isinstance(shape, (tuple, list, ndarray)) else (int(shape),)
+    if any(n < 0 for n in target) or int(np.prod(target, dtype=int)) != aval(a).size:
         phantom = np.broadcast_to(np.zeros((), bool), aval(a).shape)
-        return phantom.reshape(shape).shape  # NumPy fills in -1 and raises its own errors
-    return shape
+        return phantom.reshape(target).shape  # NumPy fills in -1 and raises its own errors
+    return target
 
 
 @function(np.reshape, "linear", reshape_p, cases=(

@@ -57,7 +57,8 @@ def _sum_transpose(ct: Any, a: Any, *, axis: tuple[int, ...], keepdims: bool = F
     return np.broadcast_to(expand(ct, axis, keepdims), a.shape)
 
 
-sum_p: Primitive = linear_primitive("sum", None, _sum_transpose, impl=_reducer(np.add), batch=batch_reduction(lambda: sum_p))
+sum_p: Primitive = linear_primitive(
+    "sum", None, _sum_transpose, impl=_reducer(np.add), batch=batch_reduction(lambda: sum_p))
 
 
 def _sum(a: Any, axis: tuple[int, ...], keepdims: bool) -> Any:

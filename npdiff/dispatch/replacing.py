@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.array import is_scalar
-from npdiff.core import Handle, aval
+from npdiff.core import aval, services
 from npdiff.dispatch.declare import composite, operand
 from npdiff.dispatch.operands import anywhere, phantom
 
@@ -16,9 +16,7 @@ def _finite(x: Any, nan: Any, posinf: Any, neginf: Any) -> Any:
     limits = np.finfo(aval(x).dtype)
     for found, value, default in ((np.isnan(x), nan, 0.0), (np.equal(x, np.inf), posinf, limits.max),
                                   (np.equal(x, -np.inf), neginf, limits.min)):
-        value = operand(default if value is None else value)
-        x = np.where(found, np.astype(value, aval(x).dtype) if isinstance(value, Handle) else
-                     np.asarray(value).astype(aval(x).dtype), x)
+        x = np.where(found, services["astype"](operand(default if value is None else value), aval(x).dtype), x)
     return x
 
 

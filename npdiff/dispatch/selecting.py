@@ -64,16 +64,18 @@ def in_range(indices: Any, n: int, mode: str) -> Any:
     "A(4), [-7, 9], mode='wrap'", "A(2, 3), [-7, 9], 1, None, 'clip'", "A(2, 3, 2), I(2, 2, high=3), -2",
     "A(3), [True]"))
 def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: Any = "raise") -> Any:
+    typed = isinstance(indices, (Handle, ndarray, np.generic))  # lists and Python numbers are cast without a check
     a, indices = operand(a), operand(indices)
     if axis is None:
         a, axis = np.ravel(a), 0
     axis = normalize_axis_index(static(axis), aval(a).ndim)
     n = aval(a).shape[axis]
-    # A single index of this dtype lets NumPy check dtype and mode.
-    np.take(np.empty(1), np.zeros((), aval(indices).dtype), mode=mode)
+    # A single index of this kind lets NumPy check dtype and mode.
+    kind = aval(indices)
+    np.take(np.empty(1), np.zeros((1,) * kind.ndim, kind.dtype if typed and not kind.weak else int), mode=mode)
     if not n and aval(indices).size:
         np.take(np.empty(0), [0])  # NumPy's own error
-    if aval(indices).dtype.kind == "b":
+    if aval(indices).dtype.kind not in "iu":
         indices = services["astype"](indices, np.intp)
     spots = np.reshape(in_range(indices, n, mode) if n else indices, (-1,))
     picked = a[(slice(None),) * axis + (spots,)]
@@ -136,6 +138,10 @@ def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
     if mode == "raise" and anywhere(np.logical_or(np.less(a, 0), np.greater_equal(a, n))):
         raise ValueError("invalid entry in choice array")
     dtype = np.result_type(*[phantom(p) for p in parts])
+    try:
+        np.broadcast_shapes(*[aval(x).shape for x in (a, *parts)])
+    except ValueError:
+        np.choose(np.zeros(aval(a).shape, int), [phantom(p) for p in parts])  # NumPy's own error
     a, *parts = np.broadcast_arrays(in_range(a, n, mode), *[np.astype(np.ravel(p)[0] if aval(p).weak else p, dtype)
                                                             for p in parts])
     picked = np.take_along_axis(np.stack(parts), np.expand_dims(a, 0), axis=0)[0]

@@ -159,7 +159,9 @@ def ufunc_call(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: di
     out = kwargs.pop("out", None)
     if isinstance(out, tuple):
         (out,) = out
-    methods: dict[str, Callable[..., Any]] = {"reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "at": _at, "reduceat": _reduceat}
+    methods: dict[str, Callable[..., Any]] = {
+        "reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "at": _at, "reduceat": _reduceat,
+    }
     result = methods[method](ufunc, *inputs, **kwargs)
     return result if out is None else write_out(result, out, name)
 
@@ -320,7 +322,7 @@ def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
     flat = constant(flat) if not isinstance(flat, Handle) else np.copy(flat)
     for k, spot in enumerate(spots_plain.ravel().tolist()):
         flat[spot] = ufunc(flat[spot]) if values is None else ufunc(flat[spot], values[k])
-    target._assign(snapshot(np.astype(np.reshape(flat, target.shape), target.dtype)))
+    target[...] = np.reshape(flat, target.shape)
 
 
 def _reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: Any = 0, dtype: Any = None) -> Any:

@@ -244,9 +244,8 @@ def _unflat(a: Any) -> Any:
 
 def flat(x: DiffArray) -> Any:
     """``x.flat``."""
-    if is_scalar(x):
-        return Flat(np.reshape(x, (1,)))
-    return Flat(x)
+    array: Any = np.reshape(x, (1,)) if is_scalar(x) else x
+    return Flat(array)
 
 
 # ---------------------------------------------------------------------- x.view(dtype)

@@ -247,6 +247,7 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
             cts[whole[0]][prim.index] = ct
             continue
         terms = prim.terms
+        pulled: Sequence[Any]
         if terms is not None and len(parents) == 1:
             term = terms[0]
             pulled = (None if term is None else term(ct, out, *args),)

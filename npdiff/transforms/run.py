@@ -12,7 +12,7 @@ from npdiff import core, tree
 from npdiff.array import copy_layout
 from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import Handle, Trace, aval, constant, wrap
-from npdiff.errors import ArgumentError, LeakError, message
+from npdiff.errors import ArgumentError, LeakError, TracedValueError, message, outside_write
 
 
 class running:
@@ -29,6 +29,8 @@ class running:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         core.services["exit_capture"]()
         self.trace.close()
+        if kind is ValueError and error is not None and isinstance(error.__cause__, TracedValueError):
+            raise outside_write(error.__cause__) from error
 
 
 def own(value: Any) -> Any:

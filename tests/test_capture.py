@@ -1,0 +1,250 @@
+"""Arrays made inside a transform take tracked values; outside, and afterwards, NumPy is untouched."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+from differential import differential, function
+from surroundings import changed_names
+
+import npdiff
+from npdiff.errors import OutsideWriteError
+
+X = np.array([0.31, -1.27, 0.83])
+Y = np.array([1.13, 0.47, -1.91])
+
+CREATIONS = {
+    "zeros": "np.zeros(3)", "zeros 2d": "np.zeros((2, 3))", "zeros keyword": "np.zeros(shape=(3,), dtype=float)",
+    "zeros of len": "np.zeros(len(x))", "zeros of shape": "np.zeros(x.shape)", "zeros of dtype": "np.zeros(3, x.dtype)",
+    "ones": "np.ones(3)", "empty": "np.empty(3)", "full": "np.full(3, 2.0)", "full tracked": "np.full((2, 3), x[0])",
+    "full row": "np.full((2, 3), x)", "eye": "np.eye(3)", "identity": "np.identity(3)", "arange": "np.arange(3.0)",
+    "arange tracked": "np.arange(3) * x[0]", "arange start": "np.arange(x[0], x[0] + 3)",
+    "linspace": "np.linspace(0, 1, 3)", "linspace tracked": "np.linspace(x[0], x[1], 4)",
+    "zeros_like": "np.zeros_like(x)", "ones_like": "np.ones_like(x)", "empty_like": "np.empty_like(x)",
+    "full_like": "np.full_like(x, 2.0)", "full_like tracked": "np.full_like(x, y[0])",
+    "zeros_like plain": "np.zeros_like(np.ones(3))", "array": "np.array([1.0, 2.0, 3.0])",
+    "array tracked": "np.array([x[0], 1.0, y[2]])", "array nested": "np.array([[x[0], y[0]], [1.0, 2], [x[2], 3]])",
+    "array of arrays": "np.array([x, y])", "array mixed": "np.array([x, [1.0, 2.0, y[0]]])",
+    "array of an array": "np.array(x)", "array ndmin": "np.array(x, ndmin=2)",
+    "array dtype": "np.array([x, y], complex)",
+    "array of a tuple": "np.array((x[0], y[0]))", "asarray": "np.asarray([x[0], x[1]])",
+    "asarray itself": "np.asarray(x)",
+    "asarray dtype": "np.asarray(x, dtype=complex)", "copy": "np.copy(x)", "copy plain": "np.copy(np.ones(3))",
+    "ndarray": "np.ndarray((3,))", "r_": "np.r_[x, 1.0, y[0]]", "r_ slice": "np.r_[0:3, x]",
+    "r_ 2d": "np.r_['0,2', x, y]",
+    "c_": "np.c_[x, y]", "tile": "np.tile(x, 2)", "diag": "np.diag(x)", "diag plain": "np.diag(np.ones(3))",
+    "meshgrid": "np.meshgrid(x, y)[0]", "tri": "np.tri(3)", "tril": "np.tril(np.ones((3, 3)))",
+    "vander": "np.vander(x)", "fromfunction": "np.fromfunction(lambda i: i * 2.0, (3,))",
+    "fromiter": "np.fromiter([1.0, 2.0, 3.0], float)", "indices": "np.indices((3,))[0] * 1.0",
+    "stack": "np.stack([x, np.zeros(3)])", "concatenate": "np.concatenate([x, np.zeros(2)])",
+    "block": "np.block([[np.eye(3), x[:, None]]])", "hstack": "np.hstack([x, y])", "append": "np.append(x, y[0])",
+    "vectorize": "np.vectorize(lambda t, u: t * u if t > 0 else u)(x, y)",
+    "vectorize pair": "np.vectorize(lambda t: (t * t, 2 * t))(x)[0]", "hanning": "np.hanning(3)",
+    "asfortranarray": "np.asfortranarray(np.outer(x, y))", "outer": "np.outer(x, y)",
+}
+
+
+@pytest.mark.parametrize("what", CREATIONS.values(), ids=CREATIONS)
+def test_creation_takes_tracked_values(what: str) -> None:
+    fill = "a[...] = 0.0\n" if "empty" in what or "ndarray" in what else ""
+    differential(function(f"a = {what}\n{fill}a[0] = y[0] * x[1]\na[-1] *= y[1]\nreturn a, x"), X, Y, order=2)
+
+
+@pytest.mark.parametrize("what", [c for c in CREATIONS.values() if "empty" not in c and "ndarray(" not in c])
+def test_creation_alone(what: str) -> None:
+    differential(function(f"a = {what}\nreturn a, a.sum() * x[0]"), X, Y)
+
+
+def test_the_namespace_changes_only_inside() -> None:
+    before, seen = np.zeros, []
+
+    def f(x: Any) -> Any:
+        seen.append(np.zeros is before)
+        return np.sum(x)
+
+    npdiff.grad(f)(X)
+    assert seen == [False]
+    assert np.zeros is before
+
+
+def failing(x: Any) -> Any:
+    raise KeyError("of the user")
+
+
+@pytest.mark.parametrize("run", [
+    lambda: npdiff.grad(failing)(X), lambda: npdiff.jvp(failing, (X,), (X,)), lambda: npdiff.vjp(failing, X),
+    lambda: npdiff.jacfwd(failing)(X), lambda: npdiff.jacrev(failing)(X), lambda: npdiff.hessian(failing)(X),
+    lambda: npdiff.vmap(failing)(X), lambda: npdiff.linearize(failing, X), lambda: npdiff.jit(failing)(X),
+    lambda: npdiff.grad(npdiff.grad(failing))(X), lambda: npdiff.grad(lambda x: npdiff.grad(failing)(x))(X),
+    lambda: npdiff.make_graph(failing)(X),
+], ids=["grad", "jvp", "vjp", "jacfwd", "jacrev", "hessian", "vmap", "linearize", "jit", "grad of grad", "nested",
+        "make_graph"])
+def test_clean_after_an_exception(run: Any) -> None:
+    with pytest.raises(KeyError, match="of the user"):
+        run()
+    assert not changed_names()
+    np.testing.assert_allclose(npdiff.grad(lambda x: np.sum(x * x))(X), 2 * X)
+
+
+def test_clean_after_a_generator_is_closed() -> None:
+    def numbers() -> Any:
+        with npdiff.record():
+            yield np.zeros(2)
+            yield np.ones(2)
+
+    made = numbers()
+    assert isinstance(next(made), np.ndarray)
+    made.close()
+    assert not changed_names()
+    assert type(np.zeros(2)).__name__ == "ndarray"
+
+
+def test_nested_transforms() -> None:
+    def inner(t: Any, x: Any) -> Any:
+        a = np.zeros(3)
+        a[0] = t
+        a[1:] = x[1:] * t
+        return np.sum(a**2)
+
+    def outer(x: Any) -> Any:
+        a = np.zeros(2)
+        a[0] = npdiff.grad(inner)(x[0], x)
+        a[1] = npdiff.jvp(lambda t: inner(t, x), (x[1],), (1.0,))[1]
+        return np.sum(a * np.ones(2))
+
+    npdiff.testing.check_grads(outer, (X,), order=2)
+
+
+def test_another_thread_sees_plain_numpy() -> None:
+    inside, finish, seen = threading.Event(), threading.Event(), []
+
+    def f(x: Any) -> Any:
+        inside.set()
+        assert finish.wait(10)
+        return np.sum(np.array([x[0], x[1]]))
+
+    worker = threading.Thread(target=lambda: npdiff.grad(f)(X))
+    worker.start()
+    assert inside.wait(10)
+    a = np.zeros(3)
+    a[0] = 1.0
+    seen = [type(a) is type(X), type(np.array([1.0])) is type(X), isinstance(np.r_[a, 1.0], type(X)),
+            type(np.random.rand(2)) is type(X)]  # noqa: NPY002
+    finish.set()
+    worker.join()
+    assert seen == [True] * 4
+    assert not changed_names()
+
+
+def test_two_threads_at_once() -> None:
+    results: dict[int, Any] = {}
+    gate = threading.Barrier(4)
+
+    def work(k: int) -> None:
+        def f(x: Any) -> Any:
+            gate.wait(10)
+            a = np.zeros(3)
+            for i in range(3):
+                a[i] = x[i] ** (k + 1)
+            return np.sum(a)
+
+        results[k] = npdiff.grad(f)(X)
+
+    threads = [threading.Thread(target=work, args=(k,)) for k in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    for k in range(4):
+        np.testing.assert_allclose(results[k], (k + 1) * X**k)
+
+
+def test_record_for_track_style() -> None:
+    x = npdiff.track(X)
+    with npdiff.record():
+        a = np.zeros(3)
+        a[:] = x * x
+        b = np.array([a[0], x[1], 2.0])
+    (np.sum(a) + np.sum(b)).backward()
+    np.testing.assert_allclose(x.grad, 2 * X + [2 * X[0], 1.0, 0.0])
+
+
+def test_isinstance_answers_as_for_plain_arrays() -> None:
+    def f(x: Any) -> Any:
+        assert isinstance(x, np.ndarray)
+        assert isinstance(np.zeros(2), np.ndarray)
+        assert isinstance(x[0], float)
+        assert isinstance(x[0], np.floating)
+        assert not isinstance(x, (list, float))
+        assert issubclass(np.ndarray, np.ndarray)
+        assert np.isscalar(x[0])
+        assert not np.isscalar(x)
+        assert np.iterable(x)
+        assert np.ndim(x) == 1
+        assert np.shape(x) == (3,)
+        assert np.size(x) == 3
+        assert np.issubdtype(x.dtype, np.floating)
+        assert np.result_type(x, 1) == np.dtype(float)
+        assert np.can_cast(x.dtype, complex)
+        assert np.iscomplexobj(x) is False
+        return np.sum(x)
+
+    npdiff.grad(f)(X)
+
+
+def test_names_imported_before_say_what_to_do() -> None:
+    from numpy import zeros
+
+    def f(x: Any) -> Any:
+        a = zeros(3)
+        a[0] = x[0]
+        return np.sum(a)
+
+    with pytest.raises(OutsideWriteError, match=r"np\.zeros"):
+        npdiff.grad(f)(X)
+
+
+def test_a_shared_plain_array_is_not_bound_anew() -> None:
+    shared = np.ones(3)
+    alias = shared
+
+    def f(x: Any) -> Any:
+        a = shared
+        a += x
+        return np.sum(a)
+
+    with pytest.raises(OutsideWriteError, match="other names share"):
+        npdiff.grad(f)(X)
+    np.testing.assert_array_equal(alias, 1.0)
+
+
+def test_a_plain_array_of_one_name_is_bound_anew() -> None:
+    from numpy import ones
+
+    def f(x: Any) -> Any:
+        a = ones(3)
+        a += x
+        a *= x
+        return np.sum(a)
+
+    np.testing.assert_allclose(npdiff.grad(f)(X), 1 + 2 * X)
+
+
+def test_vectorize_made_before() -> None:
+    step = np.vectorize(lambda t: t * t if t > 0 else -t)
+    np.testing.assert_array_equal(step(X), np.where(X > 0, X * X, -X))
+
+    def f(x: Any) -> Any:
+        return np.sum(step(x))
+
+    with pytest.raises(npdiff.errors.NpdiffError):
+        npdiff.grad(f)(X)
+
+
+@pytest.mark.parametrize("draw", ["np.random.rand(3)", "np.random.normal(size=3)", "np.random.uniform(0, 1, 3)"])
+def test_random_draws_take_tracked_values_and_keep_the_stream(draw: str) -> None:
+    f = function(f"np.random.seed(3)\na = {draw}\na[0] = x[0]\na *= y\nreturn a, np.random.rand()")
+    differential(f, X, Y)
