@@ -31,8 +31,8 @@ def assert_same(ours: Any, theirs: Any) -> None:
         if isinstance(y, (np.ndarray, np.generic)):
             assert x.dtype == y.dtype
             assert x.shape == y.shape
-        np.testing.assert_allclose(x, y, rtol=2e-6 if np.dtype(getattr(y, "dtype", float)).itemsize < 8 else 1e-12,
-                                   atol=1e-13 if np.dtype(getattr(y, "dtype", float)).itemsize >= 8 else 1e-6)
+        single = getattr(y, "dtype", np.dtype(float)).char in "efF"
+        np.testing.assert_allclose(x, y, rtol=2e-6 if single else 1e-12, atol=1e-6 if single else 1e-13)
 
 
 def outcome(f: Any, *args: Any) -> tuple[str, Any]:

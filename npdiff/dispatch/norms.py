@@ -34,7 +34,8 @@ def _power_sum(x: Any, p: Any, axis: Any, keepdims: Any) -> Any:
     powers: Any = np.where(zero, at_zero, np.power(np.where(zero, one, size), p))
     total = np.sum(powers, axis=axis, keepdims=keepdims)
     flat = np.logical_or(np.equal(total, 0), np.isinf(total))
-    at_end = np.power(np.where(flat, total, one), np.reciprocal(p, dtype=dtype))
+    ends = np.array([0, np.inf] if p > 0 else [np.inf, 0], dtype=dtype)
+    at_end = np.where(np.equal(total, 0), ends[0], ends[1])
     return np.where(flat, at_end, np.power(np.where(flat, one, total), np.reciprocal(p, dtype=dtype)))
 
 

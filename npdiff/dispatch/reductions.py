@@ -57,8 +57,8 @@ def _sum_transpose(ct: Any, a: Any, *, axis: tuple[int, ...], keepdims: bool = F
     return np.broadcast_to(expand(ct, axis, keepdims), a.shape)
 
 
-sum_p: Primitive = linear_primitive(
-    "sum", None, _sum_transpose, impl=_reducer(np.add), batch=batch_reduction(lambda: sum_p))
+sum_p: Primitive = linear_primitive("sum", None, _sum_transpose, impl=_reducer(np.add),
+                                    batch=batch_reduction(lambda: sum_p))
 
 
 def _sum(a: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -149,7 +149,7 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any =
     if any(v.shape[k] == 0 for k in axis) and initial is not _NO_VALUE and ufunc.identity is None:
         kept = [1 if k in axis else n for k, n in enumerate(v.shape)] if keepdims else [
             n for k, n in enumerate(v.shape) if k not in axis]
-        result = np.broadcast_to(np.asarray(initial, dtype=v.dtype), kept)
+        result = np.full(kept, initial, v.dtype)[()]
         return write_out(result, out, name or f"np.{ufunc.__name__}.reduce")
     prim = reducers[ufunc]
     params: dict[str, Any] = {"axis": axis, "keepdims": keepdims}
@@ -163,13 +163,20 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any =
     return write_out(result, out, name or f"np.{ufunc.__name__}.reduce")
 
 
-@function(np.sum, "linear", sum_p)
+_MASK = "where=np.array([[True, False, True], [True, True, True]])"
+_CASES: tuple[str, ...] = (
+    "A(4)", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "A(2, 3, 2), axis=(0, -1)", "A(2, 3), axis=()", "C(3)",
+    "I(2, 3), axis=1", "A(3), initial=0.5", "I(3), dtype=float", "B(4)", f"A(2, 3), axis=1, {_MASK}",
+)
+
+
+@function(np.sum, "linear", sum_p, cases=_CASES)
 def sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
         initial: Any = _NO_VALUE, where: Any = _NO_VALUE) -> Any:
     return _reduce_all(np.add, "np.sum", a, axis, dtype, out, keepdims, initial, where)
 
 
-@function(np.prod, "nonlinear", prod_p)
+@function(np.prod, "nonlinear", prod_p, cases=(*_CASES, "A(4) * [1, 0, 1, 1]", "A(4) * [1, 0, 1, 0]"))
 def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
          initial: Any = _NO_VALUE, where: Any = _NO_VALUE) -> Any:
     return _reduce_all(np.multiply, "np.prod", a, axis, dtype, out, keepdims, initial, where)
@@ -186,7 +193,9 @@ def _extremum(ufunc: np.ufunc, name: str) -> Any:
 for _func, _ufunc, _prim in (
     (np.max, np.maximum, max_p), (np.min, np.minimum, min_p), (np.amax, np.maximum, max_p), (np.amin, np.minimum, min_p)
 ):
-    function(_func, "nonlinear", _prim, notes="ties share equally")(_extremum(_ufunc, f"np.{_func.__name__}"))
+    function(_func, "nonlinear", _prim, notes="ties share equally", cases=(
+        *_CASES[:4], "I(2, 3), axis=1", "A(3), initial=0.5", f"A(2, 3), axis=1, initial=0.5, {_MASK}"))(
+            _extremum(_ufunc, f"np.{_func.__name__}"))
 
 
 def _truth(ufunc: np.ufunc, name: str) -> Any:
@@ -196,8 +205,10 @@ def _truth(ufunc: np.ufunc, name: str) -> Any:
     return impl
 
 
-function(np.all, "nondifferentiable", all_p)(_truth(np.logical_and, "np.all"))
-function(np.any, "nondifferentiable", any_p)(_truth(np.logical_or, "np.any"))
+_CASES = ("B(4)", "B(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "B(2, 3, 2), axis=(0, 2)",
+          f"B(2, 3), axis=1, {_MASK}")
+function(np.all, "nondifferentiable", all_p, cases=_CASES)(_truth(np.logical_and, "np.all"))
+function(np.any, "nondifferentiable", any_p, cases=_CASES)(_truth(np.logical_or, "np.any"))
 
 
 def _reduce_all(ufunc: np.ufunc, name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, initial: Any,

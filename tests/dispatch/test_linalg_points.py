@@ -1,0 +1,132 @@
+"""Linear algebra where a derivative does not exist, or where NumPy has several results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import npdiff
+from npdiff.errors import NotDifferentiableError, UnsupportedError
+from npdiff.testing import check_grads
+
+
+@pytest.mark.parametrize("order", [None, 1, 2, 3, np.inf, 0.5])
+def test_norm_has_subgradient_zero_at_zero(order: Any) -> None:
+    g = npdiff.grad(lambda x: np.linalg.norm(x, order))(np.zeros(3))
+    assert np.all(np.isfinite(g))
+    assert np.sum(g) == 0
+
+
+def test_norms_of_rows_one_of_which_is_zero() -> None:
+    x = np.array([[3.0, 4.0], [0.0, 0.0]])
+    g = npdiff.grad(lambda x: np.sum(np.linalg.norm(x, axis=1)))(x)
+    np.testing.assert_allclose(g, [[0.6, 0.8], [0.0, 0.0]])
+    h = npdiff.jacobian(npdiff.grad(lambda x: np.linalg.norm(x)))(np.zeros(2))
+    assert np.all(h == 0)
+
+
+def test_norm_with_a_zero_element() -> None:
+    g = npdiff.grad(lambda x: np.linalg.norm(x, 1.5))(np.array([0.0, 2.0]))
+    np.testing.assert_allclose(g, [0.0, 1.0])
+
+
+def test_fro_norm_of_the_zero_matrix() -> None:
+    assert np.all(npdiff.grad(np.linalg.norm)(np.zeros((2, 3))) == 0)
+
+
+@pytest.mark.parametrize("matrix", [
+    np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]), np.diag([1.0, 2.0, 0.0]), np.zeros((3, 3)),
+    np.outer([1.0, 2, 3], [1.0, -1, 2]),
+])
+def test_det_of_a_singular_matrix(matrix: Any) -> None:
+    check_grads(np.linalg.det, (matrix,), order=1)
+
+
+def test_inverse_of_a_singular_matrix_raises_as_numpy() -> None:
+    with pytest.raises(np.linalg.LinAlgError, match="Singular"):
+        npdiff.grad(lambda a: np.sum(np.linalg.inv(a)))(np.zeros((2, 2)))
+
+
+def test_eigenvectors_of_equal_eigenvalues_have_no_derivative() -> None:
+    with pytest.raises(NotDifferentiableError, match=r"np\.linalg\.eigh"):
+        npdiff.grad(lambda a: np.linalg.eigh(a).eigenvectors[0, 1])(np.eye(3))
+    with pytest.raises(NotDifferentiableError, match=r"np\.linalg\.svd"):
+        npdiff.grad(lambda a: np.linalg.svd(a).U[0, 1])(np.eye(3))
+
+
+def test_eigenvalues_beside_equal_ones_have_one() -> None:
+    g = npdiff.grad(lambda a: np.sum(np.linalg.eigh(a).eigenvalues))(np.eye(3))
+    np.testing.assert_allclose(g, np.eye(3), atol=1e-14)
+    g = npdiff.grad(lambda a: np.sum(np.linalg.eigvalsh(a) ** 2))(2 * np.eye(3))
+    np.testing.assert_allclose(g, 4 * np.eye(3), atol=1e-14)
+    g = npdiff.grad(lambda a: np.sum(np.linalg.svd(a)[1]))(np.eye(3))
+    np.testing.assert_allclose(g, np.eye(3), atol=1e-14)
+
+
+def test_extra_vectors_of_a_full_factorisation() -> None:
+    a = np.array([[1.0, 0.2], [0.3, 2.0], [0.5, 0.1]])
+    check_grads(lambda a: np.linalg.svd(a)[1], (a,), order=1, modes=("rev",))
+    with pytest.raises(NotDifferentiableError, match="full_matrices=False"):
+        npdiff.grad(lambda a: np.linalg.svd(a).U[0, 2])(a)
+    with pytest.raises(NotDifferentiableError, match="mode='reduced'"):
+        npdiff.grad(lambda a: np.linalg.qr(a, mode="complete").Q[0, 2])(a)
+    check_grads(lambda a: np.linalg.qr(a, mode="complete").R, (a,), order=1, modes=("rev",))
+
+
+def test_results_are_numpys_named_tuples() -> None:
+    seen: list[Any] = []
+
+    def f(a: Any) -> Any:
+        seen.extend([np.linalg.eigh(a), np.linalg.svd(a), np.linalg.qr(a), np.linalg.slogdet(a), np.linalg.eig(a)])
+        return np.sum(a)
+
+    npdiff.grad(f)(np.diag([1.0, 2.0]))
+    assert [type(r).__name__ for r in seen] == ["EighResult", "SVDResult", "QRResult", "SlogdetResult", "EigResult"]
+    assert seen[3].logabsdet is seen[3][1]
+
+
+def test_cholesky_reads_one_triangle() -> None:
+    a = np.array([[2.0, 99.0], [0.5, 3.0]])
+    g = npdiff.grad(lambda a: np.sum(np.linalg.cholesky(a)))(a)
+    assert g[0, 1] == 0
+    check_grads(np.linalg.cholesky, (a,), order=1)
+    with pytest.raises(np.linalg.LinAlgError, match="positive definite"):
+        npdiff.grad(lambda a: np.sum(np.linalg.cholesky(a)))(-np.eye(2))
+
+
+def test_cond_of_a_singular_matrix() -> None:
+    value, g = npdiff.value_and_grad(np.linalg.cond)(np.ones((2, 2)))
+    assert value == np.linalg.cond(np.ones((2, 2)))
+    assert np.all(np.isfinite(g)) or value > 1e15
+    assert npdiff.value_and_grad(lambda a: np.linalg.cond(a, 1))(np.zeros((2, 2)))[0] == np.inf
+
+
+@pytest.mark.parametrize("call", [
+    lambda a: np.linalg.solve(a, np.ones(4)), lambda a: np.linalg.norm(a, 7), lambda a: np.linalg.norm(a, axis=5),
+    lambda a: np.dot(a, np.ones(4)), lambda a: np.einsum("ij,jk", a, a[:2]), lambda a: np.einsum("ii->j", a),
+    lambda a: np.linalg.matrix_power(a, 0.5), lambda a: np.tensordot(a, np.ones(4), 1),
+    lambda a: np.linalg.multi_dot([a]), lambda a: np.linalg.tensorinv(a, ind=0),
+])
+def test_errors_are_numpys_own(call: Any) -> None:
+    a = np.eye(3)
+    with pytest.raises(Exception) as plain:  # noqa: PT011
+        call(a)
+    with pytest.raises(type(plain.value)) as tracked:
+        npdiff.grad(lambda a: np.sum(call(a)))(a)
+    assert str(tracked.value) == str(plain.value)
+
+
+def test_diagonal_by_einsum_is_a_view() -> None:
+    def f(x: Any) -> Any:
+        a = np.zeros((3, 3))
+        np.einsum("ii->i", a)[...] = x
+        return np.sum(a * np.arange(9.0).reshape(3, 3))
+
+    np.testing.assert_allclose(npdiff.grad(f)(np.ones(3)), [0.0, 4.0, 8.0])
+
+
+def test_what_is_unsupported_says_so() -> None:
+    with pytest.raises(UnsupportedError, match=r"np\.save: writes a file"):
+        npdiff.grad(lambda x: np.save("nowhere.npy", x))(1.0)

@@ -1,0 +1,146 @@
+"""Statistics, sorting and elementary functions at ties, kinks and gaps."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+
+import npdiff
+from npdiff.errors import BranchError
+from npdiff.testing import check_grads
+
+
+def test_sort_of_equal_elements_keeps_their_order() -> None:
+    x = np.array([2.0, 1.0, 2.0, 1.0])
+    g = npdiff.grad(lambda x: np.sum(np.sort(x) * np.arange(1.0, 5.0)))(x)
+    np.testing.assert_array_equal(g, [3.0, 1.0, 4.0, 2.0])
+
+
+def test_sort_with_nan() -> None:
+    x = np.array([2.0, np.nan, 1.0])
+    g = npdiff.grad(lambda x: np.sum(np.sort(x)[:2] * np.array([10.0, 1.0])))(x)
+    np.testing.assert_array_equal(g, [1.0, 0.0, 10.0])
+
+
+def test_unique_sends_derivatives_to_the_first() -> None:
+    g = npdiff.grad(lambda x: np.sum(np.unique(x) * np.array([1.0, 10.0])))(np.array([3.0, 2.0, 3.0]))
+    np.testing.assert_array_equal(g, [10.0, 1.0, 0.0])
+    with pytest.raises(BranchError, match=r"np\.unique"):
+        npdiff.vmap(np.unique)(np.array([[1.0, 1.0], [1.0, 2.0]]))
+
+
+def test_std_of_equal_values() -> None:
+    assert np.all(npdiff.grad(np.std)(np.ones(3)) == 0)
+    assert np.all(npdiff.grad(lambda x: np.nanstd(x))(np.array([1.0, np.nan, 1.0])) == 0)
+
+
+@pytest.mark.parametrize("name", ["nansum", "nanmean", "nanvar", "nanstd", "nanmax", "nanmin", "nanmedian", "nanprod"])
+def test_nan_takes_no_derivative(name: str) -> None:
+    g = npdiff.grad(getattr(np, name))(np.array([0.5, np.nan, 2.0, 1.0]))
+    assert g[1] == 0
+    assert np.all(np.isfinite(g))
+
+
+@pytest.mark.parametrize("name", ["mean", "nanmean", "nanvar", "var"])
+def test_warnings_of_empty_means(name: str) -> None:
+    x = np.zeros(0) if name in ("mean", "var") else np.array([np.nan])
+    with pytest.warns(RuntimeWarning) as theirs:
+        getattr(np, name)(x)
+    with pytest.warns(RuntimeWarning) as ours:
+        npdiff.vjp(getattr(np, name), x)
+    assert str(ours[0].message) == str(theirs[0].message)
+
+
+def test_clip_at_its_bounds() -> None:
+    g = npdiff.elementwise_grad(lambda x: np.clip(x, 0.0, 1.0))(np.array([-1.0, 0.0, 0.5, 1.0, 2.0]))
+    np.testing.assert_array_equal(g, [0.0, 0.5, 1.0, 0.5, 0.0])
+    # a plain array's own method, with a tracked bound
+    g = npdiff.grad(lambda c: np.sum(np.array([0.5, 3.0]).clip(0.0, c)))(1.0)
+    assert g == 1.0
+
+
+@pytest.mark.parametrize("x", [0.0, 1e-8, 0.3, 1.0, 2.5, -7.25])
+def test_sinc_and_its_derivatives(x: float) -> None:
+    check_grads(np.sinc, (x,), order=3)
+
+
+def test_sinc_curvature_at_zero() -> None:
+    second = npdiff.grad(npdiff.grad(np.sinc))(0.0)
+    np.testing.assert_allclose(second, -np.pi**2 / 3, rtol=1e-14)
+
+
+@pytest.mark.parametrize("x", [0.0, 0.5, 8.0, 50.0, 300.0])
+def test_i0(x: float) -> None:
+    f = npdiff.grad(lambda x: np.log(np.i0(x)))
+    h = 1e-4 * max(1.0, x)
+    slope = (np.log(np.i0(x + h)) - np.log(np.i0(x - h))) / (2 * h)
+    np.testing.assert_allclose(f(x), slope, rtol=1e-6, atol=1e-9)
+
+
+def test_cumprod_through_zeros() -> None:
+    check_grads(np.cumprod, (np.array([2.0, 0.0, 3.0, 0.0, 5.0]),), order=2)
+
+
+def test_interp_outside_and_at_knots() -> None:
+    xp, fp = np.array([0.0, 1.0, 2.0]), np.array([0.0, 1.0, 5.0])
+    slopes = npdiff.elementwise_grad(lambda x: np.interp(x, xp, fp))(np.array([-1.0, 0.5, 1.0, 3.0]))
+    np.testing.assert_array_equal(slopes, [0.0, 1.0, 4.0, 0.0])
+
+
+def test_quantile_with_respect_to_q() -> None:
+    a = np.array([3.0, 1.0, 2.0, 7.0])
+    np.testing.assert_allclose(npdiff.grad(lambda q: np.quantile(a, q))(0.5), 3.0)
+
+
+def test_median_with_nan_is_nan() -> None:
+    value, _ = npdiff.vjp(np.median, np.array([1.0, np.nan, 2.0]))
+    assert np.isnan(value)
+
+
+def test_histogram_weights() -> None:
+    a = np.array([0.1, 0.2, 0.9])
+
+    def f(w: Any) -> Any:
+        counts, _ = np.histogram(a, bins=2, range=(0.0, 1.0), weights=w)
+        return counts @ np.array([1.0, 10.0])
+
+    np.testing.assert_array_equal(npdiff.grad(f)(np.ones(3)), [1.0, 1.0, 10.0])
+
+
+def test_bincount_weights() -> None:
+    g = npdiff.grad(lambda w: np.bincount(np.array([0, 2, 2]), w) @ np.array([1.0, 2.0, 3.0]))(np.ones(3))
+    np.testing.assert_array_equal(g, [1.0, 3.0, 3.0])
+
+
+def test_ufuncs_of_matrices_take_axes() -> None:
+    a, b = np.arange(6.0).reshape(3, 2), np.arange(6.0).reshape(3, 2) + 1
+
+    def f(a: Any) -> Any:
+        out = np.zeros((2, 2))
+        np.matmul(a, b, axes=[(1, 0), (0, 1), (0, 1)], out=out)
+        return out
+
+    value, _ = npdiff.vjp(f, a)
+    np.testing.assert_allclose(value, a.T @ b)
+    check_grads(f, (a,), order=1)
+
+
+def test_out_and_errors_of_statistics() -> None:
+    out = np.zeros(2)
+    npdiff.jvp(lambda x: np.mean(x, axis=0) * 1.0, (np.ones((3, 2)),), (np.ones((3, 2)),))
+    with pytest.raises(ValueError, match="provided simultaneously"):
+        npdiff.grad(lambda x: np.var(x, ddof=1, correction=1))(np.ones(3))
+    with pytest.raises(ZeroDivisionError):
+        npdiff.grad(lambda x: np.average(x, weights=np.zeros(3)))(np.ones(3))
+    with pytest.raises(ValueError, match=r"range \[0, 1\]"):
+        npdiff.grad(lambda x: np.quantile(x, 2.0))(np.ones(3))
+    assert np.all(out == 0)
+
+
+def test_no_warning_where_numpy_gives_none() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        npdiff.value_and_grad(lambda x: np.linalg.norm(x) + np.std(x) + np.sinc(x[0]))(np.zeros(3))
