@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from npdiff import tree
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, innermost
@@ -129,8 +131,7 @@ class Jitted:
                 static: Sequence[bool]) -> tuple[Recording, Any]:
         made, result = record(self.function, called, leaves, structure, static)
         if made.blocked:
-            entry.unjitted = "; ".join(dict.fromkeys(made.blocked))
-            self._warn(entry.unjitted)
+            self._give_up(entry, made.blocked)
         elif len(entry.recordings) >= MAX_RECORDINGS:
             entry.unjitted = f"it took a new path on each of {MAX_RECORDINGS} calls"
             entry.recordings.clear()
@@ -138,6 +139,10 @@ class Jitted:
         else:
             entry.recordings.insert(0, made)
         return made, result
+
+    def _give_up(self, entry: Entry, reasons: Sequence[str]) -> None:
+        entry.unjitted = "; ".join(dict.fromkeys(reasons))
+        self._warn(entry.unjitted)
 
     def _warn(self, why: str) -> None:
         if not self._warned:
@@ -162,12 +167,18 @@ class Jitted:
                     continue
                 made.calls += 1
                 return _finish_tracked(made, outs, operands)
-            if Environment(self.function).tracked():
+            environment = Environment(self.function)
+            if environment.tracked():
                 break
+            if environment.blocked:
+                self._give_up(entry, environment.blocked)
+                break
+            state = np.random.get_state(legacy=False)  # noqa: NPY002 (the user's stream is NumPy's)
             with self._lock:
                 copies = [_copied(innermost(leaf)) for leaf in leaves]
                 made, _ = self._record(entry, tree.unflatten(structure, copies), copies, structure, static)
             if made.writes or made.draws or entry.unjitted:
+                np.random.set_state(state)  # noqa: NPY002
                 break
         # Writes and random draws keep their order only when run as they stand.
         return self.function(*args, **kwargs)
