@@ -84,7 +84,7 @@ class DiffArray(Handle):
         value.flags.writeable = False
         return value
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> type:  # type: ignore[override, misc]
         # isinstance(x, ndarray) and isinstance(x, float) in unmodified code must answer as for the plain value.
         value = innermost(self)
