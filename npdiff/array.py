@@ -84,7 +84,7 @@ class DiffArray(Handle):
         value.flags.writeable = False
         return value
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> type:  # type: ignore[override, misc]
         # isinstance(x, ndarray) and isinstance(x, float) in unmodified code must answer as for the plain value.
         value = innermost(self)
@@ -150,10 +150,20 @@ class DiffArray(Handle):
             return core.shape_of(self._value)
         return core.shape_of(self._value)[1:]
 
+    @shape.setter
+    def shape(self, v: Any) -> None:
+        raise core.unsupported("x.shape = ...", "a tracked array cannot change its shape in place", self,
+                               instead="bind the name anew: x = x.reshape(...)")
+
     @property
     def dtype(self) -> np.dtype[Any]:
         v = self._value
         return v.dtype if not isinstance(v, PYTHON_NUMBERS) or isinstance(v, np.generic) else aval(v).dtype  # type: ignore[no-any-return]
+
+    @dtype.setter
+    def dtype(self, v: Any) -> None:
+        raise core.unsupported("x.dtype = ...", "a tracked array cannot change its dtype in place", self,
+                               instead="bind the name anew: x = x.astype(...)")
 
     @property
     def ndim(self) -> int:
@@ -437,15 +447,12 @@ class View(DiffArray):
             self._read()
             self._version += 1
 
-    @property
-    def shape(self) -> tuple[int, ...]:
+    def _current(self) -> Any:
         self._sync()
-        return aval(self).shape
+        return aval(self)
 
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        self._sync()
-        return aval(self).dtype
+    shape = property(lambda self: self._current().shape, DiffArray.shape.fset)  # type: ignore[assignment, attr-defined]
+    dtype = property(lambda self: self._current().dtype, DiffArray.dtype.fset)  # type: ignore[assignment, attr-defined]
 
     @property
     def base(self) -> Any:

@@ -104,7 +104,8 @@ def _after(stack: list[_Label], effect: int, label: _Label | None) -> list[_Labe
     """The stack after an instruction that leaves `label` on top; None: it only takes values."""
     if effect > 0:
         label = label or _UNKNOWN
-        return stack + [label] * effect if label[0] != "attribute" else stack[:-1] + [label] * (effect + 1)
+        below, count = (stack[:-1], effect + 1) if label[0] == "attribute" else (stack, effect)
+        return [*below, *[label] * count]
     kept = stack[: max(len(stack) + effect, 0)]
     return kept if label is None or not kept else [*kept[:-1], label]
 

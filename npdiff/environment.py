@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import enum
 import functools
+import operator
 import random
 import sys
 import types
@@ -36,6 +37,9 @@ _LIBRARIES = frozenset(["numpy", "scipy", "numba", "llvmlite", "sklearn", "matpl
 _CLOCKS = frozenset(["now", "today", "utcnow"])
 _VALUES = (*PYTHON_NUMBERS, str, bytes, np.generic, range, slice, frozenset)
 _MISSING = object()
+# The interpreter's own modules (except those whose objects are looked into) and what runs tests and notebooks.
+_MACHINERY = (sys.stdlib_module_names - {"__main__", "types", "builtins", "functools", "random", "collections"}) | {
+    "pytest", "_pytest", "pluggy", "IPython", "ipykernel"}
 # Where the functions live that have effects.
 _EFFECTS = frozenset(["random", "time", "builtins", "posix", "nt", "_io", "io", "numpy.random", None])
 # A world with more things in it is not one that a function means to read.
@@ -108,8 +112,7 @@ def _outside_packages(value: Any) -> bool:
     home = str(value.__globals__.get("__name__", "")) if isinstance(value, types.FunctionType) else str(
         getattr(value, "__name__", "") if isinstance(value, types.ModuleType) else getattr(type(value), "__module__", ""))
     package = home.partition(".")[0]
-    return package in sys.stdlib_module_names - {"__main__", "types", "builtins", "functools", "random"} or package in (
-        "pytest", "_pytest", "pluggy", "IPython", "ipykernel")
+    return package in _MACHINERY
 
 
 def _home(f: types.FunctionType) -> str:
@@ -211,8 +214,8 @@ class Environment:
             self._part(made, lambda now: now.__self__, obj, what, contents)
             self._part(made, lambda now: now.__func__, function, what, contents)
         elif isinstance(value, functools.partial):
-            for get in (lambda now: now.func, lambda now: now.args, lambda now: now.keywords):
-                self._part(made, get, get(value), what, contents)
+            for name in ("func", "args", "keywords"):
+                self._part(made, operator.attrgetter(name), getattr(value, name), what, contents)
         elif kind in (list, tuple, dict, OrderedDict, defaultdict, set) or (
                 isinstance(value, tuple) and hasattr(kind, "_fields")):
             self._read_container(made, value, what, contents)
@@ -387,7 +390,7 @@ class Image:
         kind = type(value)
         new: Any
         if isinstance(value, dict):
-            new = self._done[id(value)] = defaultdict(value.default_factory) if kind is defaultdict else kind()
+            new = self._done[id(value)] = kind(value.default_factory) if isinstance(value, defaultdict) else kind()
             new.update((k, self.of(v)) for k, v in value.items())
             self._watch(f"a {kind.__name__}", lambda: list(new.items()))
         elif kind is list:

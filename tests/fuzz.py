@@ -106,7 +106,8 @@ def check_jit(f: Any, values: list[Any]) -> None:
         for a, b in zip(tree.leaves((ours, fast_args)), tree.leaves((theirs, plain_args)), strict=True):
             if np.shape(a) != np.shape(b) or np.asarray(a).dtype != np.asarray(b).dtype:
                 raise Wrong(f"jit gives {a!r}, NumPy {b!r}")
-            if not np.allclose(a, b, rtol=1e-5 if np.asarray(b).dtype.itemsize < 8 else 1e-10, atol=1e-6, equal_nan=True):
+            rtol = 1e-5 if np.asarray(b).dtype.itemsize < 8 else 1e-10
+            if not np.allclose(a, b, rtol=rtol, atol=1e-6, equal_nan=True):
                 raise Wrong(f"jit gives {a!r}, NumPy {b!r}")
 
 
@@ -122,7 +123,7 @@ def check_batch(f: Any, values: list[Any]) -> None:
         return
     for k, (mine, a, b) in enumerate(zip(ours, *theirs, strict=True)):
         if np.shape(a) != np.shape(b):
-            raise Wrong(f"vmap, output {k}: NumPy's shapes differ, {np.shape(a)} and {np.shape(b)}, and no error says so")
+            raise Wrong(f"vmap, output {k}: the shapes differ, {np.shape(a)} and {np.shape(b)}, and no error says so")
         wanted = np.stack([a, b])
         if mine.shape != wanted.shape or mine.dtype != wanted.dtype or not np.allclose(
                 mine, wanted, rtol=1e-5 if wanted.dtype.itemsize < 8 else 1e-9, atol=1e-6):
@@ -141,7 +142,7 @@ def shortened(lines: list[str], args: dict[str, Any], words: str, **how: Any) ->
             check(fewer, args, **how)
             k += 1
         except Exception as error:
-            if str(error)[:20] == words[:20]:
+            if str(error)[:16] == words[:16]:
                 lines = fewer
             else:
                 k += 1

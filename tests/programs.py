@@ -7,28 +7,36 @@ from typing import Any
 
 import numpy as np
 
-UNARY = ("np.sin({})", "np.cos({})", "np.tanh({})", "np.exp(-np.abs({}))", "np.sqrt(1 + {0} * {0})", "np.square({})",
-         "-{}", "abs({})", "np.arctan({})", "np.log(2 + np.cos({}))", "{} ** 2", "{} / 3", "1 / (2 + {0} * {0})",
-         "np.maximum({}, 0.1)", "np.sign({})", "np.floor({})", "+{}", "{}.copy()", "np.exp({}) * 0.1", "np.sinc({})",
-         "np.real({})", "np.conj({})", "np.cbrt(3 + np.sin({}))", "np.float64(2) * {}", "{} * np.pi", "1j * {}",
-         "{}.astype(np.float32)", "np.abs({})", "np.hypot({}, 1.5)", "np.clip({}, -0.6, 0.9)", "np.nan_to_num({})")
-BINARY = ("{} + {}", "{} - {}", "{} * {}", "{} / (2 + np.cos({}))", "np.maximum({}, {})", "np.minimum({}, {})",
-          "np.where({0} > 0, {0}, {1})", "np.where({1} > 0.2, {0}, 0)", "np.arctan2({}, 2 + np.cos({}))",
-          "np.hypot({}, {})", "np.add({}, {})", "np.logaddexp({}, {})", "({0} > {1}) * {0}", "np.copysign({}, {})",
-          "np.heaviside({0}, 0.5) * {1}", "np.multiply({0}, {1}, where={0} > 0, out=np.zeros_like({0} * {1}))")
-WHOLE = ("np.sum({})", "np.mean({})", "{}.sum(axis=0)", "np.sum({}, axis=-1, keepdims=True)", "np.max({})",
-         "np.min({}, axis=0)", "{}.mean(axis=-1)", "np.cumsum({}, axis=0)", "np.prod({}, axis=-1)", "np.sort({}, axis=-1)",
-         "{}[::-1]", "{}.T", "{}.ravel()", "{}.reshape(-1)", "np.flip({})", "np.roll({}, 1)", "np.var({})",
-         "np.std({}, axis=0)", "np.diff({}, axis=0)", "np.concatenate([{0}, {0}])", "np.stack([{0}, 2 * {0}])",
-         "np.linalg.norm({})", "np.expand_dims({}, 0)", "np.squeeze({})", "{}.flatten()", "np.tril({})", "np.dot({0}, {0}.T)",
-         "np.outer({0}, {0})", "np.einsum('i...,i...->...', {0}, {0})", "{}.swapaxes(0, -1)", "np.repeat({}, 2, axis=0)",
-         "np.cumprod({}, axis=-1)", "np.pad({}, 1)", "np.diag({})", "{0}.argmax() * {0}", "np.ptp({})", "np.median({})",
-         "{0}[np.argsort({0}.ravel())[0] % len({0})]", "np.array([{0}, {0}])", "np.trace({})", "np.broadcast_to({0}, (2,) + {0}.shape)",
-         "np.atleast_2d({})", "np.tile({}, 2)", "np.moveaxis({}, 0, -1)", "np.split({}, [1])[1]", "np.inner({0}, {0})",
-         "np.max({}, axis=-1, keepdims=True)", "np.meshgrid({0}, {0})[0]", "np.interp(0.3, np.arange({0}.size), {0}.ravel())",
-         "np.triu({0})", "np.convolve({0}, {0})", "np.gradient({0})", "np.cross({0}[:3], {0}[:3])", "np.kron({0}, {0})",
-         "np.average({0}, weights={0} * {0} + 1)", "np.nansum({0})", "np.trapezoid({0})", "np.vstack([{0}, {0}])",
-         "np.linalg.det({0})", "np.percentile({0}, 30)", "np.ediff1d({0})", "np.polyval([1.0, 2.0], {0})")
+UNARY = (
+    "np.sin({})", "np.cos({})", "np.tanh({})", "np.exp(-np.abs({}))", "np.sqrt(1 + {0} * {0})", "np.square({})",
+    "-{}", "abs({})", "np.arctan({})", "np.log(2 + np.cos({}))", "{} ** 2", "{} / 3", "1 / (2 + {0} * {0})",
+    "np.maximum({}, 0.1)", "np.sign({})", "np.floor({})", "+{}", "{}.copy()", "np.exp({}) * 0.1", "np.sinc({})",
+    "np.real({})", "np.conj({})", "np.cbrt(3 + np.sin({}))", "np.float64(2) * {}", "{} * np.pi", "1j * {}",
+    "{}.astype(np.float32)", "np.abs({})", "np.hypot({}, 1.5)", "np.clip({}, -0.6, 0.9)", "np.nan_to_num({})",
+)
+BINARY = (
+    "{} + {}", "{} - {}", "{} * {}", "{} / (2 + np.cos({}))", "np.maximum({}, {})", "np.minimum({}, {})",
+    "np.where({0} > 0, {0}, {1})", "np.where({1} > 0.2, {0}, 0)", "np.arctan2({}, 2 + np.cos({}))",
+    "np.hypot({}, {})", "np.add({}, {})", "np.logaddexp({}, {})", "({0} > {1}) * {0}", "np.copysign({}, {})",
+    "np.heaviside({0}, 0.5) * {1}", "np.multiply({0}, {1}, where={0} > 0, out=np.zeros_like({0} * {1}))",
+)
+WHOLE = (
+    "np.sum({})", "np.mean({})", "{}.sum(axis=0)", "np.sum({}, axis=-1, keepdims=True)", "np.max({})",
+    "np.min({}, axis=0)", "{}.mean(axis=-1)", "np.cumsum({}, axis=0)", "np.prod({}, axis=-1)",
+    "np.sort({}, axis=-1)", "{}[::-1]", "{}.T", "{}.ravel()", "{}.reshape(-1)", "np.flip({})", "np.roll({}, 1)",
+    "np.var({})", "np.std({}, axis=0)", "np.diff({}, axis=0)", "np.concatenate([{0}, {0}])",
+    "np.stack([{0}, 2 * {0}])", "np.linalg.norm({})", "np.expand_dims({}, 0)", "np.squeeze({})", "{}.flatten()",
+    "np.tril({})", "np.dot({0}, {0}.T)", "np.outer({0}, {0})", "np.einsum('i...,i...->...', {0}, {0})",
+    "{}.swapaxes(0, -1)", "np.repeat({}, 2, axis=0)", "np.cumprod({}, axis=-1)", "np.pad({}, 1)", "np.diag({})",
+    "{0}.argmax() * {0}", "np.ptp({})", "np.median({})", "{0}[np.argsort({0}.ravel())[0] % len({0})]",
+    "np.array([{0}, {0}])", "np.trace({})", "np.broadcast_to({0}, (2,) + {0}.shape)", "np.atleast_2d({})",
+    "np.tile({}, 2)", "np.moveaxis({}, 0, -1)", "np.split({}, [1])[1]", "np.inner({0}, {0})",
+    "np.max({}, axis=-1, keepdims=True)", "np.meshgrid({0}, {0})[0]",
+    "np.interp(0.3, np.arange({0}.size), {0}.ravel())", "np.triu({0})", "np.convolve({0}, {0})", "np.gradient({0}, axis=0)",
+    "np.cross({0}[:3], {0}[:3])", "np.kron({0}, {0})", "np.average({0}, weights={0} * {0} + 1)", "np.nansum({0})",
+    "np.trapezoid({0})", "np.vstack([{0}, {0}])", "np.linalg.det({0})", "np.percentile({0}, 30)", "np.ediff1d({0})",
+    "np.polyval([1.0, 2.0], {0})",
+)
 OPERATORS = ("+=", "-=", "*=", "/=", "=", "=")
 FULL_OPERATORS = ("+=", "-=", "*=")
 SCALARS = ("0.5", "2", "-1.25", "3.0", "True", "np.float64(0.7)", "np.pi", "s")
@@ -118,11 +126,13 @@ class Writer:
         if kind == 10:
             return f"{name} {self.pick(FULL_OPERATORS)} {self.expression(1)}"
         if kind == 11:
-            return f"{name}[{name} > {self.pick(['0', '0.3', '-0.4'])}] {self.pick(FULL_OPERATORS)} {self.pick(SCALARS)}"
+            bound = self.pick(["0", "0.3", "-0.4"])
+            return f"{name}[{name} > {bound}] {self.pick(FULL_OPERATORS)} {self.pick(SCALARS)}"
         if kind == 12:
             other = self.some()
             return str(self.pick([
-                f"np.sin({other}, out={name})", f"np.multiply({other}, {name}, out={name})", f"np.add({name}, 1, {name})",
+                f"np.sin({other}, out={name})", f"np.multiply({other}, {name}, out={name})",
+                f"np.add({name}, 1, {name})",
                 f"np.exp({name}, out={name}, where={name} < 0)", f"np.cumsum({name}, axis=0, out={name})",
                 f"np.copyto({name}, {other})", f"np.clip({name}, -0.8, 0.8, out={name})"]))
         if kind == 13:

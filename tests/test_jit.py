@@ -195,7 +195,7 @@ NUMBERS: list[tuple[Any, list[Any]]] = [
     (lambda x: np.maximum(x, 0), [[2.5], [-3.5], [2], [-3]]),
     (lambda n: sum(range(n)) * n, [[3], [4]]),
     (lambda a, b: a < b < 10, [[1, 2], [2, 1], [1, 11], [5, 6]]),
-    (lambda a: a and 5 or 3, [[0], [1], [2]]),
+    (lambda a: (a and 5) or 3, [[0], [1], [2]]),
     (lambda a: a in (1, 2, 3), [[0], [1], [2], [5]]),
     (lambda a: {1: "x", 2: "y"}.get(a), [[0], [1], [2], [1]]),
     (lambda a: [10, 20, 30][a:], [[0], [1], [2], [1]]),
@@ -1229,7 +1229,7 @@ def test_closures_under_grad_of_jit():
     assert outer(2.0) == 12.0
     shared = npdiff.jit(lambda w, x: np.sum(np.sin(w * x)))
     for w in (2.0, 3.0):
-        assert npdiff.grad(lambda v: shared(v, np.ones(3)))(w) == pytest.approx(3 * np.cos(w))  # noqa: B023
+        assert npdiff.grad(lambda v: shared(v, np.ones(3)))(w) == pytest.approx(3 * np.cos(w))
 
 
 def test_a_closed_tracked_value_and_then_none():

@@ -6,8 +6,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 
 import npdiff
+from npdiff.errors import JitWarning
 
 X = np.array([1.0, 2.0, 3.0])
 weight = None
@@ -96,3 +98,29 @@ def test_custom_rule_of_a_transformed_custom_function():
     slope.defjvp(lambda primals, tangents: (slope(*primals), 6 * primals[0] * tangents[0]))
     np.testing.assert_allclose(slope(2.0), 12.0)
     np.testing.assert_allclose(npdiff.grad(slope)(2.0), 12.0)
+
+
+def test_random_stream_under_grad():
+    def f(x):
+        return np.sum(x * np.random.normal(size=3))
+
+    jitted = npdiff.jit(f)
+    np.random.seed(0)
+    expected = [npdiff.grad(f)(X) for _ in range(3)]
+    np.random.seed(0)
+    np.testing.assert_array_equal([npdiff.grad(jitted)(X) for _ in range(3)], expected)
+
+
+def test_assignment_under_grad_happens_once():
+    n = 0
+
+    def f(x):
+        nonlocal n
+        n += 1
+        return np.sum(x * x)
+
+    jitted = npdiff.jit(f)
+    with pytest.warns(JitWarning, match="assigns the nonlocal n"):
+        npdiff.grad(jitted)(X)
+    npdiff.grad(jitted)(X)
+    assert n == 2

@@ -34,8 +34,12 @@ def _leaves(obj: Any, out: list[Any]) -> Any:
     """The nesting with each array or number replaced by its position in `out`."""
     if isinstance(obj, (list, tuple)) and not isinstance(obj, Handle):
         return [_leaves(o, out) for o in obj]
-    out.append(obj if isinstance(obj, Handle) else np.asarray(obj)[()] if not isinstance(
-        obj, (bool, int, float, complex)) else obj)
+    if not isinstance(obj, (Handle, bool, int, float, complex)):
+        plain = np.asarray(obj)[()]
+        if plain is None or plain.dtype.kind not in "biufc":
+            raise no_dtype(np.dtype(object) if plain is None else plain.dtype, obj)
+        obj = plain
+    out.append(obj)
     return len(out) - 1
 
 

@@ -285,6 +285,8 @@ def getitem(x: DiffArray, index: Any) -> Any:
     x._sync()
     template, arrays = parse_index(index)
     if not is_basic(template):
+        if all(aval(a).ndim == 0 and aval(a).dtype.kind in "iu" for a in arrays):
+            return _at_its_own_place(x, template, arrays)
         prim = getitem_dynamic_p if any(aval(a).dtype.kind == "b" for a in arrays) else getitem_p
         return bind(prim, (x, *arrays), {"index": template})
     if _integers(template) and len(template) == x.ndim:
@@ -294,6 +296,17 @@ def getitem(x: DiffArray, index: Any) -> Any:
         lambda base: bind(getitem_p, (base,), {"index": template}),
         lambda base, new: setitem_p.call(base, new, index=template),
     )
+
+
+def _at_its_own_place(x: DiffArray, template: tuple[Any, ...], arrays: list[Any]) -> Any:
+    """``x[i]`` where i is an integer that differs between the examples of a batch: a view in each."""
+
+    def get(base: Any) -> Any:
+        return bind(getitem_p, (base, *arrays), {"index": template})
+
+    if len(template) == x.ndim and all(type(i) in (int, Slot) for i in template):
+        return get(x)
+    return view_of(x, get, lambda base, new: setitem_p.call(base, new, *arrays, index=template))
 
 
 # ---------------------------------------------------------------------- x[index] = v
