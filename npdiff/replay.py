@@ -42,6 +42,8 @@ class Output:
         if self.how == "object":
             return self.value.copy() if type(self.value) is ndarray else self.value
         v = values[self.index] if self.how == "input" else outs[self.index]
+        if isinstance(v, Handle) and self.how in ("array", "scalar", "number"):
+            return v  # under a transform
         if self.how == "array":
             return v if type(v) is ndarray else np.asarray(v)
         if self.how == "scalar":
