@@ -50,9 +50,10 @@ class Output:
             return v[()] if type(v) is ndarray else v
         if self.how == "number":
             return v.item() if isinstance(v, (ndarray, np.generic)) else v
+        whole = v
         for get in self.views:
             v = get(v)
-        return v
+        return v.view() if self.views and v is whole else v
 
 
 class Recording:
