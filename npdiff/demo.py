@@ -100,7 +100,7 @@ def digits_loss(params: Params, images: Array, labels: Array) -> Any:
     scores = scores - np.max(scores, axis=1, keepdims=True)
     log_total = np.log(np.sum(np.exp(scores), axis=1))
     right = scores[np.arange(len(labels)), labels]
-    return np.sum(log_total - right) / len(labels)
+    return np.mean(log_total - right)
 
 
 class Digits(NamedTuple):

@@ -264,6 +264,11 @@ class Environment:
 
     # ------------------------------------------------------------------ afterwards
 
+    def tracked(self) -> bool:
+        """True if values of a running transform are among what the function reads: then it is a part of that."""
+        return any(isinstance(leaf, Handle) for p in [*self.places, *self.array_places]
+                   for leaf in tree.leaves(p.expected))
+
     def disturbed(self) -> list[str]:
         """What recording changed outside, which replaying would not change."""
         out = [f"{p.label} was changed by the function" for p in self.places if not p.unchanged()]

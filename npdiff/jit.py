@@ -8,9 +8,12 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from npdiff import tree
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, innermost
+from npdiff.environment import Environment
 from npdiff.errors import ArgumentError, GuardFailed, JitWarning, message
 from npdiff.graph import Graph
 from npdiff.program import run_program_p
@@ -64,11 +67,11 @@ class Jitted:
         if not callable(f):
             raise ArgumentError(message("jit: the first argument must be a function", f,
                                         instead="write npdiff.jit(f)(x), not npdiff.jit(f(x))"))
+        functools.update_wrapper(self, f)  # first: f's attributes may have the names of ours (jit of grad of jit)
         self.function = f
         self._entries: dict[Any, Entry] = {}
         self._lock = threading.RLock()
         self._warned = False
-        functools.update_wrapper(self, f)
 
     def __repr__(self) -> str:
         return f"npdiff.jit({getattr(self.function, '__name__', self.function)!s})"
@@ -110,6 +113,8 @@ class Jitted:
             if made is not entry.recordings[0]:
                 self._to_front(entry, made)
             return made.finish(outs, values)
+        if Environment(self.function).tracked():
+            return self.function(*args, **kwargs)
         if overlapping(operands):
             self._warn("two arguments share memory, so their writes would have to reach each other")
             return self.function(*args, **kwargs)
@@ -126,8 +131,7 @@ class Jitted:
                 static: Sequence[bool]) -> tuple[Recording, Any]:
         made, result = record(self.function, called, leaves, structure, static)
         if made.blocked:
-            entry.unjitted = "; ".join(dict.fromkeys(made.blocked))
-            self._warn(entry.unjitted)
+            self._give_up(entry, made.blocked)
         elif len(entry.recordings) >= MAX_RECORDINGS:
             entry.unjitted = f"it took a new path on each of {MAX_RECORDINGS} calls"
             entry.recordings.clear()
@@ -135,6 +139,10 @@ class Jitted:
         else:
             entry.recordings.insert(0, made)
         return made, result
+
+    def _give_up(self, entry: Entry, reasons: Sequence[str]) -> None:
+        entry.unjitted = "; ".join(dict.fromkeys(reasons))
+        self._warn(entry.unjitted)
 
     def _warn(self, why: str) -> None:
         if not self._warned:
@@ -159,10 +167,18 @@ class Jitted:
                     continue
                 made.calls += 1
                 return _finish_tracked(made, outs, operands)
+            environment = Environment(self.function)
+            if environment.tracked():
+                break
+            if environment.blocked:
+                self._give_up(entry, environment.blocked)
+                break
+            state = np.random.get_state(legacy=False)  # noqa: NPY002 (the user's stream is NumPy's)
             with self._lock:
                 copies = [_copied(innermost(leaf)) for leaf in leaves]
                 made, _ = self._record(entry, tree.unflatten(structure, copies), copies, structure, static)
             if made.writes or made.draws or entry.unjitted:
+                np.random.set_state(state)  # noqa: NPY002
                 break
         # Writes and random draws keep their order only when run as they stand.
         return self.function(*args, **kwargs)

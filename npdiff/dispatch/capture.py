@@ -12,6 +12,7 @@ import contextlib
 import functools
 import sys
 import threading
+import types
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any
@@ -172,12 +173,12 @@ def _nd_enumerate(original: Any, arr: Any) -> Any:
 
 
 class _NdarrayMeta(type):
-    def __new__(mcs, name: str, bases: tuple[type, ...], namespace: dict[str, Any], **kwargs: Any) -> Any:
-        if not any(isinstance(b, _NdarrayMeta) for b in bases):
-            return super().__new__(mcs, name, bases, namespace, **kwargs)
-        # A subclass defined while a transform runs (a module imported late) is a subclass of ndarray itself.
-        real = tuple([_ndarray if isinstance(b, _NdarrayMeta) else b for b in bases])
-        return type(name, real, namespace, **kwargs)
+    def __new__(mcs, name: str, bases: tuple[type, ...], members: dict[str, Any], **kwargs: Any) -> Any:
+        if not bases:
+            return super().__new__(mcs, name, bases, members)
+        # A module imported while a transform runs subclasses ndarray (numpy.ma does): the real one.
+        return types.new_class(name, tuple([_ndarray if type(b) is mcs else b for b in bases]), kwargs,
+                               lambda space: space.update(members))
 
     def __instancecheck__(cls, obj: Any) -> bool:
         return isinstance(obj, _ndarray)

@@ -22,8 +22,9 @@ class _Custom:
     def __init__(self, f: Callable[..., Any]) -> None:
         if not callable(f):
             raise ArgumentError(message("custom rule: a function is needed", f, instead="use it as a decorator"))
-        self.f = f
+        # First, since f's attributes may have the names of ours.
         functools.update_wrapper(self, f)  # type: ignore[arg-type]
+        self.f = f
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any], rules: Callable[..., dict[str, Any]]) -> Any:
         leaves, structure = tree.flatten((args, kwargs))
