@@ -84,8 +84,8 @@ class DiffArray(Handle):
         value.flags.writeable = False
         return value
 
-    @property
-    def __class__(self) -> type:  # type: ignore[override, misc]
+    @property  # type: ignore[misc]
+    def __class__(self) -> type:  # type: ignore[override]
         # isinstance(x, ndarray) and isinstance(x, float) in unmodified code must answer as for the plain value.
         value = innermost(self)
         if isinstance(value, ndarray):
