@@ -174,8 +174,8 @@ class ReverseTrace(Trace):
 def dropped(handle: Any, what: str) -> Exception:
     """The error for plain Python or NumPy computing with a number that carries a derivative."""
     ways = {
-        "np.asarray": "keep the array as it is; write np.array([x, y]) where a list of tracked values is handed on; store "
-                      "into arrays made with np.zeros inside the transform (or under npdiff.record()); or take "
+        "np.asarray": "keep the array as it is; write np.array([x, y]) where a list of tracked values is handed on; "
+                      "store into arrays made with np.zeros inside the transform (or under npdiff.record()); or take "
                       "npdiff.stop_gradient(x) or x.value if no derivative is wanted",
         "hash": "use x.value as the key",
     }
