@@ -85,7 +85,7 @@ class DiffArray(Handle):
         return value
 
     @property  # type: ignore[misc]
-    def __class__(self) -> type:  # type: ignore[override, misc]
+    def __class__(self) -> type:  # type: ignore[override]
         # isinstance(x, ndarray) and isinstance(x, float) in unmodified code must answer as for the plain value.
         value = innermost(self)
         if isinstance(value, ndarray):

@@ -132,20 +132,20 @@ def check_batch(f: Any, values: list[Any]) -> None:
 
 def shortened(lines: list[str], args: dict[str, Any], words: str, **how: Any) -> list[str]:
     """The failing program with every line left out that the failure does not need."""
-    k = 0
-    while k < len(lines):
-        fewer = lines[:k] + lines[k + 1:]
+
+    def fails_the_same(fewer: list[str]) -> bool:
+        if isinstance(run(function(source(fewer), "x, y, s"), *fresh(list(args.values()))), Exception):
+            return False
         try:
-            if isinstance(run(function(source(fewer), "x, y, s"), *fresh(list(args.values()))), Exception):
-                k += 1
-                continue
             check(fewer, args, **how)
-            k += 1
         except Exception as error:
-            if str(error)[:16] == words[:16]:
-                lines = fewer
-            else:
-                k += 1
+            return str(error)[:16] == words[:16]
+        return False
+
+    for k in reversed(range(len(lines))):  # what a line makes is used further down: begin there
+        fewer = lines[:k] + lines[k + 1:]
+        if fails_the_same(fewer):
+            lines = fewer
     return lines
 
 

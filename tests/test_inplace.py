@@ -107,6 +107,7 @@ PROGRAMS = {
     "out of cumsum": "np.cumsum(x, out=x)\nreturn x * y",
     "out of concatenate": "a = np.zeros(10)\nnp.concatenate([x, y], out=a)\nreturn a",
     "copyto": "np.copyto(x, y * 2)\nreturn x",
+    "copyto itself": "v = np.diagonal(np.outer(x, y))\nnp.copyto(v, v)\nreturn v",
     "copyto where": "np.copyto(x, y, where=y > 0.2)\nreturn x",
     "copyto view": "a = np.zeros((2, 5))\nnp.copyto(a[:, 1:4], y[1:4])\nreturn a",
     "copyto broadcast": "a = np.zeros((2, 5))\nnp.copyto(a, x)\nreturn a",

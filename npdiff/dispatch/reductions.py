@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
-from npdiff.core import NOTHING, VALUE, Primitive, aval, bind, own_primitive
+from npdiff.avals import ndarray
+from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     constant_primitive,
@@ -23,9 +24,9 @@ from npdiff.dispatch.declare import (
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
     """An ``axis=`` argument as a sorted tuple of non-negative axes; NumPy's own error where it is wrong."""
-    axis = static(axis)
     if axis is None:
         return tuple(range(ndim))
+    axis = static(axis)
     axes = normalize_axis_tuple(axis, ndim, allow_duplicate=True)
     if len(set(axes)) != len(axes):
         raise ValueError("duplicate value in 'axis'")
@@ -54,6 +55,10 @@ def _reducer(ufunc: np.ufunc) -> Any:
 
 
 def _sum_transpose(ct: Any, a: Any, *, axis: tuple[int, ...], keepdims: bool = False, dtype: Any = None) -> Any:
+    if not isinstance(ct, Handle) and isinstance(ct, np.generic):  # a sum over all: broadcast_to without its checks
+        spread: Any = ndarray(a.shape, ct.dtype, np.asarray(ct), 0, (0,) * len(a.shape))
+        spread.flags.writeable = False
+        return spread
     return np.broadcast_to(expand(ct, axis, keepdims), a.shape)
 
 

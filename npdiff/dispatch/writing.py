@@ -56,6 +56,8 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
         if is_tracked(where):
             raise outside_write("np.copyto", dst, where)
         return _plainly(np.copyto, dst, src, casting=casting, where=where)
+    if dst is src and where is True:
+        return None  # NumPy does not look further either
     target: Any = _writable("np.copyto", dst, lambda plain: np.copyto(plain, 0))
     src, where = operand(src), operand(where)
     a = aval(target)

@@ -78,7 +78,8 @@ def _gradient(name: str, f: F, argnums: Any, has_aux: bool, holomorphic: bool, s
                 if isinstance(leaf, Handle):
                     a = aval(leaf)
                     outputs += seed(leaf, np.ones(a.shape, a.dtype)[()] if is_differentiable(a.dtype) else None, trace)
-            value, aux = strip(trace, out), strip(trace, aux)
+            value = strip(trace, out)
+            aux = strip(trace, aux) if has_aux else None
         grads = _pull([(n, _unwrapped(c)) for n, c in outputs], nodes, inputs.leaves)
         return value, inputs.rebuild(grads), aux
 

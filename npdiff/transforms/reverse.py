@@ -100,8 +100,13 @@ class ReverseTrace(Trace):
             kept = (va if saves[1] else None,)
         else:
             b = args[1]
-            if type(b) is DiffArray and b._trace is self:
+            if type(b) is not DiffArray:
+                vb, nb = self._operand(b, saves[2]) if type(b) is not float else (b, None)
+            elif b._trace is self:
                 vb, nb = b._value, b._node
+            elif b._trace is None:
+                vb = b._value
+                nb = None
             else:
                 vb, nb = self._operand(b, saves[2])
             out = prim.call(va, vb)
@@ -174,8 +179,8 @@ class ReverseTrace(Trace):
 def dropped(handle: Any, what: str) -> Exception:
     """The error for plain Python or NumPy computing with a number that carries a derivative."""
     ways = {
-        "np.asarray": "keep the array as it is; write np.array([x, y]) where a list of tracked values is handed on; store "
-                      "into arrays made with np.zeros inside the transform (or under npdiff.record()); or take "
+        "np.asarray": "keep the array as it is; write np.array([x, y]) where a list of tracked values is handed on; "
+                      "store into arrays made with np.zeros inside the transform (or under npdiff.record()); or take "
                       "npdiff.stop_gradient(x) or x.value if no derivative is wanted",
         "hash": "use x.value as the key",
     }
@@ -226,14 +231,18 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
     keep = {node[0] for node in wanted}
     queue: list[Node] = []
     push, pop = heapq.heappush, heapq.heappop
-    for node, ct in outputs:
-        old = cts.get(node[0])
+    for out_node, ct in outputs:
+        old = cts.get(out_node[0])
         if old is None:
-            push(queue, node)
-        cts[node[0]] = ct if old is None else np.add(old, ct)
+            push(queue, out_node)
+        cts[out_node[0]] = ct if old is None else np.add(old, ct)
     results: dict[int, Any] = {}
-    while queue:
-        serial, _, _, prim, parents, args, out, params = pop(queue)
+    node: Node | None = None
+    while queue or node is not None:
+        if node is None:
+            node = pop(queue)
+        serial, _, _, prim, parents, args, out, params = node
+        node = None
         ct = cts.pop(serial)
         if serial in keep:
             results[serial] = ct
@@ -269,11 +278,17 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
             if found is not dtype and found != dtype:
                 c = cast_cotangent(c, dtype)
             old = cts.get(at)
-            if old is None:
-                cts[at] = c
-                push(queue, p)
-            else:
+            if old is not None:
                 cts[at] = np.add(old, c)
+                continue
+            cts[at] = c
+            if node is None and not queue:
+                node = p  # a chain: no need to queue up alone
+            else:
+                if node is not None:
+                    push(queue, node)
+                    node = None
+                push(queue, p)
     return [results.get(node[0]) for node in wanted]
 
 

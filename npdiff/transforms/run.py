@@ -114,11 +114,16 @@ class Inputs:
         chosen = [args[n] for n in self.numbers]
         self.leaves, self.structure = tree.flatten(chosen)
         for k, leaf in enumerate(self.leaves):
+            if type(leaf) is ndarray and leaf.dtype.kind == "f" and not holomorphic:
+                continue
             where = f"argument {self.numbers[0]}" if len(self.leaves) == 1 else f"leaf {k} of the chosen arguments"
             check_input(name, leaf, where, holomorphic)
         self.leaves = [own(leaf) for leaf in self.leaves]
         others = [a for i, a in enumerate(args) if i not in self.numbers]
-        self._others, self._kwargs = constants((others, kwargs))
+        self._others: list[Any] = others
+        self._kwargs: dict[str, Any] = kwargs
+        if others or kwargs:
+            self._others, self._kwargs = constants((others, kwargs))
 
     def call(self, f: Callable[..., Any], tracked: Sequence[Any]) -> Any:
         """Run the function with the tracked leaves in their places."""
