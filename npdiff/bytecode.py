@@ -92,7 +92,8 @@ def _callees(code: types.CodeType) -> dict[int, _Label]:
             arriving[ins.argval] = _after(stack, dis.stack_effect(ins.opcode, ins.arg, jump=True), None)
         ends = ins.opname.startswith(("JUMP_FORWARD", "JUMP_BACKWARD", "RETURN", "RAISE", "RERAISE"))
         argument = ins.arg if ins.opcode >= dis.HAVE_ARGUMENT else None
-        stack = None if ends else _after(stack, dis.stack_effect(ins.opcode, argument, jump=False), None if only_takes else label)
+        effect = dis.stack_effect(ins.opcode, argument, jump=False)
+        stack = None if ends else _after(stack, effect, None if only_takes else label)
         if stack and ins.argrepr.startswith("NULL + "):
             stack[-2] = _UNKNOWN
         elif stack and ins.argrepr.endswith(" + NULL"):

@@ -109,10 +109,10 @@ def _package(thing: Any) -> str:
 
 def _outside_packages(value: Any) -> bool:
     """True for the machinery of the interpreter and the test runner, whose state is no input of anybody's function."""
-    home = str(value.__globals__.get("__name__", "")) if isinstance(value, types.FunctionType) else str(
-        getattr(value, "__name__", "") if isinstance(value, types.ModuleType) else getattr(type(value), "__module__", ""))
-    package = home.partition(".")[0]
-    return package in _MACHINERY
+    if isinstance(value, types.FunctionType):
+        return _home(value) in _MACHINERY
+    home = value.__name__ if isinstance(value, types.ModuleType) else type(value).__module__
+    return home.partition(".")[0] in _MACHINERY
 
 
 def _home(f: types.FunctionType) -> str:
@@ -369,7 +369,7 @@ class Image:
             return self._function(value) if _home(value) not in _LIBRARIES else value
         if _inner_function(value) is not None:
             return self.of(_inner_function(value))
-        if isinstance(value, enum.Enum) or isinstance(value, type) or _package(kind) in _LIBRARIES:
+        if isinstance(value, (enum.Enum, type)) or _package(kind) in _LIBRARIES:
             return value
         if _can_be_copied(value):
             return self._object(value)

@@ -119,9 +119,8 @@ class Jitted:
         if entry.unjitted:
             return self.function(*args, **kwargs)
         roots = [self.function, *[leaf for leaf, fixed in zip(leaves, static, strict=True) if fixed]]
-        call = _Call(args, kwargs, leaves, structure, static, operands, roots)
         if tracked:
-            return self._differentiate(entry, call)
+            return self._differentiate(entry, _Call(args, kwargs, leaves, structure, static, operands, roots))
         for made in tuple(entry.recordings):
             values = made.inputs(roots, operands)
             if values is None:
@@ -134,7 +133,7 @@ class Jitted:
             if made is not entry.recordings[0]:
                 self._to_front(entry, made)
             return made.finish(outs, values)
-        complete = self._record(entry, call)[1]
+        complete = self._record(entry, _Call(args, kwargs, leaves, structure, static, operands, roots))[1]
         return self.function(*args, **kwargs) if complete is None else complete()
 
     def _new_entry(self, key: Any, keep: Any) -> Entry:
@@ -256,7 +255,8 @@ class Jitted:
         if entry.unjitted:
             return "\n".join([*lines, f"runs without compiled code: {entry.unjitted}"])
         for k, made in enumerate(entry.recordings):
-            lines += ["", f"recording {k}: {made.calls} replay(s), compiled in {made.compiled().compile_seconds * 1e3:.1f} ms"]
+            milliseconds = made.compiled().compile_seconds * 1e3
+            lines += ["", f"recording {k}: {made.calls} replay(s), compiled in {milliseconds:.1f} ms"]
             lines += ["  " + line for line in repr(made.graph).splitlines()]
             if made.environment.labels:
                 lines.append("  arrays read from outside: " + ", ".join(made.environment.labels))

@@ -130,4 +130,5 @@ def test_branches_inside():
     with pytest.raises(npdiff.errors.BranchError) as caught:
         npdiff.vmap(npdiff.grad(f))(X)
     assert str(caught.value).startswith(
-        "bool: Python needs one value here, but under vmap each example has its own\n  received: DiffArray bool\n  at: ")
+        "bool: Python needs one value here, but under vmap each example has its own\n"
+        "  received: DiffArray bool\n  at: ")

@@ -49,7 +49,8 @@ STATEMENTS = [
     "z = np.zeros(4)", "z[:] = x * z + {a}", "z[{i}] = np.sum(x)", "s = s + np.max(x)", "s = x[{i}]", "s = {a} * s",
     "x = np.where(x > {a}, x, s)", "if np.sum(x) > {a}:\n    x = x + 1\nelse:\n    x *= 2", "n = n + 1", "s = s * n",
     "x *= n", "v = x[{i}:]\nv *= 2", "v = x.T\nv[{i}] = n", "for k in range(n % 3):\n    x[k] = x[k + 1] * {a}",
-    "if n > 2:\n    s = -s", "x[x > {a}] = s", "y = np.cumsum(x)[::-1]", "y, z = z, y", "x = x.copy()", "s = float(s) + n",
+    "if n > 2:\n    s = -s", "x[x > {a}] = s", "y = np.cumsum(x)[::-1]", "y, z = z, y", "x = x.copy()",
+    "s = float(s) + n",
     "s = abs(s) ** 0.5", "n = int(s) + n", "y[{i}] += x[{i}]", "z = np.concatenate([x[:2], y[2:]])",
     "x[[0, {i}]] = z[:2]", "t = t + (n > 2) + (s > 0)", "print(round(float(s), 3), n)", "s = s + np.random.rand()",
 ]
@@ -74,6 +75,18 @@ def test_branches_loops_and_numbers(program: list[tuple[str, int, float]], dtype
             ours = see(jitted, [x.copy(), s, n])
         compare(ours, theirs, f"call {k} of\n{body}")
         spoil(ours.value)
+
+
+@pytest.mark.parametrize("body", [
+    "s = 2.0 * s\ns = abs(s) ** 0.5\nreturn x * 1.5 + s",  # a Python number that went through a kernel
+    "return np.squeeze(x)", "return x.view()", "return x[...]",
+])
+def test_programs_found(body: str) -> None:
+    f = function(body, "x, s")
+    jitted = npdiff.jit(f)
+    for k in range(3):
+        x = np.arange(3, dtype="f4") + k
+        compare(see(jitted, [x.copy(), 0.5 + k]), see(f, [x.copy(), 0.5 + k]), body)
 
 
 @pytest.mark.parametrize("body", ["return x * 1.000001", "x[0] += 1e-6\nreturn x", "return x.astype('f4')"])

@@ -107,7 +107,7 @@ def effects(x: Any) -> Any:
 def test_make_graph(f, args, text, capsys):
     graph = npdiff.make_graph(f)(*args)
     verify(graph)
-    ours = [line for line in without_lines(repr(graph)).splitlines()]
+    ours = without_lines(repr(graph)).splitlines()
     if f is slope:  # the order in which cotangents meet is no promise
         assert sorted(re.sub(r"\b[a-h]\b", "v", line) for line in ours) == sorted(
             re.sub(r"\b[a-h]\b", "v", line) for line in text.splitlines())

@@ -150,6 +150,7 @@ def test_values(f, calls):
 # ---------------------------------------------------------------------- Python numbers
 
 BIG = 2**70
+U1 = np.arange(3, dtype="u1")
 NUMBERS: list[tuple[Any, list[Any]]] = [
     (lambda n: n + 1, [[1], [2], [2**63 - 1], [BIG], [-BIG]]),
     (lambda n: n * n, [[3], [2**40], [2**32], [-5]]),
@@ -179,8 +180,8 @@ NUMBERS: list[tuple[Any, list[Any]]] = [
     (lambda n, x: x * n, [[2, X], [3, X], [2**53, X], [BIG, X]]),
     (lambda n, x: x + n, [[2, np.arange(3, dtype="i1")], [3, np.arange(3, dtype="i1")],
                           [300, np.arange(3, dtype="i1")], [4, np.arange(3, dtype="i1")]]),
-    (lambda n, x: x + n, [[2, np.arange(3, dtype="u1")], [-3, np.arange(3, dtype="u1")], [4, np.arange(3, dtype="u1")]]),
-    (lambda n, x: x > n, [[2, np.arange(3, dtype="u1")], [300, np.arange(3, dtype="u1")], [-4, np.arange(3, dtype="u1")]]),
+    (lambda n, x: x + n, [[2, U1], [-3, U1], [4, U1]]),
+    (lambda n, x: x > n, [[2, U1], [300, U1], [-4, U1]]),
     (lambda n, x: x**n, [[2, np.arange(3)], [-1, np.arange(1, 3)], [3, np.arange(3)], [-2, np.arange(1, 4)]]),
     (lambda x, y: x * y, [[2.0, X.astype("f4")], [1e300, X.astype("f4")], [3.0, Y.astype("f4")]]),
     (lambda n: np.sqrt(n), [[4], [9], [4.0], [True], [-1.0], [1j]]),
@@ -737,7 +738,7 @@ def made_inside():
         def inner(y):
             return w + y
 
-        return inner(x) + [inner(v) for v in x][0]
+        return inner(x) + next(inner(v) for v in x)
 
     return f
 
@@ -876,13 +877,14 @@ def object_argument():
     return f
 
 
+CONTAINER = "f runs without compiled code: it changes a container among its arguments"
 EFFECTS: list[tuple[Any, list[Any], str | None]] = [
     (appends, [[X], [Y], [X]], "f runs without compiled code: it changes a list"),
     (stores_in_dict, [[X], [Y], [X]], "f runs without compiled code: it changes a dict"),
     (counts, [[X], [Y], [X]], "f runs without compiled code: f assigns the nonlocal name n"),
     (writes_closed_array, [[X], [Y], [X]], None),
-    (appends_to_argument, [[[X], Y], [[Y], X]], "f runs without compiled code: it changes a container among its arguments"),
-    (changes_dict_argument, [[{"x": X}], [{"x": Y}]], "f runs without compiled code: it changes a container among its arguments"),
+    (appends_to_argument, [[[X], Y], [[Y], X]], CONTAINER),
+    (changes_dict_argument, [[{"x": X}], [{"x": Y}]], CONTAINER),
     (lambda: Layer().counting, [[X], [Y]], "counting runs without compiled code: it changes an object of class Layer"),
     (lambda: Layer().update, [[X], [Y]], None),
     (lambda: Layer().replace, [[X], [Y]], "replace runs without compiled code: it changes an object of class Layer"),
@@ -1076,8 +1078,8 @@ def bytes_drawn(x):
 SAYS = " runs without compiled code: "
 GENERATOR = (" advanced, which a recording cannot repeat; np.random.normal and the other functions of np.random can be "
              "recorded")
-UNSEEDED = (" without a seed gives other numbers at each call, and its draws are not recorded; the functions of np.random "
-            "are at ")
+UNSEEDED = (" without a seed gives other numbers at each call, and its draws are not recorded; the functions of "
+            "np.random are at ")
 BLOCKED: list[tuple[Any, str]] = [
     (lambda: seedless, "seedless" + SAYS + "np.random.default_rng" + UNSEEDED),
     (lambda: seedless_state, "seedless_state" + SAYS + "np.random.RandomState" + UNSEEDED),
@@ -1338,7 +1340,8 @@ def test_as_decorators_of_methods():
 
     a, b = Thing(2.0), Thing(np.ones(3))
     for _ in range(2):
-        assert_equal_values([a.scaled(X), b.scaled(X), a.doubled(X), Thing.doubled(X), Thing.named(X), Thing.scaled(a, X)],
+        assert_equal_values([a.scaled(X), b.scaled(X), a.doubled(X), Thing.doubled(X), Thing.named(X),
+                             Thing.scaled(a, X)],
                             [2 * X, X, 2 * X, 2 * X, 5 * X, 2 * X], "methods")
     a.k, b.k = 5.0, 2 * np.ones(3)
     assert_equal_values([a.scaled(X), b.scaled(X)], [5 * X, 2 * X], "methods")

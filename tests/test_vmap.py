@@ -62,7 +62,8 @@ ONE: list[Any] = [
     lambda x: npdiff.hessian(lambda y: np.prod(y))(x), lambda x: npdiff.vmap(lambda v: v * x)(W),
     lambda x: npdiff.vmap(lambda v: v * W)(x), lambda x: npdiff.grad(lambda w: np.sum(npdiff.vmap(np.sin)(w) * x))(W),
     writes, writes_argument, unbatched_write, closes_and_writes, npdiff.checkpoint(np.sin), lambda x: 2.0,
-    lambda x: np.ones(2), lambda x: None, lambda x: x.copy(), lambda x: x.ravel(), lambda x: np.interp(x, [0, 1], [2, 3]),
+    lambda x: np.ones(2), lambda x: None, lambda x: x.copy(), lambda x: x.ravel(),
+    lambda x: np.interp(x, [0, 1], [2, 3]),
 ]
 
 
@@ -151,7 +152,7 @@ def test_out_axes_over_containers():
 
 
 def test_keywords_and_other_leaves():
-    f = lambda x, mode=None, *, k, n=2: (x * k * n, "text", mode)  # noqa: E731
+    f = lambda x, mode=None, *, k, n=2: (x * k * n, "text", mode)
     got = npdiff.vmap(f, (0, None))(A, "sum", k=np.array([2.0, 3.0]))
     np.testing.assert_allclose(got[0], A * np.array([[2.0], [3.0]]) * 2)
     assert got[1:] == ("text", "sum")
@@ -170,7 +171,8 @@ def test_small_batches(size, f):
 
 @pytest.mark.parametrize(("f", "axes"), [
     (lambda x: npdiff.vmap(np.sin)(x), 0), (lambda x: npdiff.vmap(lambda v: v * x[0])(x), 0),
-    (lambda x: npdiff.vmap(lambda v: v @ x, 1)(x), 0), (lambda x: npdiff.vmap(lambda v, w: v * w, (1, None))(x, x[:, 0]), 0),
+    (lambda x: npdiff.vmap(lambda v: v @ x, 1)(x), 0),
+    (lambda x: npdiff.vmap(lambda v, w: v * w, (1, None))(x, x[:, 0]), 0),
     (lambda x: npdiff.vmap(lambda v: v.sum(), 0, 0)(x), 2), (lambda x: npdiff.vmap(npdiff.vmap(np.cos))(x[None]), 1),
 ])
 def test_nested(f, axes):
@@ -200,8 +202,8 @@ def test_with_derivatives(order):
 
 
 def test_jacobian_by_vmap():
-    f = lambda x: np.sin(x) * x[::-1]  # noqa: E731
-    value, pull = npdiff.vjp(f, W)
+    f = lambda x: np.sin(x) * x[::-1]
+    _, pull = npdiff.vjp(f, W)
     rows = npdiff.vmap(lambda ct: pull(ct)[0])(np.eye(3))
     np.testing.assert_allclose(rows, npdiff.jacfwd(f)(W))
     np.testing.assert_allclose(npdiff.vmap(lambda t: npdiff.jvp(f, (W,), (t,))[1])(np.eye(3)).T, npdiff.jacrev(f)(W))
@@ -209,13 +211,11 @@ def test_jacobian_by_vmap():
 
 @pytest.mark.parametrize("index", [np.array([[0, 1], [2, 0]]), np.array([[0], [5]])])
 def test_batched_indices(index):
-    try:
-        wanted = np.stack([x[i] for x, i in zip(A, index, strict=True)])
-    except IndexError as error:
-        with pytest.raises(IndexError) as caught:
+    if index.max() >= 3:
+        with pytest.raises(IndexError, match=r"index 5 is out of bounds for axis . with size 3"):
             npdiff.vmap(lambda x, i: x[i])(A, index)
-        assert str(caught.value).split(" for")[0] == str(error).split(" for")[0]
         return
+    wanted = np.stack([x[i] for x, i in zip(A, index, strict=True)])
     np.testing.assert_array_equal(npdiff.vmap(lambda x, i: x[i])(A, index), wanted)
     np.testing.assert_array_equal(npdiff.vmap(lambda i: np.copy(W)[i])(index), W[index])
 
@@ -263,4 +263,5 @@ def test_errors(run, kind, text):
     assert str(caught.value).startswith(text)
     assert "\n  instead: " in str(caught.value)
     if "asarray" in text:
-        assert str(caught.value).endswith("np.copy(a)[i] where i indexes a plain array")
+        assert str(caught.value).endswith(
+            "instead: write np.copy(a)[i] where i indexes a plain array a, or use NumPy's function of the whole")

@@ -23,7 +23,13 @@ from npdiff.core import Handle, aval
 from npdiff.dispatch.capture import also_capture, called_by_user, handled, running_traces, size
 from npdiff.dispatch.creation import assemble, holds_handle
 
-_DRAWS = ["beta", "binomial", "bytes", "chisquare", "dirichlet", "exponential", "f", "gamma", "geometric", "gumbel", "hypergeometric", "laplace", "logistic", "lognormal", "logseries", "multinomial", "multivariate_normal", "negative_binomial", "noncentral_chisquare", "noncentral_f", "normal", "pareto", "poisson", "power", "rand", "randint", "randn", "random", "random_integers", "random_sample", "ranf", "rayleigh", "sample", "seed", "standard_cauchy", "standard_exponential", "standard_gamma", "standard_normal", "standard_t", "triangular", "uniform", "vonmises", "wald", "weibull", "zipf"]
+_DRAWS = (
+    "beta binomial bytes chisquare dirichlet exponential f gamma geometric gumbel hypergeometric laplace "
+    "logistic lognormal logseries multinomial multivariate_normal negative_binomial noncentral_chisquare "
+    "noncentral_f normal pareto poisson power rand randint randn random random_integers random_sample ranf "
+    "rayleigh sample seed standard_cauchy standard_exponential standard_gamma standard_normal standard_t "
+    "triangular uniform vonmises wald weibull zipf "
+).split()
 # Made without a seed, these give other numbers at each call; what they draw is not seen.
 _GENERATORS = ["default_rng", "RandomState", "SeedSequence", "MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64"]
 

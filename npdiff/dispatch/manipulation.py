@@ -243,6 +243,8 @@ def squeeze(a: Any, axis: Any = None) -> Any:
         axes = normalize_axis_tuple(axis, len(shape))
         if any(shape[k] != 1 for k in axes):
             raise ValueError("cannot select an axis to squeeze out which has size not equal to one")
+    if not axes and shape:
+        return a  # as NumPy does, the array itself
     return reshaped(a, tuple([n for k, n in enumerate(shape) if k not in axes]))
 
 

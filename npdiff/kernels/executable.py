@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.avals import Aval, ndarray
+from npdiff.avals import PYTHON_NUMBERS, Aval, ndarray
 from npdiff.errors import GuardFailed
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equation
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel, vector_bits
@@ -66,9 +66,14 @@ def _host_step(
     """Call the primitive, let go of the `dead` slots; an input is a slot, or None and a literal's value."""
     call, params, multiple = eq.prim.call, eq.params, eq.prim.multiple
     recorded = [v.aval for v in eq.outputs] if eq.prim.dynamic else None
+    # Kernels leave arrays; where the recording had a Python number, NumPy's promotion needs one again.
+    numbers = [k for k, a in enumerate(eq.inputs) if a.aval.weak and isinstance(a, Var)]
 
     def run(slots: Slots) -> None:
         args = [value if slot is None else slots[slot] for slot, value in inputs]
+        for k in numbers:
+            if type(args[k]) not in PYTHON_NUMBERS:
+                args[k] = args[k].item()
         out = call(*args, **params)
         results = out if multiple else (out,)
         if recorded is not None:

@@ -437,7 +437,8 @@ def jacrev(f: F, argnums: int | Sequence[int] = 0) -> F:
                 return _pull([(node, ct)], nodes, inputs.leaves)
 
             rows.append(inputs.rebuild([
-                _plain(np.reshape(d, a.shape + shape_of(v))) for d, v in zip(_mapped(back, a), inputs.leaves, strict=True)
+                _plain(np.reshape(d, a.shape + shape_of(v)))
+                for d, v in zip(_mapped(back, a), inputs.leaves, strict=True)
             ]))
         return tree.unflatten(structure, rows)
 
