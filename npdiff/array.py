@@ -238,6 +238,11 @@ class DiffArray(Handle):
         services["flat"](self)[...] = v
 
     def __getattr__(self, name: str) -> Any:
+        kind = type(innermost(self))
+        if kind in _NUMBERS and hasattr(kind, name) and not name.startswith("_"):
+            if not callable(getattr(kind, name)):
+                return getattr(self._number(f"{kind.__name__}.{name}"), name)
+            return lambda *args, **kwargs: getattr(self._number(f"{kind.__name__}.{name}"), name)(*args, **kwargs)
         if name.startswith("_") or not hasattr(ndarray, name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         raise core.unsupported(f"ndarray.{name}", "is not supported on a tracked array", self,
@@ -261,7 +266,9 @@ class DiffArray(Handle):
         return complex(self._number("complex"))
 
     def __round__(self, ndigits: int | None = None) -> Any:
-        return np.round(self, ndigits or 0) if ndigits is not None else round(self._number("round"))
+        if ndigits is None:
+            return round(self._number("round"))
+        return bind(_round, (self,), {"ndigits": ndigits}) if is_weak(self) else np.round(self, ndigits)
 
     def __floor__(self) -> Any:
         return self._number("math.floor").__floor__()
@@ -298,16 +305,18 @@ class DiffArray(Handle):
         return hash(self._number("hash"))
 
     def __repr__(self) -> str:
-        v = innermost(self)
+        v = _shown(self)
+        if self._trace is not None and self._trace.kind == "graph-recording" and not isinstance(self._value, Handle):
+            return repr(v)  # under jit, code sees what NumPy would show
         if isinstance(v, ndarray):
             return "DiffArray" + repr(v).removeprefix("array").replace("\n     ", "\n         ")
         return f"DiffArray({v!r})"
 
     def __str__(self) -> str:
-        return str(innermost(self))
+        return str(_shown(self))
 
     def __format__(self, spec: str) -> str:
-        return format(innermost(self), spec)
+        return format(_shown(self), spec)
 
     def __copy__(self) -> Any:
         return np.copy(self)
@@ -386,10 +395,10 @@ class DiffArray(Handle):
         np.put(target, indices, values, mode=mode)
 
     def conj(self) -> Any:
-        return np.conjugate(self)
+        return _conjugate(self)
 
     def conjugate(self) -> Any:
-        return np.conjugate(self)
+        return _conjugate(self)
 
     def dot(self, b: Any, out: Any = None) -> Any:
         return np.dot(self, b) if out is None else np.dot(self, b, out=out)
@@ -560,6 +569,18 @@ def take(x: Any, what: str) -> Any:
     return _descend(x, what, "take")
 
 
+def _shown(x: Any) -> Any:
+    """The plain value for text; a recording notes that the text holds for this value only."""
+    while isinstance(x, Handle):
+        x._sync()
+        x = x._value if x._trace is None else x._trace.show(x)
+    return x
+
+
+# Python rounds decimals exactly, NumPy by scaling.
+_round = core.own_primitive("round", lambda x, *, ndigits: round(x, ndigits), kind="nondifferentiable")
+
+
 def is_weak(x: Any) -> bool:
     """True for a Python number, tracked or not."""
     while isinstance(x, Handle):
@@ -581,6 +602,11 @@ _COMPARE = {
 _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
 
 
+def _repeats(h: Any) -> bool:
+    """True for an integer that is no array: beside a sequence, it counts."""
+    return is_scalar(h) and not h.shape and h.dtype.kind in "biu"
+
+
 _OPERATORS: dict[np.ufunc, Any] = {np.divmod: divmod} | {
     ufunc: getattr(operator, f"__{name}__") for name, ufunc in (_BINARY | _COMPARE).items() if name != "divmod"
 }
@@ -597,6 +623,10 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
     """A binary operator where the operand beside `self` needs a second look."""
     kind = type(other)
     if kind not in _PLAIN and not isinstance(other, Handle):
+        if ufunc is np.multiply and isinstance(other, (str, bytes, list, tuple)) and _repeats(self):
+            return other * operator.index(self)
+        if is_weak(self) and isinstance(other, (list, tuple)):
+            return NotImplemented
         if getattr(other, "__array_ufunc__", True) is None:
             return NotImplemented
         if isinstance(other, (str, bytes)) or other is None:
@@ -657,6 +687,15 @@ def _unary(ufunc: np.ufunc) -> Callable[[Any], Any]:
     return op
 
 
+_conjugate = _unary(np.conjugate)
+
+
+def _divmod(self: Any, other: Any, reflected: bool = False) -> Any:
+    if is_weak(self) and is_weak(other):
+        return (other // self, other % self) if reflected else (self // other, self % other)
+    return _operate(np.divmod, self, other, reflected)
+
+
 def _power(self: Any, other: Any, mod: Any = None) -> Any:
     if mod is not None:
         raise core.unsupported("pow", "the three-argument form works on Python integers only", self,
@@ -691,6 +730,8 @@ def _install() -> None:
         setattr(DiffArray, f"__r{name}__", _reflected(ufunc))
         if name != "divmod":
             setattr(DiffArray, f"__i{name}__", _in_place(ufunc))
+    setattr(DiffArray, "__divmod__", _divmod)  # noqa: B010
+    setattr(DiffArray, "__rdivmod__", lambda self, other: _divmod(self, other, True))  # noqa: B010
     setattr(DiffArray, "__pow__", _power)  # noqa: B010 (mypy reads the attribute as a use of the operator)
     for name, ufunc in _COMPARE.items():
         setattr(DiffArray, f"__{name}__", _forward(ufunc))

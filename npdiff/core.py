@@ -182,6 +182,10 @@ class Trace:
         """The payload that plain Python will compute with, which may drop a derivative."""
         raise NotImplementedError
 
+    def show(self, handle: Any) -> Any:
+        """The payload to turn into text."""
+        return handle._value
+
     def stay_open(self) -> None:
         """Live as long as the process, below every other trace (track-style recording)."""
         _open_traces.pop(self.level, None)

@@ -1,296 +1,449 @@
-"""What a function reads besides its arguments: closure cells and globals.
+"""What a function reads besides its arguments, and a copy of that world for it to be recorded in.
 
-A jitted function must see today's value of everything it closes over. Arrays found there become
-inputs of the graph: recording runs a *clone* of the function, whose cells and globals hold tracked
-stand-ins, so that ``W * 2`` is recorded even where it meets no argument. Everything else found there
-is watched: if it is another object (or another number) at a later call, the recording does not apply.
-The original function, its cells and its modules are never touched.
+A jitted function must see today's value of everything it reaches: closure cells, globals, defaults,
+the object a method belongs to, and what hangs on these. Recording runs an *image* of the function,
+whose cells, globals, containers and objects are copies: arrays in them are tracked stand-ins, so that
+``W * 2`` is recorded even where it meets no argument, and whatever the function changes there, it
+changes in the image. Nothing outside is touched, so a run that cannot be replayed is simply forgotten.
+
+A tree of `Reading` remembers what was found. At a later call it walks the same way again: arrays are
+collected as inputs of the graph, everything else must be what it was, or the recording does not apply.
 """
 
 from __future__ import annotations
 
-import builtins
-import dis
+import enum
 import functools
+import operator
+import random
+import sys
 import types
-from collections.abc import Callable, Iterator
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
-from npdiff import tree
 from npdiff.avals import PYTHON_NUMBERS, ndarray
+from npdiff.bytecode import global_names, outside_stores
 from npdiff.core import Handle
+from npdiff.dispatch.capture import stand_in_of
 
-# Functions of these packages are not looked into: what they close over is their own affair.
-_LIBRARIES = frozenset(["numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "builtins"])
-# Modules whose functions give another answer at each call, unseen by the recording.
-_IMPURE = frozenset(["random", "time", "datetime", "secrets", "uuid", "os", "io", "input", "open"])
-# Assigning these of an array is recorded.
-_ARRAY_ATTRIBUTES = frozenset(["shape", "dtype", "real", "imag", "flat"])
+# Functions and objects of these packages are not looked into: what they hold is their own affair.
+_LIBRARIES = frozenset(["numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "builtins",
+                        "functools", "collections", "operator", "math", "cmath", "itertools", "typing", "abc",
+                        "contextlib", "threading", "logging", "re", "enum", "dataclasses", "copy", "warnings", "sys"])
+# Methods of datetime, which cannot be watched at run time.
+_CLOCKS = frozenset(["now", "today", "utcnow"])
+_VALUES = (*PYTHON_NUMBERS, str, bytes, np.generic, range, slice, frozenset)
 _MISSING = object()
+# The interpreter's own modules (except those whose objects are looked into) and what runs tests and notebooks.
+_MACHINERY = (sys.stdlib_module_names - {"__main__", "types", "builtins", "functools", "random", "collections"}) | {
+    "pytest", "_pytest", "pluggy", "IPython", "ipykernel"}
+# Where the functions live that have effects.
+_EFFECTS = frozenset(["random", "time", "builtins", "posix", "nt", "_io", "io", "numpy.random", None])
+# A world with more things in it is not one that a function means to read.
+_LARGEST = 20_000
 
-Getter = Callable[[], Any]
-
-
-class Place:
-    """One thing outside that the function reads: how to read it, and what it was when recorded."""
-
-    __slots__ = ("expected", "get", "label")
-
-    def __init__(self, label: str, get: Getter, expected: Any) -> None:
-        self.label = label
-        self.get = get
-        self.expected = expected
-
-    def unchanged(self) -> bool:
-        """True if it is still what was recorded."""
-        return _same(self.get(), self.expected)
+Get = Callable[[Any], Any]
 
 
-class ArrayPlace(Place):
-    """An array outside (or a container of arrays): an input of the graph, read at each call."""
+class Reading:
+    """One thing outside: what it was when recorded, and the things it holds."""
+
+    __slots__ = ("parts", "same", "what")
+
+    def __init__(self, what: str, same: Callable[[Any], bool]) -> None:
+        self.what = what
+        self.same = same
+        self.parts: list[tuple[Get, Reading]] = []
+
+    def collect(self, now: Any, arrays: list[Any]) -> str:
+        """Add the arrays there now to `arrays`; the name of the first thing that is no longer as recorded, or ""."""
+        if not self.same(now):
+            return self.what
+        for get, reading in self.parts:
+            changed = reading.collect(get(now), arrays)
+            if changed:
+                return changed
+        return ""
+
+
+class ArrayReading(Reading):
+    """An array outside: an input of the graph, read at each call."""
 
     __slots__ = ()
 
-    def arrays(self) -> list[Any] | None:
-        """The arrays there now, None if what is there has changed its kind, shapes or dtypes."""
-        leaves, structure = tree.flatten(self.get())
-        old_leaves, old_structure = tree.flatten(self.expected)
-        if structure != old_structure:
-            return None
-        found = []
-        for now, old in zip(leaves, old_leaves, strict=True):
-            if type(old) is ndarray:
-                if type(now) is not ndarray or now.shape != old.shape or now.dtype != old.dtype:
-                    return None
-                found.append(now)
-            elif not _same(now, old):
-                return None
-        return found
+    def collect(self, now: Any, arrays: list[Any]) -> str:
+        if not self.same(now):
+            return self.what
+        arrays.append(now)
+        return ""
 
 
-class ContentPlace(Place):
-    """An array reached through an attribute: its content is compared, since it cannot be replaced by a stand-in."""
-
-    __slots__ = ("copy",)
-
-    def __init__(self, label: str, get: Getter, expected: Any) -> None:
-        super().__init__(label, get, expected)
-        self.copy = expected.copy()
-
-    def unchanged(self) -> bool:
-        now = self.get()
-        return (type(now) is ndarray and now.shape == self.copy.shape and now.dtype == self.copy.dtype
-                and bool(np.array_equal(now, self.copy, equal_nan=now.dtype.kind in "fc")))
+def _layout_of(old: np.ndarray[Any, Any]) -> Callable[[Any], bool]:
+    shape, dtype, strides, writeable = old.shape, old.dtype, old.strides, old.flags.writeable
+    return lambda now: (type(now) is ndarray and now.shape == shape and now.dtype == dtype and now.strides == strides
+                        and now.flags.writeable == writeable)
 
 
-def _same(now: Any, old: Any) -> bool:
-    if now is old:
-        return True
-    if type(now) is not type(old):
-        return False
-    if isinstance(old, (*PYTHON_NUMBERS, str, bytes, np.generic)):
-        return bool(now == old) or bool(now != now and old != old)
-    if isinstance(old, (tuple, list)):
-        return len(now) == len(old) and all(_same(a, b) for a, b in zip(now, old, strict=True))
-    if isinstance(old, dict):
-        return now.keys() == old.keys() and all(_same(now[k], v) for k, v in old.items())
-    return False
+def _content_of(old: np.ndarray[Any, Any]) -> Callable[[Any], bool]:
+    copy = old.copy()
+    layout = _layout_of(old)
+    nan = old.dtype.kind in "fc"
+    return lambda now: layout(now) and bool(np.array_equal(now, copy, equal_nan=nan))
 
 
-def _holds_arrays(value: Any) -> bool:
-    if type(value) is ndarray:
-        return value.dtype.kind in "biufc"
-    if isinstance(value, (dict, list, tuple)) and not isinstance(value, Handle):
-        return any(_holds_arrays(v) for v in tree.leaves(value) if v is not value)
-    return False
+def _value_of(old: Any) -> Callable[[Any], bool]:
+    kind = type(old)
+    return lambda now: now is old or (type(now) is kind and (bool(now == old) or bool(now != now and old != old)))
 
 
-def _package(f: Any) -> str:
-    return (getattr(f, "__module__", None) or "").partition(".")[0]
+def _is(old: Any) -> Callable[[Any], bool]:
+    return lambda now: now is old
+
+
+def _package(thing: Any) -> str:
+    return (getattr(thing, "__module__", None) or "").partition(".")[0]
+
+
+def _outside_packages(value: Any) -> bool:
+    """True for the machinery of the interpreter and the test runner, whose state is no input of anybody's function."""
+    home = str(value.__globals__.get("__name__", "")) if isinstance(value, types.FunctionType) else str(
+        getattr(value, "__name__", "") if isinstance(value, types.ModuleType) else getattr(type(value), "__module__", ""))
+    package = home.partition(".")[0]
+    return package in _MACHINERY
+
+
+def _home(f: types.FunctionType) -> str:
+    """The package in which a function was written (functools.wraps changes its ``__module__``)."""
+    return str(f.__globals__.get("__name__", "")).partition(".")[0]
+
+
+def _slots(value: Any) -> list[str]:
+    names: list[str] = []
+    for c in type(value).__mro__:
+        listed = c.__dict__.get("__slots__", ())
+        names += [listed] if isinstance(listed, str) else listed
+    return [n for n in names if n not in ("__dict__", "__weakref__")]
+
+
+def _state(value: Any) -> dict[str, Any]:
+    """Attributes that an object itself holds."""
+    return {**getattr(value, "__dict__", {}), **{n: getattr(value, n) for n in _slots(value) if hasattr(value, n)}}
+
+
+def _can_be_copied(value: Any) -> bool:
+    """True for objects of the user's plain classes, whose attributes can be copied one by one."""
+    kind = type(value)
+    return hasattr(value, "__dict__") and not _slots(value) and all(
+        c is object or _package(c) not in _LIBRARIES - {"abc", "typing"} for c in kind.__mro__)
 
 
 class Environment:
-    """Everything a function reads from outside, and a clone of it that reads stand-ins instead."""
+    """Everything that `roots` (the function, and arguments that are objects) read, and an image of it.
 
-    def __init__(self, f: Callable[..., Any]) -> None:
-        self.places: list[Place] = []
-        self.array_places: list[ArrayPlace] = []
+    Attributes
+    ----------
+    blocked
+        Why the function cannot be recorded at all; found before it is run.
+    tracked
+        True if a value of a running transform was found: the function is then part of that transform.
+    arrays
+        The arrays outside, in the order in which `collect` finds them.
+    """
+
+    def __init__(self, roots: Sequence[Any]) -> None:
         self.blocked: list[str] = []
-        self.generators: list[tuple[str, np.random.Generator, Any]] = []
-        self._functions: dict[int, types.FunctionType] = {}
-        self._globals: dict[int, dict[str, Any]] = {}
-        self._stand_ins: dict[int, Any] = {}
-        self._seen: set[tuple[int, str]] = set()
-        self._scan(f, "")
-        self.root = f
+        self.tracked = False
+        self._size = 0
+        self.arrays: list[Any] = []
+        self.labels: list[str] = []
+        self._generators: list[tuple[str, Callable[[], Any], Callable[[Any], None], Any]] = []
+        self._known: dict[int, Any] = {}
+        self._contents: set[int] = set()
+        self._readings = [self._read(root, "", False) for root in roots]
+        self._roots = list(roots)
 
-    # ------------------------------------------------------------------ scanning
+    # ------------------------------------------------------------------ reading
 
-    def _scan(self, f: Any, label: str) -> None:
-        if isinstance(f, functools.partial):
-            self._scan(f.func, label)
-            self._note(f"{label}arguments of partial", lambda: (f.args, f.keywords), (f.args, f.keywords))
+    def collect(self, roots: Sequence[Any]) -> list[Any] | None:
+        """The arrays outside as they are now; None if anything else there has changed."""
+        arrays: list[Any] = []
+        for reading, root in zip(self._readings, roots, strict=True):
+            if reading.collect(root, arrays):
+                return None
+        return arrays
+
+    def _read(self, value: Any, what: str, contents: bool) -> Reading:
+        """Look at a value; with `contents` it cannot be copied, so that arrays in it are compared, not replaced."""
+        kind = type(value)
+        self._size += 1
+        if self._size == _LARGEST:
+            self.blocked.append(f"it reaches more than {_LARGEST} things from outside, the last of them {what}")
+        if self._size >= _LARGEST:
+            return Reading(what, _is(value))
+        if isinstance(value, Handle):
+            self.tracked = True
+            return Reading(what, _is(value))
+        if kind is ndarray and value.dtype.kind in "biufc":
+            if contents:
+                return Reading(what, _content_of(value))
+            self.arrays.append(value)
+            self.labels.append(what)
+            return ArrayReading(what, _layout_of(value))
+        if isinstance(value, _VALUES) or value is None:
+            return Reading(what, _value_of(value))
+        made = Reading(what, _is(value))
+        if stand_in_of(value) is not None:
+            if contents and stand_in_of(value).__module__ in _EFFECTS:
+                self.blocked.append(f"a method reads {what}, which a recording cannot watch there")
+            return made
+        if _outside_packages(value):
+            return made
+        seen = self._contents if contents else self._known
+        if id(value) in seen:
+            return made
+        if contents:
+            self._contents.add(id(value))
+        self._known.setdefault(id(value), value)
+        if isinstance(value, types.MethodType):
+            function, obj = value.__func__, value.__self__
+            made.same = lambda now: type(now) is types.MethodType and now.__func__ is function
+            self._known.pop(id(value), None)  # made anew at each look
+            self._part(made, lambda now: now.__self__, obj, what, contents)
+            self._part(made, lambda now: now.__func__, function, what, contents)
+        elif isinstance(value, functools.partial):
+            for name in ("func", "args", "keywords"):
+                self._part(made, operator.attrgetter(name), getattr(value, name), what, contents)
+        elif kind in (list, tuple, dict, OrderedDict, defaultdict, set) or (
+                isinstance(value, tuple) and hasattr(kind, "_fields")):
+            self._read_container(made, value, what, contents)
+        elif isinstance(value, types.FunctionType):
+            self._read_function(made, value, what, contents)
+        elif isinstance(value, types.ModuleType):
+            pass
+        elif isinstance(value, np.random.Generator):
+            bits = value.bit_generator
+            self._generators.append((what, lambda: bits.state, lambda old: setattr(bits, "state", old), bits.state))
+        elif isinstance(value, np.random.RandomState):
+            self._generators.append((what, value.get_state, value.set_state, value.get_state()))
+        elif isinstance(value, random.Random):
+            self._generators.append((what, value.getstate, value.setstate, value.getstate()))
+        elif isinstance(value, type):
+            if _package(value) not in _LIBRARIES | {"npdiff"}:
+                self._read_class(made, value, what)
+        elif _inner_function(value) is not None:
+            self._part(made, _inner_function, _inner_function(value), what, contents)
+        elif isinstance(value, enum.Enum):
+            pass
+        elif (hasattr(value, "__dict__") or _slots(value)) and _package(kind) not in _LIBRARIES:
+            self._read_object(made, value, what, contents or not _can_be_copied(value))
+        return made
+
+    def _part(self, whole: Reading, get: Get, value: Any, what: str, contents: bool) -> None:
+        whole.parts.append((get, self._read(value, what, contents)))
+
+    def _read_container(self, made: Reading, value: Any, what: str, contents: bool) -> None:
+        kind = type(value)
+        self._known.pop(id(value), None) if kind is tuple else None
+        if isinstance(value, dict):
+            keys = list(value)
+            made.same = lambda now: type(now) is kind and list(now) == keys
+            for key in keys:
+                self._part(made, lambda now, key=key: now[key], value[key], f"{what}[{key!r}]", contents)  # type: ignore[misc]
             return
-        if isinstance(f, types.MethodType):
-            self._scan(f.__func__, label)
-            self._scan_object(f.__self__, f.__func__.__code__.co_varnames[:1], f.__func__.__code__, label)
+        if kind is set:
+            old = set(value)
+            made.same = lambda now: type(now) is set and now == old
             return
-        if not isinstance(f, types.FunctionType):
-            call = getattr(type(f), "__call__", None)  # noqa: B004 (the function itself is wanted)
-            if isinstance(call, types.FunctionType) and _package(type(f)) not in _LIBRARIES:
-                self._scan(types.MethodType(call, f), label)
+        size = len(value)
+        made.same = lambda now: type(now) is kind and len(now) == size
+        for k in range(size):
+            self._part(made, lambda now, k=k: now[k], value[k], f"{what}[{k}]", contents)  # type: ignore[misc]
+
+    def _read_function(self, made: Reading, f: types.FunctionType, what: str, contents: bool) -> None:
+        if _home(f) in _LIBRARIES:
             return
-        if id(f) in self._functions or _package(f) in _LIBRARIES:
-            return
-        self._functions[id(f)] = f
-        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
-            self._note(f"{label}{name}", lambda cell=cell: _cell(cell), _cell(cell))  # type: ignore[misc]
-        for k, default in enumerate(f.__defaults__ or ()):
-            if type(default) is ndarray:
-                self._note(f"{label}default {k}", lambda f=f, k=k: f.__defaults__[k], default)  # type: ignore[misc]
-        if _package(f) == "npdiff":
+        label = f"{what}." if what else ""
+        for k, name in enumerate(f.__code__.co_freevars):
+            self._part(made, lambda now, k=k: _cell(now.__closure__[k]), _cell((f.__closure__ or ())[k]),  # type: ignore[misc]
+                       label + name, contents)
+        self._part(made, lambda now: now.__defaults__, f.__defaults__, f"{label}__defaults__", contents)
+        self._part(made, lambda now: now.__kwdefaults__, f.__kwdefaults__, f"{label}__kwdefaults__", contents)
+        if _home(f) == "npdiff":
             return  # transforms keep the user's function in a cell; their globals are npdiff's own
-        for name, chains in _global_reads(f.__code__).items():
+        self.blocked += [f"{f.__name__} assigns the {kind} name {name}" for kind, name in outside_stores(f.__code__)]
+        for name, chains in global_names(f.__code__).items():
             value = f.__globals__.get(name, _MISSING)
             if value is _MISSING:
-                if name in _IMPURE and hasattr(builtins, name):
-                    self.blocked.append(f"{f.__name__} calls {name}()")
                 continue
-            self._note(name, lambda g=f.__globals__, n=name: g.get(n, _MISSING), value, chains)  # type: ignore[misc]
-        for kind, name in _outside_stores(f.__code__):
-            self.blocked.append(f"{f.__name__} assigns the {kind} {name}")
+            if name in ("datetime", "date") and any(_CLOCKS.intersection(chain) for chain in chains):
+                self.blocked.append(f"{f.__name__} asks {name} for the present time, which differs from call to call")
+            self._part(made, lambda now, name=name: now.__globals__.get(name, _MISSING), value, name, contents)  # type: ignore[misc]
+            if isinstance(value, types.ModuleType) and value.__name__.partition(".")[0] not in _LIBRARIES | {"npdiff"}:
+                for attribute in sorted({chain[0] for chain in chains if chain}):
+                    held = getattr(value, attribute, _MISSING)
+                    if held is not _MISSING:
+                        self._part(made, lambda now, n=name, a=attribute: getattr(now.__globals__.get(n), a, _MISSING),  # type: ignore[misc]
+                                   held, f"{name}.{attribute}", True)
 
-    def _scan_object(self, obj: Any, names: tuple[str, ...], code: types.CodeType, label: str) -> None:
-        for chain in _attribute_chains(code, names[0] if names else "self"):
-            self._chain(f"{label}{names[0] if names else 'self'}", lambda: obj, chain)
+    def _read_object(self, made: Reading, value: Any, what: str, contents: bool) -> None:
+        label = what or type(value).__name__
+        state = _state(value)
+        made.same = lambda now: now is value and _state(now).keys() == state.keys()
+        for key, held in state.items():
+            self._part(made, lambda now, key=key: _state(now)[key], held, f"{label}.{key}", contents)  # type: ignore[misc]
+        kind = type(value)
+        for cls in kind.__mro__:
+            if _package(cls) in _LIBRARIES | {"npdiff"}:
+                continue
+            self._part(made, lambda now, cls=cls: cls, cls, cls.__name__, True)  # type: ignore[misc]
 
-    def _note(self, label: str, get: Getter, value: Any, chains: set[tuple[str, ...]] = frozenset()) -> None:  # type: ignore[assignment]
-        if (id(value), label) in self._seen:
-            return
-        self._seen.add((id(value), label))
-        if isinstance(value, np.random.Generator):
-            self.generators.append((label, value, value.bit_generator.state))
-        if isinstance(value, types.ModuleType):
-            if value.__name__ in _IMPURE:
-                self.blocked.append(f"{label} is read, whose answers differ from call to call")
-            if value.__name__.partition(".")[0] not in _LIBRARIES | {"npdiff", "math"}:
-                for chain in chains:
-                    self._chain(label, get, chain)
-        elif _holds_arrays(value):
-            self.array_places.append(ArrayPlace(label, get, value))
-            return
-        elif callable(value) and not isinstance(value, type):
-            self._scan(value, f"{label}.")
-        elif hasattr(value, "__dict__") and not isinstance(value, type):
-            for chain in chains:
-                self._chain(label, get, chain)
-        if callable(value) and getattr(value, "__module__", "") in _IMPURE:
-            self.blocked.append(f"{label} is called, whose answers differ from call to call")
-        self.places.append(Place(label, get, _frozen(value)))
+    def _read_class(self, made: Reading, cls: type, what: str) -> None:
+        keys = set(vars(cls))
+        made.same = lambda now: now is cls and set(vars(now)) == keys
+        for key, held in vars(cls).items():
+            if key.startswith("__") and not callable(held):
+                continue
+            inner = _unbound(held)
+            if isinstance(inner, (types.FunctionType, ndarray, list, dict, tuple, *_VALUES)):
+                self._part(made, lambda now, key=key: _unbound(vars(now)[key]), inner,  # type: ignore[misc]
+                           f"{cls.__name__}.{key}", True)
 
-    def _chain(self, label: str, get: Getter, chain: tuple[str, ...]) -> None:
-        def read() -> Any:
-            value = get()
-            for name in chain:
-                value = getattr(value, name, _MISSING)
-            return value
+    # ------------------------------------------------------------------ the image
 
-        value = read()
-        text = ".".join((label, *chain))
-        if value is _MISSING or isinstance(value, (types.MethodType, types.BuiltinMethodType)):
-            return
-        if isinstance(value, np.random.Generator):
-            self.generators.append((text, value, value.bit_generator.state))
-        if type(value) is ndarray:
-            if value.dtype.kind in "biufc":
-                self.places.append(ContentPlace(text, read, value))
-        elif isinstance(value, types.FunctionType):
-            self._scan(value, text + ".")
-            self.places.append(Place(text, read, value))
-        elif not isinstance(value, type):
-            for k, leaf in enumerate(tree.leaves(value) if isinstance(value, (dict, list, tuple)) else ()):
-                if type(leaf) is ndarray:
-                    self.places.append(ContentPlace(f"{text}[{k}]", lambda k=k: _leaf(read(), k), leaf))  # type: ignore[misc]
-            self.places.append(Place(text, read, _frozen(value)))
-
-    # ------------------------------------------------------------------ cloning
-
-    def clone(self, stand_ins: dict[int, Any], extra_globals: dict[str, Any]) -> Callable[..., Any]:
-        """The function reading `stand_ins` (by id of the original value) in place of what it closes over."""
-        self._stand_ins = stand_ins
-        self._extra = extra_globals
-        self._clones: dict[int, Any] = {}
-        self._globals = {}
-        return self._copy(self.root)  # type: ignore[no-any-return]
-
-    def _copy(self, value: Any) -> Any:
-        if id(value) in self._stand_ins:
-            return self._stand_ins[id(value)]
-        if isinstance(value, functools.partial):
-            return functools.partial(self._copy(value.func), *value.args, **value.keywords)
-        if isinstance(value, types.MethodType) and id(value.__func__) in self._functions:
-            return types.MethodType(self._copy(value.__func__), value.__self__)
-        if id(value) not in self._functions:
-            return value
-        if id(value) in self._clones:
-            return self._clones[id(value)]
-        f = self._functions[id(value)]
-        cells = tuple(types.CellType() for _ in f.__closure__ or ())
-        new = types.FunctionType(f.__code__, self._copied_globals(f), f.__name__, f.__defaults__, cells or None)
-        self._clones[id(value)] = new
-        if f.__defaults__:
-            new.__defaults__ = tuple([self._copy(d) for d in f.__defaults__])
-        new.__kwdefaults__ = f.__kwdefaults__
-        new.__module__, new.__qualname__ = f.__module__, f.__qualname__
-        for old, cell in zip(f.__closure__ or (), cells, strict=True):
-            held = _cell(old)
-            if held is not _MISSING:
-                cell.cell_contents = self._copy(held)
-        return new
-
-    def _copied_globals(self, f: types.FunctionType) -> dict[str, Any]:
-        if _package(f) == "npdiff":
-            return f.__globals__
-        known = self._globals.get(id(f.__globals__))
-        if known is None:
-            known = self._globals[id(f.__globals__)] = {**f.__globals__, **{
-                k: v for k, v in self._extra.items() if k not in f.__globals__}}
-        for name in _global_reads(f.__code__):
-            if name in f.__globals__ and known.get(name) is f.__globals__[name]:
-                known[name] = self._copy(f.__globals__[name])
-        return known
-
-    # ------------------------------------------------------------------ afterwards
-
-    def tracked(self) -> bool:
-        """True if values of a running transform are among what the function reads: then it is a part of that."""
-        return any(isinstance(leaf, Handle) for p in [*self.places, *self.array_places]
-                   for leaf in tree.leaves(p.expected))
+    def image(self, stand_ins: dict[int, Any]) -> Image:
+        """A copy of the world in which arrays are `stand_ins` (by id)."""
+        return Image(self._known, stand_ins)
 
     def disturbed(self) -> list[str]:
-        """What recording changed outside, which replaying would not change."""
-        out = [f"{p.label} was changed by the function" for p in self.places if not p.unchanged()]
-        out += [f"the random generator {label} advanced: pass it as an argument of a function that is not jitted, or "
-                "use np.random" for label, g, state in self.generators if g.bit_generator.state != state]
+        """What recording changed outside after all, in things that could not be copied; generators are put back."""
+        out = []
+        for what, get, put, state in self._generators:
+            if not _same_state(get(), state):
+                put(state)
+                out.append(f"the random generator {what} advanced, which a recording cannot repeat; np.random.normal "
+                           "and the other functions of np.random can be recorded")
+        for reading, root in zip(self._readings, self._roots, strict=True):
+            changed = reading.collect(root, [])
+            if changed:
+                out.append(f"it changes {changed}")
         return out
 
-    def unchanged(self) -> bool:
-        """True if everything outside, arrays apart, is as it was when recorded."""
-        return all(p.unchanged() for p in self.places)
+
+class Image:
+    """Copies of functions, containers and objects, made when asked for, each once."""
+
+    def __init__(self, known: dict[int, Any], stand_ins: dict[int, Any]) -> None:
+        self._known = known
+        self._done: dict[int, Any] = dict(stand_ins)
+        self._cells: dict[int, types.CellType] = {}
+        self._globals: dict[int, dict[str, Any]] = {}
+        # Copies that the function may change, and what each held: (what it is, how to look, what was seen)
+        self._watched: list[tuple[str, Callable[[], Any], Any]] = []
+
+    def of(self, value: Any) -> Any:
+        """The image of a value: the value itself where there is nothing to copy."""
+        found = self._done.get(id(value), _MISSING)
+        if found is not _MISSING:
+            return found
+        kind = type(value)
+        if stand_in_of(value) is not None:
+            return stand_in_of(value)
+        if isinstance(value, types.MethodType):
+            obj = self.of(value.__self__)
+            return types.MethodType(self.of(value.__func__), obj)
+        if kind is tuple:
+            return tuple([self.of(v) for v in value])
+        if id(value) not in self._known:
+            return value
+        if isinstance(value, functools.partial):
+            return functools.partial(self.of(value.func), *[self.of(a) for a in value.args],
+                                     **{k: self.of(v) for k, v in value.keywords.items()})
+        if isinstance(value, tuple):
+            return kind(*[self.of(v) for v in value])
+        if kind in (list, dict, OrderedDict, defaultdict, set):
+            return self._container(value)
+        if isinstance(value, types.FunctionType):
+            return self._function(value) if _home(value) not in _LIBRARIES else value
+        if _inner_function(value) is not None:
+            return self.of(_inner_function(value))
+        if isinstance(value, enum.Enum) or isinstance(value, type) or _package(kind) in _LIBRARIES:
+            return value
+        if _can_be_copied(value):
+            return self._object(value)
+        return value
+
+    def original(self, value: Any) -> Any:
+        """What a value is the image of; the value itself if it is none."""
+        return next((self._known[k] for k, v in self._done.items() if v is value and k in self._known), value)
+
+    def changed(self) -> list[str]:
+        """What the function changed in its world."""
+        return [f"it changes {what}" for what, look, old in self._watched if not _identical(look(), old)]
+
+    def _watch(self, what: str, look: Callable[[], Any]) -> None:
+        self._watched.append((what, look, look()))
+
+    def _container(self, value: Any) -> Any:
+        kind = type(value)
+        new: Any
+        if isinstance(value, dict):
+            new = self._done[id(value)] = kind(value.default_factory) if isinstance(value, defaultdict) else kind()
+            new.update((k, self.of(v)) for k, v in value.items())
+            self._watch(f"a {kind.__name__}", lambda: list(new.items()))
+        elif kind is list:
+            new = self._done[id(value)] = []
+            new.extend(self.of(v) for v in value)
+            self._watch("a list", lambda: list(new))
+        else:
+            new = self._done[id(value)] = set(value)
+            self._watch("a set", lambda: sorted(map(id, new)))
+        return new
+
+    def _object(self, value: Any) -> Any:
+        kind = type(value)
+        new = self._done[id(value)] = object.__new__(kind)
+        vars(new).update((k, self.of(v)) for k, v in vars(value).items())
+        self._watch(f"an object of class {kind.__name__}", lambda: list(vars(new).items()))
+        return new
+
+    def _function(self, f: types.FunctionType) -> Any:
+        cells = tuple([self._cells.setdefault(id(c), types.CellType()) for c in f.__closure__ or ()])
+        known = f.__globals__
+        if _home(f) != "npdiff":
+            known = self._globals.setdefault(id(f.__globals__), dict(f.__globals__))
+        new = types.FunctionType(f.__code__, known, f.__name__, None, cells or None)
+        self._done[id(f)] = new
+        new.__defaults__ = self.of(f.__defaults__)
+        new.__kwdefaults__ = self.of(f.__kwdefaults__)
+        new.__module__, new.__qualname__ = f.__module__, f.__qualname__
+        vars(new).update(vars(f))
+        for old, cell in zip(f.__closure__ or (), cells, strict=True):
+            held = _cell(old)
+            if held is not _MISSING and _cell(cell) is _MISSING:
+                cell.cell_contents = self.of(held)
+        if known is not f.__globals__:
+            for name in global_names(f.__code__):
+                if name in f.__globals__:
+                    known[name] = self.of(f.__globals__[name])
+        return new
 
 
-def _frozen(value: Any) -> Any:
-    """A container as it is now; later changes to it must show."""
-    if isinstance(value, (list, tuple)) and not isinstance(value, Handle):
-        return type(value)([_frozen(v) for v in value]) if type(value) in (list, tuple) else value
-    return {k: _frozen(v) for k, v in value.items()} if type(value) is dict else value
+def _inner_function(value: Any) -> Any:
+    """The function inside a wrapper that adds no meaning of its own: a jitted or memoised function, a static method."""
+    if isinstance(value, (functools._lru_cache_wrapper, staticmethod)):
+        return value.__wrapped__
+    return value.function if type(value).__module__ == "npdiff.jit" and hasattr(value, "function") else None
 
 
-def _leaf(value: Any, k: int) -> Any:
-    leaves = tree.leaves(value) if isinstance(value, (dict, list, tuple)) else []
-    return leaves[k] if k < len(leaves) else _MISSING
+def _unbound(held: Any) -> Any:
+    if isinstance(held, (staticmethod, classmethod)):
+        return held.__func__
+    if isinstance(held, property):
+        return held.fget
+    return held.func if isinstance(held, functools.cached_property) else held
 
 
 def _cell(cell: Any) -> Any:
@@ -300,61 +453,21 @@ def _cell(cell: Any) -> Any:
         return _MISSING
 
 
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for const in code.co_consts:
-        if isinstance(const, types.CodeType):
-            yield from _codes(const)
+def _identical(now: Any, old: Any) -> bool:
+    if isinstance(now, list):
+        return len(now) == len(old) and all(map(_identical, now, old))
+    if type(now) is tuple and type(old) is tuple and len(now) == len(old):
+        return all(a is b or (isinstance(a, (*PYTHON_NUMBERS, str)) and type(a) is type(b) and a == b)
+                   for a, b in zip(now, old, strict=True))
+    return now is old or (isinstance(now, int) and now == old)
 
 
-@functools.lru_cache(maxsize=512)
-def _global_reads(code: types.CodeType) -> dict[str, set[tuple[str, ...]]]:
-    """Global names that code reads, each with the attribute chains read from it."""
-    found: dict[str, set[tuple[str, ...]]] = {}
-    for c in _codes(code):
-        name: str | None = None
-        chain: tuple[str, ...] = ()
-        for ins in dis.get_instructions(c):
-            if ins.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-                name, chain = ins.argval, ()
-                found.setdefault(ins.argval, set())
-            elif ins.opname in ("LOAD_ATTR", "LOAD_METHOD") and name is not None:
-                chain = (*chain, ins.argval)
-                found[name].add(chain)
-            elif ins.opname not in ("CACHE", "PUSH_NULL"):
-                name = None
-    return found
+def _same_state(a: Any, b: Any) -> bool:
+    if isinstance(a, dict):
+        return all(_same_state(a[k], b[k]) for k in a)
+    if isinstance(a, tuple):
+        return all(map(_same_state, a, b))
+    return bool(np.array_equal(a, b))
 
 
-@functools.lru_cache(maxsize=512)
-def _attribute_chains(code: types.CodeType, first: str) -> frozenset[tuple[str, ...]]:
-    """Attribute chains read from a local name (``self.weights``)."""
-    found: set[tuple[str, ...]] = set()
-    for c in _codes(code):
-        chain: tuple[str, ...] | None = None
-        for ins in dis.get_instructions(c):
-            if ins.opname.startswith("LOAD_FAST") or ins.opname == "LOAD_DEREF":
-                argval = ins.argval if isinstance(ins.argval, tuple) else (ins.argval,)
-                chain = () if argval[-1] == first else None
-            elif ins.opname in ("LOAD_ATTR", "LOAD_METHOD") and chain is not None:
-                chain = (*chain, ins.argval)
-                found.add(chain)
-            elif ins.opname not in ("CACHE", "PUSH_NULL"):
-                chain = None
-    return frozenset(found)
-
-
-@functools.lru_cache(maxsize=512)
-def _outside_stores(code: types.CodeType) -> tuple[tuple[str, str], ...]:
-    """Global and nonlocal names and attributes that code assigns."""
-    found = set()
-    for c in _codes(code):
-        for ins in dis.get_instructions(c):
-            if ins.opname in ("STORE_GLOBAL", "DELETE_GLOBAL"):
-                found.add(("global", ins.argval))
-            elif (ins.opname in ("STORE_DEREF", "DELETE_DEREF") and ins.argval in c.co_freevars
-                  and ins.argval in code.co_freevars):
-                found.add(("nonlocal", ins.argval))
-            elif ins.opname in ("STORE_ATTR", "DELETE_ATTR") and ins.argval not in _ARRAY_ATTRIBUTES:
-                found.add(("attribute", ins.argval))
-    return tuple(sorted(found))
+__all__ = ["ArrayReading", "Environment", "Image", "Reading"]

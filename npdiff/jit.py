@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import threading
-import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,16 +13,17 @@ import numpy as np
 from npdiff import tree
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, innermost
-from npdiff.environment import Environment
-from npdiff.errors import ArgumentError, GuardFailed, JitWarning, message
+from npdiff.errors import ArgumentError, GuardFailed, JitWarning, message, warn_user
 from npdiff.graph import Graph
 from npdiff.program import run_program_p
-from npdiff.replay import Recording, identities, overlapping, record
+from npdiff.replay import OVERLAP, NotRecorded, Recording, identities, record
 from npdiff.transforms.jvp import JvpTrace
 from npdiff.transforms.reverse import ReverseTrace
 
 # Recordings kept for one signature; past that the function's path is not predictable and it runs unjitted.
 MAX_RECORDINGS = 16
+# Signatures kept for one function; past that (an object made anew for each call, say) it runs unjitted.
+MAX_SIGNATURES = 512
 
 _NUMBERS = (int, float, complex)
 
@@ -60,6 +61,24 @@ class Entry:
         self.keep = keep  # fixed arguments known by id must stay alive
 
 
+@dataclass(frozen=True)
+class _Call:
+    """One call, taken apart."""
+
+    args: Any
+    kwargs: Any
+    leaves: Sequence[Any]
+    structure: Any
+    static: Sequence[bool]
+    operands: Sequence[Any]
+    roots: Sequence[Any]
+
+    def on(self, leaves: Sequence[Any]) -> _Call:
+        """The same call with other leaves."""
+        args, kwargs = tree.unflatten(self.structure, leaves)
+        return replace(self, args=args, kwargs=kwargs, leaves=leaves)
+
+
 class Jitted:
     """A function made by `npdiff.jit`."""
 
@@ -67,7 +86,7 @@ class Jitted:
         if not callable(f):
             raise ArgumentError(message("jit: the first argument must be a function", f,
                                         instead="write npdiff.jit(f)(x), not npdiff.jit(f(x))"))
-        functools.update_wrapper(self, f)  # first: f's attributes may have the names of ours (jit of grad of jit)
+        functools.update_wrapper(self, f)  # first: it copies attributes, which may be those of another jitted function
         self.function = f
         self._entries: dict[Any, Entry] = {}
         self._lock = threading.RLock()
@@ -96,13 +115,15 @@ class Jitted:
         key = (structure, tuple(keys), identities(leaves))
         entry = self._entries.get(key)
         if entry is None:
-            entry = self._entries.setdefault(key, Entry(leaves if any(static) else None))
+            entry = self._new_entry(key, leaves if any(static) else None)
         if entry.unjitted:
             return self.function(*args, **kwargs)
+        roots = [self.function, *[leaf for leaf, fixed in zip(leaves, static, strict=True) if fixed]]
+        call = _Call(args, kwargs, leaves, structure, static, operands, roots)
         if tracked:
-            return self._differentiate(entry, args, kwargs, leaves, structure, static, operands)
-        for made in entry.recordings:
-            values = made.inputs(operands)
+            return self._differentiate(entry, call)
+        for made in tuple(entry.recordings):
+            values = made.inputs(roots, operands)
             if values is None:
                 continue
             try:
@@ -113,13 +134,16 @@ class Jitted:
             if made is not entry.recordings[0]:
                 self._to_front(entry, made)
             return made.finish(outs, values)
-        if Environment(self.function).tracked():
-            return self.function(*args, **kwargs)
-        if overlapping(operands):
-            self._warn("two arguments share memory, so their writes would have to reach each other")
-            return self.function(*args, **kwargs)
-        with self._lock:
-            return self._record(entry, (args, kwargs), leaves, structure, static)[1]
+        complete = self._record(entry, call)[1]
+        return self.function(*args, **kwargs) if complete is None else complete()
+
+    def _new_entry(self, key: Any, keep: Any) -> Entry:
+        entry = Entry(keep)
+        if len(self._entries) >= MAX_SIGNATURES:
+            entry.unjitted = f"it was called with more than {MAX_SIGNATURES} different signatures"
+            self._warn(entry.unjitted)
+            return entry
+        return self._entries.setdefault(key, entry)
 
     def _to_front(self, entry: Entry, made: Recording) -> None:
         with self._lock:
@@ -127,61 +151,66 @@ class Jitted:
                 entry.recordings.remove(made)
                 entry.recordings.insert(0, made)
 
-    def _record(self, entry: Entry, called: tuple[Any, Any], leaves: Sequence[Any], structure: Any,
-                static: Sequence[bool]) -> tuple[Recording, Any]:
-        made, result = record(self.function, called, leaves, structure, static)
-        if made.blocked:
-            self._give_up(entry, made.blocked)
-        elif len(entry.recordings) >= MAX_RECORDINGS:
-            entry.unjitted = f"it took a new path on each of {MAX_RECORDINGS} calls"
-            entry.recordings.clear()
-            self._warn(entry.unjitted)
-        else:
-            entry.recordings.insert(0, made)
-        return made, result
+    def _record(self, entry: Entry, call: _Call) -> tuple[Recording | None, Callable[[], Any] | None]:
+        """A new recording, and what completes the call it was made in; None where the function itself must run."""
+        with self._lock:
+            try:
+                made, complete = record(self.function, call.roots, call.leaves, call.structure, call.static)
+            except NotRecorded as failed:
+                why = "; ".join(line.strip() for line in str(failed.__cause__).splitlines())
+                return None, lambda: self._after_failure(entry, call, why)
+            if made.environment.tracked:
+                return None, None  # it closes over values of a running transform: part of that
+            if made.blocked:
+                why = "; ".join(dict.fromkeys(made.blocked))
+                if why != OVERLAP:  # other arrays of these types may lie apart
+                    entry.unjitted = why
+                self._warn(why)
+                return None, None
+            if len(entry.recordings) >= MAX_RECORDINGS:
+                entry.unjitted = f"it took a new path on each of {MAX_RECORDINGS} calls"
+                entry.recordings.clear()
+                self._warn(entry.unjitted)
+            else:
+                entry.recordings.insert(0, made)
+            return made, complete
 
-    def _give_up(self, entry: Entry, reasons: Sequence[str]) -> None:
-        entry.unjitted = "; ".join(dict.fromkeys(reasons))
-        self._warn(entry.unjitted)
+    def _after_failure(self, entry: Entry, call: _Call, why: str) -> Any:
+        """The call as the function itself does it; if it gets through, recording was what failed."""
+        result = self.function(*call.args, **call.kwargs)
+        entry.unjitted = why
+        self._warn(why)
+        return result
 
     def _warn(self, why: str) -> None:
         if not self._warned:
             self._warned = True
-            warnings.warn(f"npdiff.jit: {getattr(self.function, '__name__', 'the function')} runs without compiled "
-                          f"code: {why}", JitWarning, stacklevel=4)
+            warn_user(f"npdiff.jit: {getattr(self.function, '__name__', 'the function')} runs without compiled "
+                      f"code: {why}", JitWarning)
 
     # ------------------------------------------------------------------ under grad, jvp and their nestings
 
-    def _differentiate(self, entry: Entry, args: Any, kwargs: Any, leaves: Sequence[Any], structure: Any,
-                       static: Sequence[bool], operands: Sequence[Any]) -> Any:
-        plain = [innermost(o) for o in operands]
+    def _differentiate(self, entry: Entry, call: _Call) -> Any:
+        plain = [innermost(o) for o in call.operands]
         for _ in range(2):
-            for made in entry.recordings:
-                values = made.inputs(plain)
-                if values is None or made.writes or made.draws:
+            for made in tuple(entry.recordings):
+                values = made.inputs(call.roots, plain)
+                if values is None or made.writes or made.draws or made.prints:
                     continue
-                values[: len(operands)] = operands
+                values[: len(plain)] = call.operands
                 try:
                     outs = bind(run_program_p, values, {"program": made.compiled()})
                 except GuardFailed:
                     continue
                 made.calls += 1
-                return _finish_tracked(made, outs, operands)
-            environment = Environment(self.function)
-            if environment.tracked():
-                break
-            if environment.blocked:
-                self._give_up(entry, environment.blocked)
-                break
+                return tree.unflatten(made.structure, made.leaves(outs, call.operands))
             state = np.random.get_state(legacy=False)  # noqa: NPY002 (the user's stream is NumPy's)
-            with self._lock:
-                copies = [_copied(innermost(leaf)) for leaf in leaves]
-                made, _ = self._record(entry, tree.unflatten(structure, copies), copies, structure, static)
-            if made.writes or made.draws or entry.unjitted:
-                np.random.set_state(state)  # noqa: NPY002
+            made_now, _ = self._record(entry, call.on([_copied(innermost(leaf)) for leaf in call.leaves]))
+            np.random.set_state(state)  # noqa: NPY002 (the recording is not this call: that comes now)
+            if made_now is None or made_now.writes or made_now.draws or made_now.prints or entry.unjitted:
                 break
-        # Writes and random draws keep their order only when run as they stand.
-        return self.function(*args, **kwargs)
+        # Writes and effects keep their order only when run as they stand.
+        return self.function(*call.args, **call.kwargs)
 
     # ------------------------------------------------------------------ looking inside
 
@@ -190,7 +219,8 @@ class Jitted:
         leaves, structure = tree.flatten((args, kwargs))
         static = [_leaf_key(leaf)[1] for leaf in leaves]
         copies = [_copied(innermost(leaf)) for leaf in leaves]
-        return record(self.function, tree.unflatten(structure, copies), copies, structure, static)[0].graph
+        roots = [self.function, *[leaf for leaf, fixed in zip(copies, static, strict=True) if fixed]]
+        return record(self.function, roots, copies, structure, static)[0].graph
 
     def explain(self, *args: Any, **kwargs: Any) -> str:
         """Say in words how a call with these arguments runs: graph, kernels, guards, recordings, compile times.
@@ -226,12 +256,10 @@ class Jitted:
         if entry.unjitted:
             return "\n".join([*lines, f"runs without compiled code: {entry.unjitted}"])
         for k, made in enumerate(entry.recordings):
-            milliseconds = made.compiled().compile_seconds * 1e3
-            lines += ["", f"recording {k}: {made.calls} replay(s), compiled in {milliseconds:.1f} ms"]
+            lines += ["", f"recording {k}: {made.calls} replay(s), compiled in {made.compiled().compile_seconds * 1e3:.1f} ms"]
             lines += ["  " + line for line in repr(made.graph).splitlines()]
-            environment = made.environment
-            if environment is not None and environment.array_places:
-                lines.append("  arrays read from outside: " + ", ".join(p.label for p in environment.array_places))
+            if made.environment.labels:
+                lines.append("  arrays read from outside: " + ", ".join(made.environment.labels))
             guards = [eq for eq in made.graph.equations if eq.prim.name.startswith("guard")]
             for eq in guards:
                 where = f" at {eq.source[0]}:{eq.source[1]}" if eq.source else ""
@@ -244,23 +272,6 @@ class Jitted:
 
 def _copied(leaf: Any) -> Any:
     return leaf.copy() if type(leaf) is ndarray else leaf
-
-
-def _finish_tracked(made: Recording, outs: Sequence[Any], operands: Sequence[Any]) -> Any:
-    leaves: list[Any] = []
-    for o in made.outputs:
-        if o.how == "input":
-            v = operands[o.index]
-            for get in o.views:
-                v = get(v)
-            leaves.append(v)
-        elif o.how == "same":
-            leaves.append(leaves[o.index])
-        elif o.how == "object":
-            leaves.append(o.value)
-        else:
-            leaves.append(outs[o.index])
-    return tree.unflatten(made.structure, leaves)
 
 
 def _differentiating(operands: Sequence[Any]) -> bool:

@@ -12,7 +12,8 @@ from npdiff import tree
 from npdiff.array import DiffArray, View, copy_layout, is_scalar
 from npdiff.avals import PYTHON_NUMBERS, ndarray
 from npdiff.core import Handle, innermost
-from npdiff.environment import ArrayPlace, Environment
+from npdiff.dispatch.effects import held_prints, let_out
+from npdiff.environment import Environment
 from npdiff.errors import GuardFailed
 from npdiff.graph import Graph, prune, verify
 from npdiff.program import Program
@@ -25,13 +26,34 @@ class Output:
     """How to make one leaf of the result.
 
     `how` is "array", "scalar" or "number" (a graph output as ndarray, NumPy scalar, Python number), "input" (the
-    caller's own array, or a view of it through `views`), "same" (the object that an earlier leaf is) or "object".
+    caller's own array, or a view of it through `views`), "view" (a view of a graph output), "same" (the object that an
+    earlier leaf is) or "object".
     """
 
     how: str
     index: int = -1
     value: Any = None
     views: tuple[Callable[[Any], Any], ...] = ()
+
+    def make(self, outs: Sequence[Any], values: Sequence[Any], before: Sequence[Any]) -> Any:
+        """The leaf, given the graph's outputs and inputs and the leaves before it."""
+        if self.how == "same":
+            return before[self.index]
+        if self.how == "object":
+            return self.value.copy() if type(self.value) is ndarray else self.value
+        v = values[self.index] if self.how == "input" else outs[self.index]
+        if isinstance(v, Handle) and self.how in ("array", "scalar", "number"):
+            return v  # under a transform
+        if self.how == "array":
+            return v if type(v) is ndarray else np.asarray(v)
+        if self.how == "scalar":
+            return v[()] if type(v) is ndarray else v
+        if self.how == "number":
+            return v.item() if isinstance(v, (ndarray, np.generic)) else v
+        whole = v
+        for get in self.views:
+            v = get(v)
+        return v.view() if self.views and v is whole else v
 
 
 class Recording:
@@ -47,47 +69,50 @@ class Recording:
         Why it must not be replayed; empty if it may.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Environment) -> None:
         self.graph: Graph = Graph([], {}, [], [])
-        self.environment: Environment | None = None
+        self.environment = environment
         self.outputs: list[Output] = []
         self.structure: Any = None
         self.writes: list[int] = []
         self.results = 0
-        self.operands = 0
         self.identities: tuple[int, ...] = ()
         self.blocked: list[str] = []
-        self.draws = False
+        self.draws = self.prints = False
         self.program: Program | None = None
         self.calls = 0
 
     # ------------------------------------------------------------------ replaying
 
-    def inputs(self, operands: Sequence[Any]) -> list[Any] | None:
+    def inputs(self, roots: Sequence[Any], operands: Sequence[Any]) -> list[Any] | None:
         """Values of the graph's inputs for this call; None if the environment is no longer the recorded one."""
-        environment = self.environment
-        if environment is None or not environment.unchanged():
+        arrays = self.environment.collect(roots)
+        if arrays is None:
             return None
-        values = list(operands)
-        for place in environment.array_places:
-            arrays = place.arrays()
-            if arrays is None:
-                return None
-            values += arrays
+        values = [*operands, *arrays]
         if identities(values) != self.identities or (self.writes and overlapping(values)):
             return None
         return values
 
     def execute(self, values: Sequence[Any]) -> Sequence[Any]:
-        """Outputs of the graph on plain values; the random stream is put back if a guard fails."""
-        if not self.draws:
-            return self.compiled().run(values)
+        """Outputs of the graph on plain values; where it cannot finish, it leaves no trace and raises GuardFailed."""
+        if not self.draws and not self.prints:
+            try:
+                return self.compiled().run(values)
+            except Exception as error:
+                raise GuardFailed from error
         state = np.random.get_state(legacy=False)  # noqa: NPY002 (the user's stream is NumPy's)
+        token = held_prints.set([])
         try:
-            return self.compiled().run(values)
-        except GuardFailed:
+            outs = self.compiled().run(values)
+            said = held_prints.get()
+        except Exception as error:
             np.random.set_state(state)  # noqa: NPY002
-            raise
+            raise GuardFailed from error
+        finally:
+            held_prints.reset(token)
+        let_out(said or [])
+        return outs
 
     def compiled(self) -> Program:
         """The graph's program, compiled when first needed."""
@@ -99,50 +124,66 @@ class Recording:
         """Write into the caller's arrays what the function writes, and build its result."""
         for k, position in enumerate(self.writes):
             values[position][...] = outs[self.results + k]
+        return tree.unflatten(self.structure, self.leaves(outs, values))
+
+    def leaves(self, outs: Sequence[Any], values: Sequence[Any]) -> list[Any]:
+        """The leaves of the function's result."""
         leaves: list[Any] = []
         for o in self.outputs:
-            if o.how == "array":
-                v = outs[o.index]
-                leaves.append(v if type(v) is ndarray else np.asarray(v))
-            elif o.how == "scalar":
-                v = outs[o.index]
-                leaves.append(v[()] if type(v) is ndarray else v)
-            elif o.how == "number":
-                v = outs[o.index]
-                leaves.append(v.item() if isinstance(v, (ndarray, np.generic)) else v)
-            elif o.how == "input":
-                v = values[o.index]
-                for get in o.views:
-                    v = get(v)
-                leaves.append(v)
-            elif o.how == "same":
-                leaves.append(leaves[o.index])
-            else:
-                leaves.append(o.value.copy() if type(o.value) is ndarray else o.value)
-        return tree.unflatten(self.structure, leaves)
+            leaves.append(o.make(outs, values, leaves))
+        return leaves
 
 
-def record(f: Callable[..., Any], called: tuple[Any, Any], leaves: Sequence[Any], structure: Any,
-           static: Sequence[bool]) -> tuple[Recording, Any]:
-    """Run f on its arguments, writing everything down; returns the recording and f's result.
+class NotRecorded(Exception):
+    """Internal: the function did not run through on stand-ins, or cannot be recorded; nothing was changed."""
 
-    `called` is ``(args, kwargs)``, `leaves` and `structure` the same flattened; `static` marks leaves that are no
-    operands. The run has f's own effects: arguments and their containers are written into.
+
+def record(f: Callable[..., Any], roots: Sequence[Any], leaves: Sequence[Any], structure: Any,
+           static: Sequence[bool]) -> tuple[Recording, Callable[[], Any]]:
+    """Run f once on stand-ins for its arguments and for all it reads, writing everything down.
+
+    `roots` are f and those arguments that are objects to look into; `static` marks leaves that are no operands.
+    Returns the recording, and what completes the call: writes, prints and the result. Until then nothing outside
+    has changed; if the run cannot be used, nothing ever will have: NotRecorded is raised, or `blocked` says why.
     """
-    made = Recording()
-    environment = made.environment = Environment(f)
-    if environment.blocked:  # known before the run: f itself runs, not a clone that would keep its assignments
-        made.blocked = environment.blocked
-        args, kwargs = called
-        return made, f(*args, **kwargs)
-    trace = StageTrace()
+    made = Recording(Environment(roots))
+    made.blocked += made.environment.blocked
+    if made.environment.tracked or made.blocked:
+        return made, _never
+    state = np.random.get_state(legacy=False)  # noqa: NPY002
+    token = held_prints.set([])
+    good = False
+    try:
+        complete = _run(made, f, roots, leaves, structure, static)
+        said = held_prints.get() or []
+        good = not made.blocked
+    except Exception as error:
+        made.blocked += made.environment.disturbed()
+        raise NotRecorded from error
+    finally:
+        held_prints.reset(token)
+        if not good:
+            np.random.set_state(state)  # noqa: NPY002
+
+    def finish() -> Any:
+        let_out(said)
+        return complete()
+
+    return made, finish
+
+
+def _never() -> Any:
+    raise AssertionError("a blocked recording was used")
+
+
+def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: Sequence[Any], structure: Any,
+         static: Sequence[bool]) -> Callable[[], Any]:
+    environment = made.environment
+    trace = StageTrace(effects=True)
     with running(trace):
         handles: dict[int, DiffArray] = {}
-        staged: list[Any] = []
         operands: list[Any] = []
         inputs: list[DiffArray] = []
-        stood_in: list[DiffArray] = []  # keeps the handles alive, so that their ids stay their own
-        origins: dict[int, Any] = {}
 
         def stage(value: Any) -> DiffArray:
             handle = handles.get(id(value)) if type(value) is ndarray else None
@@ -154,140 +195,106 @@ def record(f: Callable[..., Any], called: tuple[Any, Any], leaves: Sequence[Any]
                 handle = DiffArray(trace, fresh._value, fresh._node)
                 if type(value) is ndarray:
                     handles[id(value)] = handle
-            stood_in.append(handle)
-            origins[id(handle)] = value
             return handle
 
-        for leaf, fixed in zip(leaves, static, strict=True):
-            staged.append(leaf if fixed else stage(leaf))
-        made.operands = len(inputs)
-        stand_ins: dict[int, Any] = {}
-        for place in environment.array_places:
-            stand_ins[id(place.expected)] = _stand_in(place, stage)
-        clone = environment.clone(stand_ins, {"print": _printer(trace)})
-        args, kwargs = tree.unflatten(structure, staged)
-        out = clone(*args, **kwargs)
+        staged = [leaf if fixed else stage(leaf) for leaf, fixed in zip(leaves, static, strict=True)]
+        for array in environment.arrays:
+            stage(array)
+        image = environment.image(handles)
+        staged = [image.of(leaf) if fixed else leaf for leaf, fixed in zip(staged, static, strict=True)]
+        given = tree.unflatten(structure, staged)
+        out = image.of(f)(*given[0], **given[1])
         out_leaves, made.structure = tree.flatten(out)
-        made.outputs, results = _outputs(out_leaves, handles, operands, trace)
+        made.structure = _plain_keys(made.structure)
+        made.identities = identities(operands)
+        made.outputs, results = _outputs([image.original(leaf) for leaf in out_leaves], handles, operands)
         made.results = len(results)
         written = []
-        made.identities = identities(operands)
         for k, (value, first) in enumerate(zip(operands, inputs, strict=True)):
-            if type(value) is not ndarray or made.identities[k] != k:
-                continue
-            if handles[id(value)]._node is not first._node:
+            if type(value) is ndarray and made.identities[k] == k and handles[id(value)]._node is not first._node:
+                if not value.flags.writeable:
+                    raise ValueError("a read-only array was written into")
                 made.writes.append(k)
                 written.append(handles[id(value)])
-        made.blocked += trace.blocked + environment.disturbed()
-        if _commit(called, (args, kwargs), origins):
-            made.blocked.append("a container among the arguments was changed by the function")
-        for place in environment.array_places:
-            if _commit(place.expected, stand_ins[id(place.expected)], origins):
-                made.blocked.append(f"the container {place.label} was changed by the function")
-        for watched in environment.places:
-            held = watched.get()
-            _commit(held, held, origins)
+        made.blocked += trace.blocked + image.changed() + environment.disturbed()
+        if not _unmoved(given, staged, structure):
+            made.blocked.append("it changes a container among its arguments")
+        if made.writes and overlapping(operands):
+            made.blocked.append(OVERLAP)
         graph = Graph([h._node for h in inputs], {}, trace.equations, [trace.atom(r) for r in [*results, *written]])
         graph.constants.update(trace.constants)
         made.graph = prune(graph)
         verify(made.graph)
         made.draws = any(eq.prim.name.startswith("random.") for eq in made.graph.equations)
+        made.prints = any(eq.prim.name == "print" for eq in made.graph.equations)
         outs = [innermost(h) if isinstance(h, Handle) else h for h in [*results, *written]]
-    return made, made.finish([o.copy() if type(o) is ndarray else o for o in outs], operands)
+    copies = [o.copy("K") if type(o) is ndarray else o for o in outs]
+    return lambda: made.finish(copies, operands)
 
 
-def _stand_in(place: ArrayPlace, stage: Callable[[Any], Any]) -> Any:
-    return tree.map_leaves(lambda leaf: stage(leaf) if type(leaf) is ndarray else leaf, place.expected)
+OVERLAP = "two arguments share memory, so their writes would have to reach each other"
 
 
-def _commit(real: Any, stand_in: Any, origins: dict[int, Any]) -> bool:
-    """Do to lists and dicts (also inside tuples) what f did to their stand-ins; True if that was anything.
-
-    `origins` are the values that the handles of the stand-in stand for. A container that is its own stand-in only
-    loses the handles that f put into it.
-    """
-    if isinstance(real, tuple):
-        done = [_commit(r, s, origins) for r, s in zip(real, stand_in, strict=True)]
-        return any(done)
-    if not isinstance(real, (list, dict)):
-        return False
-    changed = False
-    keys: Any = range(len(stand_in)) if isinstance(real, list) else list(stand_in)
-    if isinstance(real, list):
-        if len(real) != len(stand_in):
-            changed = True
-            del real[len(stand_in):]
-            real += [None] * (len(stand_in) - len(real))
-    else:
-        for key in [k for k in real if k not in stand_in]:
-            changed = True
-            del real[key]
-    for key in keys:
-        new = stand_in[key]
-        old = real[key] if isinstance(real, list) else real.get(key)
-        if isinstance(new, (list, dict, tuple)) and type(old) is type(new) and (
-                not isinstance(new, tuple) or len(old) == len(new)):
-            changed |= _commit(old, new, origins)
-        elif isinstance(new, Handle):
-            if id(new) not in origins or origins[id(new)] is not old:
-                changed = True
-                real[key] = _settled(new, origins)
-        elif new is not old:
-            changed = True
-            real[key] = tree.map_leaves(lambda leaf: _settled(leaf, origins), new)
-    return changed
+def _unmoved(given: Any, staged: Sequence[Any], structure: Any) -> bool:
+    now, shape = tree.flatten(given)
+    return shape == structure and all(a is b for a, b in zip(now, staged, strict=True))
 
 
-def _settled(leaf: Any, origins: dict[int, Any]) -> Any:
-    """The plain value of a handle that outlives the recording."""
-    if not isinstance(leaf, Handle):
-        return leaf
-    if id(leaf) in origins:
-        return origins[id(leaf)]
-    value = innermost(leaf)
-    return value.copy() if type(value) is ndarray else value
+def _plain_keys(structure: tree.Structure) -> tree.Structure:
+    """The structure with values for tracked numbers that became keys of a dict (hashing them left a guard)."""
+    aux = structure.aux
+    if isinstance(aux, tuple) and any(isinstance(k, Handle) for k in aux):
+        aux = tuple([innermost(k) for k in aux])
+    children = tuple([_plain_keys(c) for c in structure.children])
+    return structure if structure.kind is None else tree.Structure(structure.kind, aux, children)
 
 
-def _printer(trace: StageTrace) -> Callable[..., Any]:
-    def stand_in(*args: Any, **kwargs: Any) -> None:
-        trace.host_call("print", print, args, kwargs)
-
-    return stand_in
-
-
-def _outputs(leaves: Sequence[Any], handles: dict[int, DiffArray], operands: Sequence[Any],
-             trace: StageTrace) -> tuple[list[Output], list[Any]]:
+def _outputs(leaves: Sequence[Any], handles: dict[int, DiffArray], operands: Sequence[Any]) -> tuple[
+        list[Output], list[Any]]:
     outputs: list[Output] = []
     results: list[Any] = []
     seen: dict[int, int] = {}
+    roots: dict[int, int] = {}  # arrays of which results are views, by id: their number among the results
     own = {id(handles[id(v)]): k for k, v in reversed(list(enumerate(operands))) if id(v) in handles}
-    for k, leaf in enumerate(leaves):
+    paths = [_path(leaf) for leaf in leaves]
+    for k, (leaf, (root, views)) in enumerate(zip(leaves, paths, strict=True)):
         if not isinstance(leaf, Handle):
-            position = next((i for i, v in enumerate(operands) if v is leaf and type(v) is ndarray), None)
-            outputs.append(Output("object", value=leaf) if position is None else Output("input", position))
-            continue
-        if id(leaf) in seen:
+            outputs.append(Output("object", value=leaf))
+        elif id(leaf) in seen:
             outputs.append(Output("same", seen[id(leaf)]))
-            continue
-        seen[id(leaf)] = k
-        leaf._sync()
-        root: Any = leaf
-        views: list[Callable[[Any], Any]] = []
-        while type(root) is View:
-            views.insert(0, _on_plain(root._get))
-            root = root._base
-        if id(root) in own and type(operands[own[id(root)]]) is ndarray:
-            outputs.append(Output("input", own[id(root)], views=tuple(views)))
-            continue
-        value = innermost(leaf)
-        if not is_value(value):
-            outputs.append(Output("object", value=value))
-            continue
-        how = "number" if isinstance(value, PYTHON_NUMBERS) and not isinstance(value, np.generic) else (
-            "scalar" if is_scalar(leaf) else "array")
-        outputs.append(Output(how, len(results)))
-        results.append(leaf)
+        elif id(root) in own and type(operands[own[id(root)]]) is ndarray:
+            outputs.append(Output("input", own[id(root)], views=views))
+        elif views and sum(other is root for other, _ in paths) > 1:
+            # Several results share an array that is no argument: they shall share one in the result, too.
+            if id(root) not in roots:
+                roots[id(root)] = len(results)
+                results.append(root)
+            outputs.append(Output("view", roots[id(root)], views=views))
+        else:
+            value = innermost(leaf)
+            how = "number" if isinstance(value, PYTHON_NUMBERS) and not isinstance(value, np.generic) else (
+                "scalar" if is_scalar(leaf) else "array")
+            if not is_value(value):
+                outputs.append(Output("object", value=value))
+            else:
+                if id(leaf) not in roots:
+                    roots[id(leaf)] = len(results)
+                    results.append(leaf)
+                outputs.append(Output(how, roots[id(leaf)]))
+        seen.setdefault(id(leaf), k)
     return outputs, results
+
+
+def _path(leaf: Any) -> tuple[Any, tuple[Callable[[Any], Any], ...]]:
+    """The handle whose memory a view shares, and the way from there."""
+    views: list[Callable[[Any], Any]] = []
+    while type(leaf) is View:
+        leaf._sync()
+        views.insert(0, _on_plain(leaf._get))
+        leaf = leaf._base
+    if isinstance(leaf, Handle):
+        leaf._sync()
+    return leaf, tuple(views)
 
 
 def _on_plain(get: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -310,4 +317,4 @@ def overlapping(values: Sequence[Any]) -> bool:
     return any(np.may_share_memory(a, b) for k, a in enumerate(arrays) for b in arrays[k + 1:])
 
 
-__all__ = ["Output", "Recording", "identities", "overlapping", "record"]
+__all__ = ["OVERLAP", "NotRecorded", "Output", "Recording", "identities", "overlapping", "record"]

@@ -81,11 +81,24 @@ def register_container(kind: type, flatten: Flatten, unflatten: Unflatten) -> No
     _registry[kind] = (flatten, unflatten)
 
 
+class _Keys(tuple[Any, ...]):
+    """Keys of a dict, sorted, so that dicts filled in another order compare equal; rebuilt in the order they had."""
+
+    order: tuple[Any, ...]
+
+
 def _sorted_keys(d: dict[Any, Any]) -> tuple[Any, ...]:
     try:
-        return tuple(sorted(d))
+        keys = _Keys(sorted(d))
     except TypeError:
-        return tuple(d)
+        keys = _Keys(d)
+    keys.order = tuple(d)
+    return keys
+
+
+def _in_order(keys: tuple[Any, ...], children: list[Any]) -> list[tuple[Any, Any]]:
+    found = dict(zip(keys, children, strict=True))
+    return [(k, found[k]) for k in getattr(keys, "order", keys)]
 
 
 def _node(obj: Any) -> tuple[Iterable[Any], Hashable] | None:
@@ -135,9 +148,9 @@ def _rebuild(kind: type, aux: Any, children: list[Any]) -> Any:
     if kind is tuple or kind is list:
         return kind(children)
     if kind in (dict, OrderedDict):
-        return kind(zip(aux, children, strict=True))
+        return kind(_in_order(aux, children))
     if kind is defaultdict:
-        return defaultdict(aux[0], zip(aux[1], children, strict=True))
+        return defaultdict(aux[0], _in_order(aux[1], children))
     if kind is type(None):
         return None
     if issubclass(kind, tuple):

@@ -102,12 +102,12 @@ def test_custom_rule_of_a_transformed_custom_function():
 
 def test_random_stream_under_grad():
     def f(x):
-        return np.sum(x * np.random.normal(size=3))  # noqa: NPY002
+        return np.sum(x * np.random.normal(size=3))
 
     jitted = npdiff.jit(f)
-    np.random.seed(0)  # noqa: NPY002
+    np.random.seed(0)
     expected = [npdiff.grad(f)(X) for _ in range(3)]
-    np.random.seed(0)  # noqa: NPY002
+    np.random.seed(0)
     np.testing.assert_array_equal([npdiff.grad(jitted)(X) for _ in range(3)], expected)
 
 

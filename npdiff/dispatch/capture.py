@@ -19,9 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.array import is_scalar, layout, take
+from npdiff.array import is_scalar, layout
 from npdiff.avals import ndarray
-from npdiff.core import Handle, Primitive, Trace, constant, overrides, services
+from npdiff.bytecode import calls_another
+from npdiff.core import Handle, Trace, constant, overrides, services
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, no_dtype
 
 _original: dict[str, Any] = {}
@@ -43,12 +44,23 @@ def active() -> bool:
     return bool(_running.get())
 
 
-def _acts() -> bool:
-    """True if the code that called the stand-in is the user's, and a transform runs in its context."""
+def called_by_user(name: str = "") -> bool:
+    """True if the user's code called the stand-in (of this name), and a transform runs in its context.
+
+    Compiled code that the user's code called has no frame of its own, and cannot take a handle for an array.
+    """
     if not _running.get():
         return False
-    name = sys._getframe(2).f_globals.get("__name__") or ""
-    return name.partition(".")[0] not in _LIBRARIES or name == "npdiff.demo"
+    frame = sys._getframe(2)
+    module = frame.f_globals.get("__name__") or ""
+    if module.partition(".")[0] in _LIBRARIES and module != "npdiff.demo":
+        return False
+    return not (name and calls_another(frame, name))
+
+
+def running_traces() -> tuple[Trace | None, ...]:
+    """The traces that run in this context, outermost first."""
+    return _running.get()
 
 
 def fresh(value: Any) -> Any:
@@ -56,11 +68,12 @@ def fresh(value: Any) -> Any:
     return constant(value) if type(value) is _ndarray and active() else value
 
 
-def _handled(value: Any) -> Any:
+def handled(value: Any) -> Any:
+    """Arrays in a result of NumPy as handles, into which tracked values can be written."""
     if type(value) is _ndarray and value.dtype.kind in "biufc":
         return constant(value)
     if isinstance(value, (tuple, list)):
-        return type(value)([_handled(v) for v in value])
+        return type(value)([handled(v) for v in value])
     return value
 
 
@@ -69,7 +82,7 @@ def _stand_in(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        if not _acts():
+        if not called_by_user(name):
             return original(*args, **kwargs)
         return act(original, *args, **kwargs)
 
@@ -78,19 +91,20 @@ def _stand_in(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
 
 def _make(original: Any, *args: Any, **kwargs: Any) -> Any:
     """zeros, eye ...: sizes may be tracked integers; the result takes tracked values."""
-    return _handled(original(*[_size(a) for a in args], **{k: _size(v) for k, v in kwargs.items()}))
+    return handled(original(*[size(a) for a in args], **{k: size(v) for k, v in kwargs.items()}))
 
 
 def _make_from(original: Any, *args: Any, **kwargs: Any) -> Any:
     """zeros_like, tile, diag ...: as their rows say, also for tracked values where NumPy's dispatch does not look."""
     made = overrides[original] if holds_handle([*args, *kwargs.values()]) else original
-    return _handled(made(*args, **kwargs))
+    return handled(made(*args, **kwargs))
 
 
-def _size(a: Any) -> Any:
+def size(a: Any) -> Any:
+    """Tracked integers in a size or shape as plain ones."""
     if isinstance(a, Handle) and not a.shape and a.dtype.kind in "iu":  # type: ignore[attr-defined]
         return int(a)  # type: ignore[call-overload]
-    return tuple([_size(x) for x in a]) if type(a) is tuple else [_size(x) for x in a] if type(a) is list else a
+    return tuple([size(x) for x in a]) if type(a) is tuple else [size(x) for x in a] if type(a) is list else a
 
 
 def _seen_as_array(obj: Any) -> Any:
@@ -101,7 +115,7 @@ def _seen_as_array(obj: Any) -> Any:
 def _make_array(original: Any, obj: Any, dtype: Any = None, **kwargs: Any) -> Any:
     obj = _seen_as_array(obj)
     if not isinstance(obj, Handle) and not holds_handle(obj):
-        return _handled(original(obj, dtype, **kwargs))
+        return handled(original(obj, dtype, **kwargs))
     if dtype is not None and np.dtype(dtype).kind not in "biufc":
         raise no_dtype(np.dtype(dtype), obj)
     ndmin = kwargs.get("ndmin", 0)
@@ -125,7 +139,7 @@ def _as_array(original: Any, obj: Any, dtype: Any = None, order: Any = None, **k
     if holds_handle(obj):
         return assemble(obj, dtype)
     result = original(obj, dtype, order, **kwargs)
-    return result if result is obj else _handled(result)
+    return result if result is obj else handled(result)
 
 
 def _in_order(made: Any, order: Any) -> Any:
@@ -138,7 +152,7 @@ def _as_contiguous(order: str) -> Callable[..., Any]:
     def act(original: Any, obj: Any, dtype: Any = None, **kwargs: Any) -> Any:
         if not isinstance(obj, Handle) and not holds_handle(obj):
             result = original(obj, dtype, **kwargs)
-            return result if result is obj else _handled(result)
+            return result if result is obj else handled(result)
         made = _as_array(np.asarray, obj, dtype, order)
         return made if made.shape else np.reshape(made, (1,))
 
@@ -147,19 +161,19 @@ def _as_contiguous(order: str) -> Callable[..., Any]:
 
 def _make_full(original: Any, shape: Any, fill_value: Any, dtype: Any = None, *args: Any, **kwargs: Any) -> Any:
     if holds_handle(fill_value):
-        return full(_size(shape), fill_value, dtype)
-    return _handled(original(_size(shape), fill_value, dtype, *args, **kwargs))
+        return full(size(shape), fill_value, dtype)
+    return handled(original(size(shape), fill_value, dtype, *args, **kwargs))
 
 
 def _make_arange(original: Any, *args: Any, dtype: Any = None, **kwargs: Any) -> Any:
-    args = tuple([_size(a) for a in args])
+    args = tuple([size(a) for a in args])
     if any(isinstance(a, Handle) for a in args):
         return arange(*args, dtype=dtype)
-    return _handled(original(*args, dtype=dtype, **kwargs))
+    return handled(original(*args, dtype=dtype, **kwargs))
 
 
 def _from_function(_original: Any, function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
-    return function(*[constant(places) for places in np.indices(_size(shape), dtype=dtype)], **kwargs)
+    return function(*[constant(places) for places in np.indices(size(shape), dtype=dtype)], **kwargs)
 
 
 def _nd_enumerate(original: Any, arr: Any) -> Any:
@@ -187,9 +201,9 @@ class _NdarrayMeta(type):
         return kind is cls or issubclass(kind, _ndarray)
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        if not _acts():
+        if not called_by_user("ndarray"):
             return _ndarray(*args, **kwargs)
-        made = _ndarray(*[_size(a) for a in args], **kwargs)
+        made = _ndarray(*[size(a) for a in args], **kwargs)
         return constant(made) if made.base is None else made
 
     def __getattr__(cls, name: str) -> Any:
@@ -219,11 +233,11 @@ class _Joiner:
         return 0
 
     def __getitem__(self, key: Any) -> Any:
-        if not _acts():
+        if not called_by_user():
             return self._joiner[key]
         items = key if isinstance(key, tuple) else (key,)
         if not holds_handle(list(items)):
-            return _handled(self._joiner[key])
+            return handled(self._joiner[key])
         parts: list[Any] = []
         count = 0
         places: list[Any] = []
@@ -276,43 +290,6 @@ class _Vectorize(_vectorize):  # type: ignore[valid-type, misc]
         return np.reshape(assemble(results), shape)
 
 
-# ---------------------------------------------------------------------- random draws
-
-_DRAWS = (
-    "beta binomial bytes chisquare choice dirichlet exponential f gamma geometric gumbel hypergeometric laplace "
-    "logistic lognormal logseries multinomial multivariate_normal negative_binomial noncentral_chisquare "
-    "noncentral_f normal pareto permutation poisson power rand randint randn random random_integers random_sample "
-    "ranf rayleigh sample standard_cauchy standard_exponential standard_gamma standard_normal standard_t triangular "
-    "uniform vonmises wald weibull zipf"
-).split()
-_draw_primitives: dict[str, Primitive] = {}
-
-
-def _draw(name: str, original: Any) -> Callable[..., Any]:
-    @functools.wraps(original)
-    def stand_in(*args: Any, **kwargs: Any) -> Any:
-        if not _acts():
-            return original(*args, **kwargs)
-        running = _running.get()
-        if holds_handle([*args, *kwargs.values()]):
-            args = tuple([_drawn(name, a) for a in args])
-            kwargs = {k: _drawn(name, v) for k, v in kwargs.items()}
-        for trace in reversed(running):
-            if trace is not None and hasattr(trace, "host_call"):
-                return trace.host_call(f"random.{name}", original, args, kwargs)
-        return _handled(original(*args, **kwargs))
-
-    return stand_in
-
-
-def _drawn(name: str, a: Any) -> Any:
-    """A parameter of a distribution; a tracked one would need a derivative of the draw."""
-    a = _size(a)
-    if isinstance(a, Handle):
-        return take(a, f"np.random.{name}")
-    return a
-
-
 # ---------------------------------------------------------------------- in and out
 
 _MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromiter", "frombuffer", "fromstring",
@@ -326,8 +303,22 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "fromfunction": _from_function, "ndenumerate": _nd_enumerate,
 }
 _stand_ins: dict[str, Any] = {}
-_random_originals: dict[str, Any] = {}
-_random_stand_ins: dict[str, Any] = {}
+# Namespaces in which names are replaced, with the originals and the stand-ins.
+_namespaces: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [(vars(np), _original, _stand_ins)]
+
+
+_by_original: dict[int, Any] = {}
+
+
+def also_capture(namespace: dict[str, Any], stand_ins: dict[str, Any]) -> None:
+    """Let these stand in for the names of another module while a transform runs."""
+    _namespaces.append((namespace, {name: namespace[name] for name in stand_ins}, stand_ins))
+    _by_original.update((id(namespace[name]), stand_in) for name, stand_in in stand_ins.items())
+
+
+def stand_in_of(original: Any) -> Any:
+    """What stands in for a function while a transform runs, for code that holds it by a name of its own; or None."""
+    return _by_original.get(id(original))
 
 
 def _prepare() -> None:
@@ -339,18 +330,16 @@ def _prepare() -> None:
                            ("vectorize", _Vectorize)):
         _original[name] = getattr(np, name)
         _stand_ins[name] = stand_in
-    for name in _DRAWS:
-        if hasattr(np.random, name):
-            _random_originals[name] = getattr(np.random, name)
-            _random_stand_ins[name] = _draw(name, _random_originals[name])
+    _by_original.update((id(original), _stand_ins[name]) for name, original in _original.items())
 
 
 _prepare()
 
 
-def _install(names: dict[str, Any], random_names: dict[str, Any]) -> None:
-    vars(np).update(names)  # one step each: other threads see all of the originals or all of the stand-ins
-    vars(np.random).update(random_names)
+def _install(stand_ins: bool) -> None:
+    for namespace, originals, replacements in _namespaces:
+        # One step each: other threads see all of the originals or all of the stand-ins.
+        namespace.update(replacements if stand_ins else originals)
 
 
 def enter(trace: Trace | None) -> None:
@@ -359,7 +348,7 @@ def enter(trace: Trace | None) -> None:
     with _lock:
         _users += 1
         if _users == 1:
-            _install(_stand_ins, _random_stand_ins)
+            _install(True)
     _running.set((*_running.get(), trace))
 
 
@@ -370,7 +359,7 @@ def leave() -> None:
     with _lock:
         _users -= 1
         if _users == 0:
-            _install(_original, _random_originals)
+            _install(False)
 
 
 @contextlib.contextmanager

@@ -183,7 +183,7 @@ elementwise_jvp(np.absolute, _absolute_jvp, python=operator.abs, domain=(NONZERO
 elementwise(np.fabs, lambda _y, a: np.sign(a), domain=(NONZERO,), notes="0 at 0")
 elementwise_jvp(np.sign, _sign_jvp, domain=(NONZERO,), notes="0 at 0")
 elementwise_jvp(np.conjugate, _conjugate_jvp, pull=lambda ct, _out, _args, _needed, _params: (np.conjugate(ct),),
-                domain=(REAL,))
+                python=operator.methodcaller("conjugate"), domain=(REAL,))
 elementwise(np.copysign, lambda _y, a, b: np.multiply(np.copysign(1.0, a), np.copysign(1.0, b)), None,
             domain=(NONZERO, NONZERO))
 elementwise(np.nextafter, 1, None, domain=(REAL, REAL), notes="moves by one unit in the last place: derivative 1")
@@ -192,9 +192,14 @@ elementwise(np.ldexp, lambda _y, _a, b: np.ldexp(1.0, b), None, domain=(REAL, "s
 nondifferentiable_ufunc(
     np.floor, np.ceil, np.trunc, np.rint, np.heaviside, np.signbit, np.spacing, np.isfinite, np.isinf, np.isnan,
     np.isnat, np.gcd, np.lcm, np.bitwise_count,
-    np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal,
     np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
 )
+nondifferentiable_ufunc(np.equal, python=operator.eq)
+nondifferentiable_ufunc(np.not_equal, python=operator.ne)
+nondifferentiable_ufunc(np.less, python=operator.lt)
+nondifferentiable_ufunc(np.less_equal, python=operator.le)
+nondifferentiable_ufunc(np.greater, python=operator.gt)
+nondifferentiable_ufunc(np.greater_equal, python=operator.ge)
 nondifferentiable_ufunc(np.floor_divide, python=operator.floordiv)
 nondifferentiable_ufunc(np.bitwise_and, python=operator.and_)
 nondifferentiable_ufunc(np.bitwise_or, python=operator.or_)

@@ -10,6 +10,7 @@ from npdiff.dispatch import (  # noqa: F401
     decompositions,
     describing,
     diagonals,
+    effects,
     einsum,
     elementary,
     fft,

@@ -46,12 +46,55 @@ class _Custom:
             out, out_structure = tree.flatten(self.f(*new_args, **new_kwargs))
             return tuple([_value(o) for o in out])
 
-        prim = Primitive(
-            getattr(self.f, "__name__", "custom"), run, kind="nonlinear", multiple=True,
-            batch=lambda size, xs, batched, _params: batch(run, size, xs, batched),
-            **rules(rebuild, run))
+        prim = _primitive(getattr(self.f, "__name__", "custom"), run, **rules(rebuild, run))
         results = bind(prim, operands, {})
         return tree.unflatten(out_structure, results)
+
+
+def _primitive(name: str, run: Callable[..., Any], jvp: Any, pull: Any = None) -> Primitive:
+    """A primitive with the user's rules; for a whole batch it is another one, with the batched rules."""
+
+    def call(*xs: Any) -> Any:
+        for x in xs:
+            if isinstance(x, Handle) and x._trace is not None:
+                return bind(prim, xs, {})
+        return run(*xs)
+
+    def batched(size: int, xs: Sequence[Any], which: Sequence[bool], _params: Any) -> Any:
+        def run_all(*ys: Any) -> Any:
+            return batch(run, size, ys, which)
+
+        def push_all(out: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
+            given = [t is not None for t in tangents]
+
+            def one(*ys: Any) -> Any:
+                dots = iter(ys[len(primals):])
+                return jvp(None, ys[: len(primals)], [next(dots) if g else None for g in given])
+
+            flags = [*which, *[w for w, g in zip(which, given, strict=True) if g]]
+            return batch(one, size, [*primals, *[t for t in tangents if t is not None]], flags)
+
+        def pull_all(cts: Any, out: Any, ys: Sequence[Any], needed: Sequence[Any], params: Any) -> list[Any]:
+            given = [c is not None for c in cts]
+            present: list[bool] = []
+
+            def one(*values: Any) -> Any:
+                it = iter(values[len(ys) + len(out):])
+                found = pull([next(it) if g else None for g in given], values[len(ys): len(ys) + len(out)],
+                             values[: len(ys)], needed, params)
+                present[:] = [c is not None for c in found]
+                return [c for c in found if c is not None]
+
+            whole = [True] * (len(out) + sum(given))
+            found = iter(batch(one, size, [*ys, *out, *[c for c in cts if c is not None]], [*which, *whole]))
+            # One operand for all examples gets the sum of what each gives it.
+            return [None if not there else next(found) if w else np.sum(next(found), axis=0)
+                    for there, w in zip(present, which, strict=True)]
+
+        return bind(_primitive(name, run_all, push_all, pull and pull_all), xs, {})
+
+    prim = Primitive(name, call, kind="nonlinear", multiple=True, batch=batched, jvp=jvp, pull=pull)
+    return prim
 
 
 def _value(o: Any) -> Any:

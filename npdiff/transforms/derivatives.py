@@ -396,7 +396,7 @@ def jacfwd(f: F, argnums: int | Sequence[int] = 0) -> F:
                     return [_tangent_of(trace, o) for o in out]
 
             columns.append([
-                np.reshape(np.moveaxis(d, 0, -1), shape_of(d)[1:] + a.shape) for d in _mapped(push, a)
+                _plain(np.reshape(np.moveaxis(d, 0, -1), shape_of(d)[1:] + a.shape)) for d in _mapped(push, a)
             ])
         return tree.unflatten(structure, [inputs.rebuild(row) for row in zip(*columns, strict=True)])
 
@@ -437,7 +437,7 @@ def jacrev(f: F, argnums: int | Sequence[int] = 0) -> F:
                 return _pull([(node, ct)], nodes, inputs.leaves)
 
             rows.append(inputs.rebuild([
-                np.reshape(d, a.shape + shape_of(v)) for d, v in zip(_mapped(back, a), inputs.leaves, strict=True)
+                _plain(np.reshape(d, a.shape + shape_of(v))) for d, v in zip(_mapped(back, a), inputs.leaves, strict=True)
             ]))
         return tree.unflatten(structure, rows)
 

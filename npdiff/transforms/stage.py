@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.array import DiffArray
+from npdiff import tree
+from npdiff.array import DiffArray, ask, take
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, Trace, aval, innermost, wrap
 from npdiff.errors import GuardFailed, user_frame
@@ -39,8 +40,18 @@ def _equal(value: Any, *, expected: Any) -> tuple[()]:
     return ()
 
 
+def _raises(*values: Any, error: type[Exception], prim: Primitive, params: dict[str, Any]) -> tuple[()]:
+    try:
+        prim.call(*values, **params)
+    except error:
+        return ()
+    raise GuardFailed
+
+
 guard_truth = Primitive("guard_truth", _truth, kind="nondifferentiable", multiple=True, ordered=True)
 guard_equal = Primitive("guard_equal", _equal, kind="nondifferentiable", multiple=True, ordered=True)
+# The user's code caught an error of this operation and went on: the recording holds while it is raised again.
+guard_raises = Primitive("guard_raises", _raises, kind="nondifferentiable", multiple=True, ordered=True)
 
 
 class _Operand:
@@ -75,19 +86,20 @@ class StageTrace(Trace):
         Variables for arrays that were not made from the inputs.
     blocked
         Why the recording cannot be replayed; empty if it can.
+    effects
+        True if random draws and prints belong to the graph; False where it runs any number of times for one call.
     """
 
     kind = "graph-recording"
 
-    def __init__(self, keep_values: bool = False) -> None:
+    def __init__(self, keep_values: bool = False, effects: bool = False) -> None:
         super().__init__()
         self.keep_values = keep_values
+        self.effects = effects
         self.equations: list[Equation] = []
         self.constants: dict[Var, Any] = {}
         self.blocked: list[str] = []
         self._known: dict[int, tuple[Any, Var]] = {}
-        # Resolves a plain array that f closes over to an input of the graph; set by jit.
-        self.resolve: Callable[[Any], Var | None] = lambda array: None
 
     def input(self, value: Any) -> DiffArray:
         """A new input of the graph."""
@@ -109,17 +121,20 @@ class StageTrace(Trace):
         known = self._known.get(id(a))
         if known is not None:
             return known[1]
-        v = self.resolve(a)
-        if v is None:
-            v = self.var(a)
-            self.constants[v] = a
+        v = self.var(a)
+        self.constants[v] = a
         self._known[id(a)] = (a, v)  # keeps `a` alive, so that its id stays its own
         return v
 
     def process(self, prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         inputs = [self.atom(a) for a in args]
-        out = prim.call(*[self._payload(a) for a in args], **params)
         source = _source()
+        try:
+            out = prim.call(*[self._payload(a) for a in args], **params)
+        except Exception as error:
+            self.equations.append(Equation(
+                guard_raises, inputs, {"error": type(error), "prim": prim, "params": params}, [], source))
+            raise
         if prim.multiple:
             results = [DiffArray(self, o, self.var(o)) for o in out]
             self.equations.append(Equation(prim, inputs, params, [r._node for r in results], source))
@@ -135,7 +150,7 @@ class StageTrace(Trace):
 
     def ask(self, handle: Any, what: str) -> Any:
         value = handle._value
-        plain = innermost(value)
+        plain = ask(value, what)  # a transform below may have no one value
         if what == "bool":
             self._guard(guard_truth, handle, bool(plain))
         else:
@@ -147,7 +162,7 @@ class StageTrace(Trace):
         if what == "np.asarray":
             self.block(f"{what} took a plain array out of the recording")
         else:
-            self._guard(guard_equal, handle, innermost(value))
+            self._guard(guard_equal, handle, take(value, what))
         return value
 
     def host_call(self, name: str, function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
@@ -158,27 +173,36 @@ class StageTrace(Trace):
         operands: list[Any] = []
 
         def place(a: Any) -> Any:
+            while isinstance(a, Handle) and a._trace is not None and a._trace is not self:
+                a = a._value  # of a transform inside this recording
             if isinstance(a, Handle):
                 operands.append(a)
                 return _Operand(len(operands) - 1)
             return a
 
-        placed = [place(a) for a in args], {k: place(v) for k, v in kwargs.items()}
+        leaves, structure = tree.flatten((tuple(args), kwargs))
+        placed = [place(leaf) for leaf in leaves]
 
-        def call(*values: Any) -> Any:
-            def fill(a: Any) -> Any:
-                return values[a.number] if type(a) is _Operand else a
+        def run(*values: Any) -> Any:
+            filled = [values[a.number] if type(a) is _Operand else a for a in placed]
+            new_args, new_kwargs = tree.unflatten(structure, filled)
+            return function(*new_args, **new_kwargs)
 
-            out = function(*[fill(a) for a in placed[0]], **{k: fill(v) for k, v in placed[1].items()})
-            return (out,) if is_value(out) else ()
-
-        prim = Primitive(name, call, kind="nondifferentiable", multiple=True, ordered=True)
-        plain = [innermost(self._payload(a)) for a in operands]
-        out = call(*plain)
-        results = [DiffArray(self, o, self.var(o)) for o in out]
         inputs = [self.atom(a) for a in operands]
+        out = run(*[innermost(self._payload(a)) for a in operands])
+        if out is not None and not is_value(out):
+            self.block(f"{name} gives {type(out).__name__}, which a graph cannot hold,")
+        results = [DiffArray(self, out, self.var(out))] if is_value(out) else []
+        # Another shape at a later call (a size that was an argument) is another recording.
+        prim = Primitive(name, lambda *values: (run(*values),) if results else run(*values) or (), multiple=True,
+                         kind="nondifferentiable", ordered=True, dynamic=True)
         self.equations.append(Equation(prim, inputs, {}, [r._node for r in results], _source()))
-        return results[0] if results else None
+        return results[0] if results else out
+
+    def show(self, handle: Any) -> Any:
+        """The payload to turn into text, which then holds for this value only."""
+        self._guard(guard_equal, handle, innermost(handle._value))
+        return handle._value
 
     def _guard(self, prim: Primitive, handle: Any, expected: Any) -> None:
         last = self.equations[-1] if self.equations else None

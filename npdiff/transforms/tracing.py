@@ -16,7 +16,7 @@ from npdiff.transforms.stage import StageTrace
 
 def _record(f: Callable[..., Any], args: Any, kwargs: Any, keep_values: bool) -> tuple[Any, Graph, StageTrace]:
     leaves, structure = tree.flatten((args, kwargs))
-    trace = StageTrace(keep_values)
+    trace = StageTrace(keep_values, effects=True)
     with running(trace):
         staged = [trace.input(own(leaf)) if is_array_like(leaf) else None for leaf in leaves]
         call = [s if s is not None else leaf for s, leaf in zip(staged, leaves, strict=True)]

@@ -48,7 +48,7 @@ class BatchTrace(Trace):
     def take(self, handle: Any, what: str) -> NoReturn:
         raise TracedValueError(message(
             f"{what}: needs one plain value, but under vmap each example has its own", handle,
-            instead="use NumPy's function (np.sin, not math.sin)"))
+            instead="use NumPy's function: np.sin, not math.sin; np.copy(a)[i] where i indexes a plain array"))
 
 
 def one_by_one(prim: Primitive) -> Any:
