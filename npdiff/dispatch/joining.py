@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, services
-from npdiff.dispatch.declare import composite, function, operand, static, write_out
+from npdiff.dispatch.declare import composite, found, function, operand, static, write_out
 from npdiff.dispatch.manipulation import concatenate_p, ravel
 from npdiff.dispatch.operands import numbered, operands, phantom, picked
 
@@ -59,6 +59,9 @@ def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, cas
 @composite(np.vstack, cases=("(A(3), A(3))", "(A(2, 3), A(3))", "[A(), A()]", "A(2, 3)", "(A(2), A(2)), dtype=complex"))
 def vstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     return np.concatenate([np.atleast_2d(a) for a in operands(tup)], axis=0, dtype=dtype, casting=casting)
+
+
+composite(found("row_stack"), notes="an older name of np.vstack, gone from NumPy 2.5")(vstack)
 
 
 @composite(np.hstack, cases=(

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.core import Primitive, aval
-from npdiff.dispatch.declare import composite, direct, operand
+from npdiff.core import Primitive, aval, bind
+from npdiff.dispatch.declare import composite, function, operand, static
 
 
 @composite(np.iscomplex, cases=("C(3)", "A(3)", "C(2, 2) * [0, 1]"))
@@ -37,6 +37,15 @@ def _infinite(func: Any, negative: bool) -> None:
 _infinite(np.isposinf, False)
 _infinite(np.isneginf, True)
 
-for _func in (np.packbits, np.unpackbits):
-    direct(_func, "nondifferentiable", Primitive(_func.__name__, _func, kind="nondifferentiable"), ("a",),
-           cases=("B(9)", "B(2, 8), axis=1") if _func is np.packbits else ("I(4, high=200).astype(np.uint8)",))
+packbits_p = Primitive("packbits", np.packbits, kind="nondifferentiable")
+unpackbits_p = Primitive("unpackbits", np.unpackbits, kind="nondifferentiable")
+
+
+@function(np.packbits, "nondifferentiable", packbits_p, cases=("B(9)", "B(2, 8), axis=1"))
+def packbits(a: Any, /, axis: Any = None, bitorder: Any = "big") -> Any:
+    return bind(packbits_p, (operand(a),), {"axis": static(axis), "bitorder": bitorder})
+
+
+@function(np.unpackbits, "nondifferentiable", unpackbits_p, cases=("I(4, high=200).astype(np.uint8)",))
+def unpackbits(a: Any, /, axis: Any = None, count: Any = None, bitorder: Any = "big") -> Any:
+    return bind(unpackbits_p, (operand(a),), {"axis": static(axis), "count": static(count), "bitorder": bitorder})
