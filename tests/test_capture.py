@@ -12,6 +12,7 @@ from surroundings import changed_names
 
 import npdiff
 from npdiff.errors import OutsideWriteError
+from npdiff.testing import check_grads
 
 X = np.array([0.31, -1.27, 0.83])
 Y = np.array([1.13, 0.47, -1.91])
@@ -248,3 +249,17 @@ def test_vectorize_made_before() -> None:
 def test_random_draws_take_tracked_values_and_keep_the_stream(draw: str) -> None:
     f = function(f"np.random.seed(3)\na = {draw}\na[0] = x[0]\na *= y\nreturn a, np.random.rand()")
     differential(f, X, Y)
+
+
+LISTS = [
+    "np.sum([x, y])", "np.mean([x, y * x, 3.0])", "np.max((x, y))", "np.min([[x, 1.0], [y, x]], axis=0).sum()",
+    "np.std([x, y, 1.0])", "np.prod([x, y], axis=0)", "np.median([x, y, x * y])", "np.dot([x, y], [y, 2.0])",
+    "np.cumsum([x, y])[-1]", "np.sort([x, y, 0.1])[1]", "np.average([x, y], weights=[1.0, 3.0])", "np.diff([x, y])[0]",
+]
+
+
+@pytest.mark.parametrize("line", LISTS)
+def test_functions_of_lists(line: str) -> None:
+    f = eval(f"lambda x, y: {line}", {"np": np})
+    assert npdiff.value_and_grad(f)(0.7, 1.9)[0] == f(0.7, 1.9)
+    check_grads(f, (0.7, 1.9))

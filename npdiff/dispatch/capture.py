@@ -100,6 +100,13 @@ def _make_from(original: Any, *args: Any, **kwargs: Any) -> Any:
     return handled(made(*args, **kwargs))
 
 
+def _of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
+    """sum, max, sort ...: as their rows say for lists that hold tracked values."""
+    if any([isinstance(a, (list, tuple)) and holds_handle(a) for a in args]):
+        return overrides[original](*args, **kwargs)
+    return original(*args, **kwargs)
+
+
 def size(a: Any) -> Any:
     """Tracked integers in a size or shape as plain ones."""
     if isinstance(a, Handle) and not a.shape and a.dtype.kind in "iu":  # type: ignore[attr-defined]
@@ -297,6 +304,9 @@ _MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromi
 # Functions with rows, whose results may be written into.
 _ROWS = ["logspace", "geomspace", "linspace", "vander", "zeros_like", "ones_like", "empty_like", "full_like", "copy",
          "tile", "repeat", "diag", "diagflat", "meshgrid", "tril", "triu"]
+# Functions with rows that people call on lists, where NumPy's dispatch does not look for tracked values.
+_LISTS = ["sum", "prod", "mean", "std", "var", "max", "min", "median", "average", "any", "all", "argmax", "argmin",
+          "cumsum", "cumprod", "sort", "argsort", "diff", "dot", "inner", "outer", "cross", "ptp", "count_nonzero"]
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_contiguous("C"),
     "asfortranarray": _as_contiguous("F"), "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
@@ -322,10 +332,12 @@ def stand_in_of(original: Any) -> Any:
 
 
 def _prepare() -> None:
-    for name in (*_MAKERS, *_ROWS, *_SPECIAL):
+    acts = {**dict.fromkeys(_MAKERS, _make), **dict.fromkeys(_ROWS, _make_from), **dict.fromkeys(_LISTS, _of_lists),
+            **_SPECIAL}
+    for name, act in acts.items():
         if hasattr(np, name):
             _original[name] = getattr(np, name)
-            _stand_ins[name] = _stand_in(name, _make_from if name in _ROWS else _SPECIAL.get(name, _make))
+            _stand_ins[name] = _stand_in(name, act)
     for name, stand_in in (("ndarray", _NdarrayStandIn), ("r_", _Joiner(np.r_)), ("c_", _Joiner(np.c_)),
                            ("vectorize", _Vectorize)):
         _original[name] = getattr(np, name)
