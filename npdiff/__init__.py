@@ -1,5 +1,6 @@
 """npdiff: derivatives, vectorisation and compilation for unmodified NumPy code."""
 
+from npdiff import operators as _operators  # noqa: F401
 from npdiff.array import DiffArray
 from npdiff.dispatch import rows as _rows  # noqa: F401
 from npdiff.dispatch.capture import record

@@ -102,7 +102,7 @@ def _make_from(original: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
     """sum, max, sort ...: as their rows say for lists that hold tracked values."""
-    if any([isinstance(a, (list, tuple)) and holds_handle(a) for a in args]):
+    if any([(type(a) is list or type(a) is tuple) and holds_handle(a) for a in args]):
         return overrides[original](*args, **kwargs)
     return original(*args, **kwargs)
 

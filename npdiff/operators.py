@@ -1,0 +1,168 @@
+"""DiffArray's operators, and the methods that are one NumPy function each: installed from tables."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from npdiff import core
+from npdiff.array import PLAIN, DiffArray, is_scalar, is_weak
+from npdiff.avals import ndarray
+from npdiff.core import Handle, bind, innermost, python_primitives, services, ufunc_primitives
+
+_BINARY = {
+    "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "floordiv": np.floor_divide,
+    "mod": np.remainder, "pow": np.power, "matmul": np.matmul, "divmod": np.divmod,
+    "and": np.bitwise_and, "or": np.bitwise_or, "xor": np.bitwise_xor,
+    "lshift": np.left_shift, "rshift": np.right_shift,
+}
+_COMPARE = {
+    "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
+}
+_UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
+
+
+def _repeats(h: Any) -> bool:
+    """True for an integer that is no array: beside a sequence, it counts."""
+    return is_scalar(h) and not h.shape and h.dtype.kind in "biu"
+
+
+_OPERATORS: dict[np.ufunc, Any] = {np.divmod: divmod} | {
+    ufunc: getattr(operator, f"__{name}__") for name, ufunc in (_BINARY | _COMPARE).items() if name != "divmod"
+}
+
+
+def _beside_foreign(op: Callable[[Any, Any], Any], self: Any, other: Any, reflected: bool) -> Any:
+    """What NumPy does with an array beside a string or None: its own error, or False for every ``==``."""
+    plain = np.zeros(self.shape, self.dtype)[()]
+    out = op(other, plain) if reflected else op(plain, other)
+    return core.constant(out) if type(out) is ndarray else out
+
+
+def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
+    """A binary operator where the operand beside `self` needs a second look."""
+    kind = type(other)
+    if kind not in PLAIN and not isinstance(other, Handle):
+        if ufunc is np.multiply and isinstance(other, (str, bytes, list, tuple)) and _repeats(self):
+            return other * operator.index(self)
+        if is_weak(self) and isinstance(other, (list, tuple)):
+            return NotImplemented
+        if getattr(other, "__array_ufunc__", True) is None:
+            return NotImplemented
+        if isinstance(other, (str, bytes)) or other is None:
+            return _beside_foreign(_OPERATORS[ufunc], self, other, reflected)
+        other = services["operand"](other)
+    operands = (other, self) if reflected else (self, other)
+    if ufunc in python_primitives and is_weak(self) and is_weak(other):
+        return bind(python_primitives[ufunc], operands, {})
+    prim = ufunc_primitives.get(ufunc)
+    return services["ufunc"](ufunc, "__call__", operands, {}) if prim is None else bind(prim, operands, {})
+
+
+def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
+    def op(self: Any, other: Any) -> Any:
+        # The common case first: this is the hot path of eager recording.
+        if type(self) is DiffArray and type(self._value) is ndarray:
+            kind = type(other)
+            trace = self._trace
+            if trace is not None and (kind in PLAIN or (
+                kind is DiffArray and (other._trace is trace or other._trace is None)
+            )):
+                prim = ufunc_primitives.get(ufunc)
+                if prim is not None:
+                    return trace.apply(prim, (self, other))
+        return _operate(ufunc, self, other, False)
+
+    return op
+
+
+def _reflected(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
+    def op(self: Any, other: Any) -> Any:
+        if type(other) is complex and ufunc in python_primitives and isinstance(innermost(self), np.float64):
+            # np.float64 is a Python float too, so Python's complex does not let NumPy answer.
+            return bind(python_primitives[ufunc], (other, self), {})
+        return _operate(ufunc, self, other, True)
+
+    return op
+
+
+def _in_place(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
+    forward = _forward(ufunc)
+
+    def op(self: Any, other: Any) -> Any:
+        if is_scalar(self):  # NumPy scalars and Python numbers are immutable: the name is bound anew
+            return forward(self, other)
+        return services["ufunc"](ufunc, "__call__", (self, other), {"out": (self,)})
+
+    return op
+
+
+def _unary(ufunc: np.ufunc) -> Callable[[Any], Any]:
+    def op(self: Any) -> Any:
+        if type(self._value) is not ndarray and is_weak(self):
+            return bind(python_primitives[ufunc], (self,), {})
+        prim = ufunc_primitives.get(ufunc)
+        return services["ufunc"](ufunc, "__call__", (self,), {}) if prim is None else bind(prim, (self,), {})
+
+    return op
+
+
+def _divmod(self: Any, other: Any, reflected: bool = False) -> Any:
+    if is_weak(self) and is_weak(other):
+        return (other // self, other % self) if reflected else (self // other, self % other)
+    return _operate(np.divmod, self, other, reflected)
+
+
+def _power(self: Any, other: Any, mod: Any = None) -> Any:
+    if mod is not None:
+        raise core.unsupported("pow", "the three-argument form works on Python integers only", self,
+                               instead="write (x ** y) % m")
+    return _forward(np.power)(self, other)
+
+
+def _method(name: str) -> Callable[..., Any]:
+    func = getattr(np, name)
+
+    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return func(self, *args, **kwargs)
+
+    method.__name__ = name
+    method.__doc__ = f"As ``np.{name}`` of this array."
+    return method
+
+
+_METHODS = (
+    "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal max mean min nonzero prod "
+    "ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
+).split()
+
+
+def _compress(self: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:
+    return np.compress(condition, self, axis=axis, out=out)
+
+
+def _install() -> None:
+    for name, ufunc in _BINARY.items():
+        setattr(DiffArray, f"__{name}__", _forward(ufunc))
+        setattr(DiffArray, f"__r{name}__", _reflected(ufunc))
+        if name != "divmod":
+            setattr(DiffArray, f"__i{name}__", _in_place(ufunc))
+    setattr(DiffArray, "__divmod__", _divmod)  # noqa: B010
+    setattr(DiffArray, "__rdivmod__", lambda self, other: _divmod(self, other, True))  # noqa: B010
+    setattr(DiffArray, "__pow__", _power)  # noqa: B010 (mypy reads the attribute as a use of the operator)
+    for name, ufunc in _COMPARE.items():
+        setattr(DiffArray, f"__{name}__", _forward(ufunc))
+    for name, ufunc in _UNARY.items():
+        setattr(DiffArray, f"__{name}__", _unary(ufunc))
+    for name in _METHODS:
+        setattr(DiffArray, name, _method(name))
+    conjugate: Any = _unary(np.conjugate)
+    setattr(DiffArray, "conj", conjugate)  # noqa: B010
+    setattr(DiffArray, "conjugate", conjugate)  # noqa: B010
+    setattr(DiffArray, "compress", _compress)  # noqa: B010
+
+
+_install()
