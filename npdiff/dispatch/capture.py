@@ -77,8 +77,8 @@ def handled(value: Any) -> Any:
     return value
 
 
-def _stand_in(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
-    original = _original[name]
+def replacing(original: Callable[..., Any], name: str, act: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that is `original`, but ``act(original, ...)`` where the user's code calls it in a transform."""
 
     @functools.wraps(original)
     def stand_in(*args: Any, **kwargs: Any) -> Any:
@@ -337,7 +337,7 @@ def _prepare() -> None:
     for name, act in acts.items():
         if hasattr(np, name):
             _original[name] = getattr(np, name)
-            _stand_ins[name] = _stand_in(name, act)
+            _stand_ins[name] = replacing(_original[name], name, act)
     for name, stand_in in (("ndarray", _NdarrayStandIn), ("r_", _Joiner(np.r_)), ("c_", _Joiner(np.c_)),
                            ("vectorize", _Vectorize)):
         _original[name] = getattr(np, name)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Handle, aval
-from npdiff.dispatch.capture import also_capture, called_by_user, handled, running_traces, size
+from npdiff.dispatch.capture import also_capture, called_by_user, handled, replacing, running_traces, size
 from npdiff.dispatch.creation import assemble, holds_handle
 
 _DRAWS = (
@@ -79,16 +79,8 @@ def _parameter(name: str, a: Any, host: Any) -> Any:
     return a
 
 
-def _stand_in(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
-    original = getattr(np.random, name)
-
-    @functools.wraps(original)
-    def stand_in(*args: Any, **kwargs: Any) -> Any:
-        if not called_by_user(name):
-            return original(*args, **kwargs)
-        return act(original, *args, **kwargs)
-
-    return stand_in
+def _replacing(name: str, act: Callable[..., Any]) -> Callable[..., Any]:
+    return replacing(getattr(np.random, name), name, act)
 
 
 def _draw(name: str) -> Callable[..., Any]:
@@ -191,15 +183,15 @@ def _blocking(module: Any, names: Sequence[str]) -> dict[str, Any]:
 
 
 def _make_stand_ins() -> dict[str, Any]:
-    made: dict[str, Any] = {name: _stand_in(name, _draw(name)) for name in _DRAWS if hasattr(np.random, name)}
-    made |= {"permutation": _stand_in("permutation", _permute), "shuffle": _stand_in("shuffle", _shuffle),
-             "choice": _stand_in("choice", _choose)}
+    made: dict[str, Any] = {name: _replacing(name, _draw(name)) for name in _DRAWS if hasattr(np.random, name)}
+    made |= {"permutation": _replacing("permutation", _permute), "shuffle": _replacing("shuffle", _shuffle),
+             "choice": _replacing("choice", _choose)}
     for name in ("get_state", "set_state"):
-        made[name] = _stand_in(name, _unrepeatable(name, " handles the state as a whole", lambda *a, **k: True))
+        made[name] = _replacing(name, _unrepeatable(name, " handles the state as a whole", lambda *a, **k: True))
     for name in _GENERATORS:
         original = getattr(np.random, name)
         made[name] = (_GeneratorMeta(name, (), {"original": original}) if isinstance(original, type)
-                      else _stand_in(name, _unseeded(name)))
+                      else _replacing(name, _unseeded(name)))
     return made
 
 

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.core import aval, ufunc_primitives
+from npdiff.core import aval
 from npdiff.dispatch.declare import (
-    add_tangents,
     elementwise,
     elementwise_jvp,
     nondifferentiable_ufunc,
@@ -207,5 +206,3 @@ nondifferentiable_ufunc(np.bitwise_xor, python=operator.xor)
 nondifferentiable_ufunc(np.invert, python=operator.invert)
 nondifferentiable_ufunc(np.left_shift, python=operator.lshift)
 nondifferentiable_ufunc(np.right_shift, python=operator.rshift)
-
-__all__ = ["add_tangents", "ufunc_primitives"]
