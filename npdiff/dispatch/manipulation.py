@@ -10,10 +10,10 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from npdiff.array import is_scalar, layout, view_of
 from npdiff.avals import ndarray
-from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
+from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services, shape_of
 from npdiff.dispatch.declare import (
+    batch_elementwise,
     composite,
-    elementwise_primitive,
     function,
     linear_primitive,
     operand,
@@ -73,9 +73,22 @@ broadcast_to_p: Primitive = linear_primitive("broadcast_to", None, _broadcast_tr
 concatenate_p: Primitive = linear_primitive("concatenate", None, _concatenate_transpose,
                                  impl=lambda *arrays, axis: np.concatenate(arrays, axis=axis),
                                  batch=_concatenate_batch)
-where_p: Primitive = elementwise_primitive(
-    "where", None, (None, lambda _y, c, _a, _b: c, lambda _y, c, _a, _b: np.logical_not(c)),
-    impl=lambda c, a, b: np.where(c, a, b))
+
+
+def _where_jvp(_y: Any, primals: Any, tangents: Any) -> Any:
+    (c, a, b), (_, ta, tb) = primals, tangents
+    if ta is None and tb is None:
+        return None
+    ta, tb = (np.zeros((), aval(x).dtype) if t is None else t for x, t in ((a, ta), (b, tb)))
+    return where_p.call(c, ta, tb)
+
+
+# A selection, not a product with the mask: what is not taken may be infinite or NaN.
+where_p: Primitive = own_primitive(
+    "where", lambda c, a, b: np.where(c, a, b), kind="elementwise", jvp=_where_jvp, saves=(NOTHING, VALUE, NOTHING),
+    terms=(None, lambda ct, _y, c, _a, _b: where_p.call(c, ct, 0.0),
+           lambda ct, _y, c, _a, _b: where_p.call(c, 0.0, ct)),
+    batch=batch_elementwise(lambda: where_p))
 copy_p: Primitive = linear_primitive("copy", None, lambda ct, a, order="K": ct, kind="elementwise",
                           impl=lambda a, *, order="K": np.array(a, order=order),
                           batch=lambda _size, args, _batched, params: copy_p.call(*args, **params))

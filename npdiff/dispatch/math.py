@@ -37,10 +37,10 @@ elementwise(np.add, 1, 1, python=operator.add, domain=(REAL, REAL))
 elementwise(np.subtract, 1, -1, python=operator.sub, domain=(REAL, REAL))
 elementwise(np.multiply, lambda _y, _a, b: b, lambda _y, a, _b: a, python=operator.mul, domain=(REAL, REAL))
 elementwise(np.divide, lambda _y, _a, b: np.divide(1, b), lambda y, _a, b: np.negative(np.divide(y, b)),
-            strong=True, python=operator.truediv, domain=(REAL, NONZERO))
+            python=operator.truediv, domain=(REAL, NONZERO))
 elementwise(np.negative, -1, python=operator.neg, domain=(REAL,))
 elementwise(np.positive, 1, python=operator.pos, domain=(REAL,))
-elementwise(np.reciprocal, lambda y, _a: np.negative(np.multiply(y, y)), strong=True, domain=(NONZERO,))
+elementwise(np.reciprocal, lambda y, _a: np.negative(np.multiply(y, y)), domain=(NONZERO,))
 elementwise(np.remainder, 1, lambda _y, a, b: np.negative(np.floor_divide(a, b)), python=operator.mod,
             domain=(REAL, POSITIVE))
 elementwise(np.fmod, 1, lambda _y, a, b: np.negative(np.trunc(np.divide(a, b))), domain=(REAL, POSITIVE))
@@ -54,38 +54,39 @@ def _power_base(_y: Any, a: Any, b: Any) -> Any:
 
 
 def _power_exponent(y: Any, a: Any, _b: Any) -> Any:
-    # y * log(a); the limit is 0 at a = 0, where y is 0
-    safe = np.where(np.equal(a, 0), 1, a)
-    return np.multiply(y, np.log(safe))
+    # y * log(a), and 0 at a = 0: the limit for positive exponents
+    zero = np.equal(a, 0)
+    return np.multiply(np.where(zero, 0, y), np.log(np.where(zero, 1, a)))
 
 
-elementwise(np.power, _power_base, _power_exponent, strong=True, python=operator.pow, domain=(POSITIVE, REAL),
+elementwise(np.power, _power_base, _power_exponent, python=operator.pow, domain=(POSITIVE, REAL),
             notes="at base 0 the derivative along the exponent is 0")
-elementwise(np.float_power, _power_base, _power_exponent, strong=True, domain=(POSITIVE, REAL))
+elementwise(np.float_power, _power_base, _power_exponent, domain=(POSITIVE, REAL))
 elementwise(np.square, lambda _y, a: np.multiply(2, a), domain=(REAL,))
-elementwise(np.sqrt, lambda y, _a: np.divide(0.5, y), strong=True, domain=(POSITIVE,))
-elementwise(np.cbrt, lambda y, _a: np.divide(1, np.multiply(3, np.multiply(y, y))), strong=True, domain=(POSITIVE,))
+elementwise(np.sqrt, lambda y, _a: np.divide(0.5, y), domain=(POSITIVE,))
+elementwise(np.cbrt, lambda y, _a: np.divide(1, np.multiply(3, np.multiply(y, y))), domain=(POSITIVE,))
 
 # ---------------------------------------------------------------------- exponentials and logarithms
 
 elementwise(np.exp, lambda y, _a: y, domain=(REAL,))
 elementwise(np.exp2, lambda y, _a: np.multiply(y, np.log(2)), domain=(REAL,))
 elementwise(np.expm1, lambda y, _a: np.add(y, 1), domain=(REAL,))
-elementwise(np.log, lambda _y, a: np.divide(1, a), strong=True, domain=(POSITIVE,))
-elementwise(np.log2, lambda _y, a: np.divide(1 / np.log(2), a), strong=True, domain=(POSITIVE,))
-elementwise(np.log10, lambda _y, a: np.divide(1 / np.log(10), a), strong=True, domain=(POSITIVE,))
-elementwise(np.log1p, lambda _y, a: np.divide(1, np.add(1, a)), strong=True, domain=(POSITIVE,))
+elementwise(np.log, lambda _y, a: np.divide(1, a), domain=(POSITIVE,))
+elementwise(np.log2, lambda _y, a: np.divide(1 / np.log(2), a), domain=(POSITIVE,))
+elementwise(np.log10, lambda _y, a: np.divide(1 / np.log(10), a), domain=(POSITIVE,))
+elementwise(np.log1p, lambda _y, a: np.divide(1, np.add(1, a)), domain=(POSITIVE,))
 
 
-def _share(y: Any, a: Any, exp: Any) -> Any:
-    # exp(a - y), which is 0 where both operands of logaddexp are -inf
-    gap = np.subtract(a, y)
-    return np.where(np.isnan(gap), 0, exp(gap))
+def _share(y: Any, a: Any, b: Any, exp: Any) -> Any:
+    # exp(a - y); where y is infinite, the share of the larger operand, and 0 where both are -inf
+    ends = np.isinf(y)
+    inside = exp(np.where(ends, 0, np.subtract(a, np.where(ends, 0, y))))
+    return np.where(ends, np.where(np.less(y, 0), 0, _wins(y, a, b)), inside)
 
 
-elementwise(np.logaddexp, lambda y, a, _b: _share(y, a, np.exp), lambda y, _a, b: _share(y, b, np.exp), strong=True,
+elementwise(np.logaddexp, lambda y, a, b: _share(y, a, b, np.exp), lambda y, a, b: _share(y, b, a, np.exp),
             domain=(REAL, REAL))
-elementwise(np.logaddexp2, lambda y, a, _b: _share(y, a, np.exp2), lambda y, _a, b: _share(y, b, np.exp2), strong=True,
+elementwise(np.logaddexp2, lambda y, a, b: _share(y, a, b, np.exp2), lambda y, a, b: _share(y, b, a, np.exp2),
             domain=(REAL, REAL))
 
 # ---------------------------------------------------------------------- trigonometric and hyperbolic functions
@@ -93,9 +94,9 @@ elementwise(np.logaddexp2, lambda y, a, _b: _share(y, a, np.exp2), lambda y, _a,
 elementwise(np.sin, lambda _y, a: np.cos(a), domain=(REAL,))
 elementwise(np.cos, lambda _y, a: np.negative(np.sin(a)), domain=(REAL,))
 elementwise(np.tan, lambda y, _a: np.add(1, np.multiply(y, y)), domain=(UNIT,))
-elementwise(np.arcsin, lambda _y, a: np.divide(1, np.sqrt(np.subtract(1, np.multiply(a, a)))), strong=True,
+elementwise(np.arcsin, lambda _y, a: np.divide(1, np.sqrt(np.subtract(1, np.multiply(a, a)))),
             domain=(UNIT,))
-elementwise(np.arccos, lambda _y, a: np.divide(-1, np.sqrt(np.subtract(1, np.multiply(a, a)))), strong=True,
+elementwise(np.arccos, lambda _y, a: np.divide(-1, np.sqrt(np.subtract(1, np.multiply(a, a)))),
             domain=(UNIT,))
 elementwise(np.arctan, lambda _y, a: np.divide(1, np.add(1, np.multiply(a, a))), domain=(REAL,))
 
@@ -112,7 +113,8 @@ elementwise(np.arctan2, lambda _y, a, b: _over_norm(b, a, b), lambda _y, a, b: n
 
 
 def _hypot_share(y: Any, a: Any) -> Any:
-    return np.divide(a, np.where(np.equal(y, 0), 1, y))
+    zero = np.equal(y, 0)
+    return np.where(zero, 0, np.divide(a, np.where(zero, 1, y)))
 
 
 elementwise(np.hypot, lambda y, a, _b: _hypot_share(y, a), lambda y, _a, b: _hypot_share(y, b),
@@ -122,8 +124,8 @@ elementwise(np.cosh, lambda _y, a: np.sinh(a), domain=(REAL,))
 elementwise(np.tanh, lambda y, _a: np.subtract(1, np.multiply(y, y)), domain=(REAL,))
 elementwise(np.arcsinh, lambda _y, a: np.divide(1, np.sqrt(np.add(np.multiply(a, a), 1))), domain=(REAL,))
 elementwise(np.arccosh, lambda _y, a: np.divide(1, np.multiply(np.sqrt(np.subtract(a, 1)), np.sqrt(np.add(a, 1)))),
-            strong=True, domain=(ABOVE_ONE,))
-elementwise(np.arctanh, lambda _y, a: np.divide(1, np.subtract(1, np.multiply(a, a))), strong=True, domain=(UNIT,))
+            domain=(ABOVE_ONE,))
+elementwise(np.arctanh, lambda _y, a: np.divide(1, np.subtract(1, np.multiply(a, a))), domain=(UNIT,))
 elementwise(np.deg2rad, np.pi / 180, domain=(REAL,))
 elementwise(np.radians, np.pi / 180, domain=(REAL,))
 elementwise(np.rad2deg, 180 / np.pi, domain=(REAL,))
@@ -145,9 +147,9 @@ def _wins_ignoring_nan(y: Any, a: Any, b: Any) -> Any:
 
 
 for _ufunc in (np.maximum, np.minimum):
-    elementwise(_ufunc, _wins, lambda y, a, b: _wins(y, b, a), domain=(DISTINCT, DISTINCT), notes="ties share equally")
+    elementwise(_ufunc, _wins, lambda y, a, b: _wins(y, b, a), chooses=True, domain=(DISTINCT, DISTINCT), notes="ties share equally")
 for _quiet in (np.fmax, np.fmin):
-    elementwise(_quiet, _wins_ignoring_nan, lambda y, a, b: _wins_ignoring_nan(y, b, a), domain=(DISTINCT, DISTINCT),
+    elementwise(_quiet, _wins_ignoring_nan, lambda y, a, b: _wins_ignoring_nan(y, b, a), chooses=True, domain=(DISTINCT, DISTINCT),
                 notes="ties share equally")
 
 # ---------------------------------------------------------------------- signs, complex parts, floating-point parts
@@ -156,11 +158,11 @@ for _quiet in (np.fmax, np.fmin):
 def _absolute_jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     (a,), (t,) = primals, tangents
     if not _is_complex(a):
-        return None if t is None else np.multiply(t, np.sign(a))
+        return None if t is None else strong_multiply(t, np.sign(a))
     if t is None:
         return None
-    direction = np.divide(a, np.where(np.equal(y, 0), 1, y))
-    return np.add(np.multiply(np.real(direction), np.real(t)), np.multiply(np.imag(direction), np.imag(t)))
+    direction = _hypot_share(y, a)
+    return np.add(strong_multiply(np.real(t), np.real(direction)), strong_multiply(np.imag(t), np.imag(direction)))
 
 
 def _sign_jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
@@ -170,7 +172,7 @@ def _sign_jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     # d(a/|a|) = (t - y Re(conj(y) t)) / |a|
     size = np.absolute(a)
     along = np.real(np.multiply(np.conjugate(y), t))
-    return strong_multiply(np.subtract(t, np.multiply(y, along)), np.divide(1, np.where(np.equal(size, 0), 1, size)))
+    return strong_multiply(np.subtract(t, np.multiply(y, along)), _hypot_share(size, 1))
 
 
 def _conjugate_jvp(_y: Any, _primals: Sequence[Any], tangents: Sequence[Any]) -> Any:

@@ -59,8 +59,10 @@ def _matrix(x: Any, p: Any, axis: tuple[int, int], keepdims: Any) -> Any:
         return _two(x, axis, keepdims)
     if p in (2, -2, "nuc"):
         of: dict[Any, Any] = {2: np.max, -2: np.min, "nuc": np.sum}
-        s = np.linalg.svd(np.moveaxis(x, axis, (-2, -1)), compute_uv=False)
-        result = of[p](s, axis=-1)
+        x = np.moveaxis(x, axis, (-2, -1))
+        zero = np.logical_not(np.any(np.not_equal(x, 0), axis=(-2, -1), keepdims=True))
+        s = np.linalg.svd(np.where(zero, np.eye(*aval(x).shape[-2:], dtype=aval(x).dtype), x), compute_uv=False)
+        result = of[p](np.where(zero[..., 0], 0, s), axis=-1)
         return np.expand_dims(result, axis) if keepdims else result
     inner, outer = (row, column) if abs(p) == 1 else (column, row)
     sums = np.sum(np.absolute(x), axis=inner, keepdims=True)

@@ -18,6 +18,7 @@ from npdiff.dispatch.declare import (
     operand,
     static,
     strong_multiply,
+    strong_product,
     write_out,
 )
 
@@ -112,12 +113,12 @@ def _shares(a: Any, out: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
 def _extremum_jvp(out: Any, primals: Any, tangents: Any, *, axis: tuple[int, ...], keepdims: bool = False,
                   dtype: Any = None) -> Any:
     (a,), (t,) = primals, tangents
-    return None if t is None else _sum(np.multiply(t, _shares(a, out, axis, keepdims)), axis, keepdims)
+    return None if t is None else _sum(strong_product(t, _shares(a, out, axis, keepdims)), axis, keepdims)
 
 
 def _extremum_pull(ct: Any, out: Any, args: Any, _needed: Any, params: Any) -> Any:
     (a,), axis, keepdims = args, params["axis"], params.get("keepdims", False)
-    return (np.multiply(expand(ct, axis, keepdims), _shares(a, out, axis, keepdims)),)
+    return (strong_product(expand(ct, axis, keepdims), _shares(a, out, axis, keepdims)),)
 
 
 max_p: Primitive = own_primitive("max", _reducer(np.maximum), jvp=_extremum_jvp, pull=_extremum_pull,
