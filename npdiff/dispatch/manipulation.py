@@ -17,6 +17,7 @@ from npdiff.dispatch.declare import (
     function,
     linear_primitive,
     operand,
+    point,
     static,
 )
 from npdiff.errors import warn_user
@@ -283,7 +284,12 @@ def where_three(condition: Any, x: Any, y: Any) -> Any:
     return bind(where_p, (condition, x, y), {})
 
 
-@function(np.where, "elementwise", where_p, cases=(
+@function(np.where, "elementwise", where_p, points=(
+    point("what is not taken passes nothing, NaN and infinities included", "f(x > 0, x * np.sqrt(x) / x, 0)", [0.0, 4.0],
+          [0, 0.25], [0, -0.03125]),
+    point("what is not taken passes nothing: missing data",
+          "f(np.isnan([np.nan, 1.0]), 0, (x - np.array([np.nan, 1.0])) ** 2)", [1.0, 3.0], [0, 4], [0, 2]),
+), cases=(
     "B(2, 3), A(2, 3), A(3)", "B(3), A(), 1.0", "I(3), A(2, 3), C(3)", "B(3), 2, A(3)", "B(3)"))
 def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     if x is None and y is None:

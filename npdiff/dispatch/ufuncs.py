@@ -34,6 +34,7 @@ from npdiff.dispatch.declare import (
     elementwise_primitive,
     numpy_name,
     operand,
+    point,
     rows,
     static,
 )
@@ -349,7 +350,7 @@ def _reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: Any = 0, dtype: Any =
 frexp_p = constant_primitive("frexp", np.frexp, multiple=True)
 
 
-@composite_ufunc(np.divmod)
+@composite_ufunc(np.divmod, points=(point("at a jump as beside it", "f(x, 1.0)[1]", [0.0, 1.0, 0.5], 1, 0),))
 def divmod_(a: Any, b: Any) -> Any:
     return np.floor_divide(a, b), np.remainder(a, b)
 
@@ -358,7 +359,7 @@ def divmod_(a: Any, b: Any) -> Any:
 fraction_p = elementwise_primitive("fraction", None, (1,), impl=lambda a: np.modf(a)[0])
 
 
-@composite_ufunc(np.modf)
+@composite_ufunc(np.modf, points=(point("at a jump as beside it", "f(x)[0]", [0.0, 1.0, -1.0, 0.5], 1, 0),))
 def modf(a: Any) -> Any:
     return bind(fraction_p, (a,), {}), np.trunc(a)
 
