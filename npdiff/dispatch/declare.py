@@ -33,6 +33,7 @@ from npdiff.core import (
     own_primitive,
     shape_of,
     ufunc_primitives,
+    unchanged,
 )
 
 Rule = Callable[..., Any]
@@ -221,6 +222,10 @@ _strong_product_p = _product_primitive("strong_product", _strong_product_arrays,
 
 def strong_multiply(ct: Any, p: Any) -> Any:
     """``ct * p``, but zero where `ct` is zero, even if `p` is infinite or NaN there."""
+    if type(p) is ndarray and isinstance(ct, (ndarray, np.generic)) and not isinstance(ct, Handle):
+        if cmath.isfinite(np.vdot(p, p)):
+            return ct * p
+        return _strong_multiply_arrays(ct, p)
     if type(ct) in _NUMBERS and ct:  # above all the 1.0 that every gradient starts from
         return ct * p
     if isinstance(ct, Handle) or isinstance(p, Handle):
@@ -243,14 +248,18 @@ def wants(rule: Rule) -> list[bool]:
 # ---------------------------------------------------------------------- elementwise
 
 
-def _term(rule: Any, product: Rule) -> Rule | None:
+def _term(rule: Any, product: Rule, operands: int) -> Rule | None:
     """``(x, y, *operands) -> x * partial``, for a tangent or cotangent x."""
     if rule is None:
         return None
     if callable(rule):
+        if operands == 1:  # the way back gives a term of one operand two
+            return lambda x, y, a, _b=None: product(x, rule(y, a))
+        if operands == 2:
+            return lambda x, y, a, b: product(x, rule(y, a, b))
         return lambda x, y, *args: product(x, rule(y, *args))
     if rule == 1:
-        return lambda x, _y, *_args: x
+        return unchanged
     return (lambda x, _y, *_args: -x) if rule == -1 else (lambda x, _y, *_args: x * rule)
 
 
@@ -275,7 +284,7 @@ def elementwise_primitive(
         if callable(rule):
             saves = [VALUE if w else s for s, w in zip(saves, wants(rule), strict=True)]
 
-    terms = tuple([_term(rule, product) for rule in partials])
+    terms = tuple([_term(rule, product, len(partials)) for rule in partials])
 
     def jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         return add_tangents(*[
