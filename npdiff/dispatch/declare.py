@@ -13,7 +13,7 @@ import cmath
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,8 @@ _NUMBERS = (int, float, complex, np.float64, np.complex128)
 class Point:
     """A point where a function has no ordinary derivative, and what npdiff answers there.
 
-    `call` is an expression in ``x``, in which ``f`` stands for the row's function, and `at` is x. `slopes` are the first,
-    second, ... derivatives of the sum of its real part, or the class of the error that is raised instead.
+    `call` is an expression in ``x``, in which ``f`` stands for the row's function, and `at` is x. `slopes` are the
+    first, second, ... derivatives of the sum of its real part, or the class of the error that is raised instead.
     """
 
     why: str
@@ -64,13 +64,22 @@ def point(why: str, call: str, at: Any, *slopes: Any) -> Point:
     return Point(why, call, at, slopes)
 
 
+def _chapter() -> str:
+    """The module that is being imported now: rows are entered by the file they stand in."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return "" if frame is None else str(frame.f_globals["__name__"])
+
+
 @dataclass
 class Row:
     """One NumPy function: its name, its kind, what stands for it, and where it can be tested.
 
-    `points` are the conventions where there is no derivative. `domain` says where a ufunc's operands may be drawn from. `cases` are sample calls of other functions, as text
-    that the generated tests evaluate: ``A(2, 3)`` is a float array that is differentiated, ``I(4, high=3)`` an
-    integer one, ``B(3)`` a mask (see tests/sampling.py).
+    `points` are the conventions where there is no derivative, `chapter` is the module the row stands in. `domain` says
+    where a ufunc's operands may be drawn from. `cases` are sample calls of other functions, as text that the generated
+    tests evaluate: ``A(2, 3)`` is a float array that is differentiated, ``I(4, high=3)`` an integer one, ``B(3)`` a
+    mask (see samples.py).
     """
 
     name: str
@@ -83,6 +92,7 @@ class Row:
     domain: tuple[str, ...] = ()
     cases: tuple[str, ...] = ()
     points: tuple[Point, ...] = ()
+    chapter: str = field(default_factory=_chapter)
 
 
 # Every row by the NumPy name it is about ("np.linalg.inv").
@@ -275,8 +285,8 @@ def elementwise_primitive(
     """A primitive with one partial derivative per operand.
 
     A partial is a rule ``(y, *operands) -> dy/doperand``, a number (a constant partial), or None: no derivative
-    passes through that operand. A zero cotangent or tangent stays zero, even where the partial is infinite or NaN; where
-    the function `chooses` among its operands, a partial of zero passes nothing, not even an infinite or NaN cotangent.
+    passes through that operand. A zero cotangent or tangent stays zero, even where the partial is infinite or NaN;
+    where the function `chooses` among its operands, a partial of zero passes nothing, whatever arrives.
     """
     product = strong_product if chooses else strong_multiply
     saves = [NOTHING] * (len(partials) + 1)
@@ -531,8 +541,9 @@ def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
 
 
 __all__ = [
-    "Point", "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive", "composite",
-    "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found", "function",
-    "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_name", "operand",
-    "point", "rows", "shift_axis", "static", "strong_multiply", "strong_product", "unsupported", "write_out",
+    "Point", "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive",
+    "composite", "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found",
+    "function", "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear",
+    "numpy_name", "operand", "point", "rows", "shift_axis", "static", "strong_multiply", "strong_product", "unsupported",
+    "write_out",
 ]

@@ -317,7 +317,7 @@ svd_p: Primitive = own_primitive("linalg.svd", lambda a, full_matrices=True: tup
                       jvp=_svd_jvp, multiple=True, batch=batch_leading(lambda: svd_p))
 
 
-@function(np.linalg.svd, "nonlinear", svd_p, notes="the extra vectors of full_matrices=True have no derivative", points=(
+@function(np.linalg.svd, "nonlinear", svd_p, notes="the extra vectors of full_matrices=True have none", points=(
     point("vectors: an error at equal singular values", "f(x)[0][0, 1]", _ONE, NotDifferentiableError),
     point("values: at equal ones right for functions symmetric in them", "f(x, compute_uv=False) ** 2",
           [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]])), cases=("M(3) + np.diag([0., 1, 2]), False",

@@ -38,7 +38,8 @@ def _clipped(a: Any, low: Any, high: Any) -> Any:
 
 
 @composite(np.clip, points=(
-    point("at a bound, x and the bound share equally", "f(x, 0.0, 1.0)", [0.0, 1.0, -1.0, 2.0, 0.5], [0.5, 0.5, 0, 0, 1], 0),
+    point("at a bound, x and the bound share equally", "f(x, 0.0, 1.0)", [0.0, 1.0, -1.0, 2.0, 0.5],
+          [0.5, 0.5, 0, 0, 1], 0),
 ), cases=(
     "A(5), -0.7, 0.6", "A(2, 3), A(3) - 1.01, 1.03", "A(4), None, 0.6", "A(4), -0.6, None", "A(4), min=-0.6, max=0.6",
     "I(4), 1, 2", "A(4), 0.6, -0.6", "A(3)"))
@@ -113,7 +114,8 @@ sinc_p: Primitive = _family("sinc", _sinc)
 
 
 @function(np.sinc, "nonlinear", sinc_p, points=(
-    point("smooth at 0", "f(x)", 0.0, 0, -np.pi**2 / 3, 0, np.pi**4 / 5),), cases=("A(4)", "3 * A(2, 2)", "A(2) * [0, 1]", "I(3)"))
+    point("smooth at 0", "f(x)", 0.0, 0, -np.pi**2 / 3, 0, np.pi**4 / 5),), cases=(
+        "A(4)", "3 * A(2, 2)", "A(2) * [0, 1]", "I(3)"))
 def sinc(x: Any) -> Any:
     return bind(sinc_p, (operand(x),), {"order": 0})
 
@@ -134,7 +136,8 @@ def _i0(x: Any, *, order: int) -> Any:
 i0_p: Primitive = _family("i0", _i0)
 
 
-@function(np.i0, "nonlinear", i0_p, points=(point("smooth at 0", "f(x)", 0.0, 0, 0.5, 0, 0.375),), cases=("A(4)", "3 * A(2, 2)", "I(3)"))
+@function(np.i0, "nonlinear", i0_p, points=(point("smooth at 0", "f(x)", 0.0, 0, 0.5, 0, 0.375),),
+          cases=("A(4)", "3 * A(2, 2)", "I(3)"))
 def i0(x: Any) -> Any:
     x = operand(x)
     if aval(x).dtype.kind == "c":

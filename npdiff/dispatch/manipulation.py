@@ -285,8 +285,8 @@ def where_three(condition: Any, x: Any, y: Any) -> Any:
 
 
 @function(np.where, "elementwise", where_p, points=(
-    point("what is not taken passes nothing, NaN and infinities included", "f(x > 0, x * np.sqrt(x) / x, 0)", [0.0, 4.0],
-          [0, 0.25], [0, -0.03125]),
+    point("what is not taken passes nothing, NaN and infinities included", "f(x > 0, x * np.sqrt(x) / x, 0)",
+          [0.0, 4.0], [0, 0.25], [0, -0.03125]),
     point("what is not taken passes nothing: missing data",
           "f(np.isnan([np.nan, 1.0]), 0, (x - np.array([np.nan, 1.0])) ** 2)", [1.0, 3.0], [0, 4], [0, 2]),
 ), cases=(

@@ -136,7 +136,8 @@ def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: A
 
 
 @composite(np.nanstd, points=(
-    point("0 where all values are equal", "f(x)", [1.0, np.nan, 1.0], 0, 0), _NONE_LEFT), cases=(*_CASES, f"{_GAP}, axis=1, ddof=1"))
+    point("0 where all values are equal", "f(x)", [1.0, np.nan, 1.0], 0, 0), _NONE_LEFT),
+           cases=(*_CASES, f"{_GAP}, axis=1, ddof=1"))
 def nanstd(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = _NO_VALUE, *,
            where: Any = _NO_VALUE, mean: Any = _NO_VALUE, correction: Any = _NO_VALUE) -> Any:
     a = operand(a)

@@ -222,7 +222,8 @@ def percentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_inpu
     return _quantile("np.percentile", a, _hundredth(a, q), axis, out, static(method), keepdims, weights, False)
 
 
-@composite(np.nanpercentile, points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),), cases=(*_PERCENT[:4], "A(4) + [0, 0, np.nan, 0], 30"))
+@composite(np.nanpercentile, points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),),
+           cases=(*_PERCENT[:4], "A(4) + [0, 0, np.nan, 0], 30"))
 def nanpercentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
                   method: Any = "linear", keepdims: Any = _NO_VALUE, *, weights: Any = None) -> Any:
     return _quantile("np.nanpercentile", a, _hundredth(a, q), axis, out, static(method), keepdims, weights, True)
@@ -258,7 +259,8 @@ def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: Any = Fal
     return _middle("np.median", a, axis, out, keepdims, False)
 
 
-@composite(np.nanmedian, points=(*_MIDDLE, point(_NONE_LEFT, "f(x)", [np.nan, np.nan], 0, 0)), cases=(*_CASES, "A(2, 4) + [0, np.nan, 0, 0], axis=1"))
+@composite(np.nanmedian, points=(*_MIDDLE, point(_NONE_LEFT, "f(x)", [np.nan, np.nan], 0, 0)),
+           cases=(*_CASES, "A(2, 4) + [0, np.nan, 0, 0], axis=1"))
 def nanmedian(a: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
               keepdims: Any = _NO_VALUE) -> Any:
     return _middle("np.nanmedian", a, axis, out, keepdims, True)

@@ -149,7 +149,9 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: Any = False
     return result, scalar(total) if not shape_of(result) else total
 
 
-@composite(np.ptp, points=(point("ties share equally", "f(x)", [1.0, 1.0, 0.0, 0.0], [0.5, 0.5, -0.5, -0.5], 0),), cases=("A(4)", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True"))
+@composite(np.ptp, points=(
+    point("ties share equally", "f(x)", [1.0, 1.0, 0.0, 0.0], [0.5, 0.5, -0.5, -0.5], 0),),
+           cases=("A(4)", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True"))
 def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO_VALUE) -> Any:
     a, keep = operand(a), truth(keepdims)
     return write_out(np.subtract(np.max(a, axis=axis, keepdims=keep), np.min(a, axis=axis, keepdims=keep)), out,

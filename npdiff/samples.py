@@ -1,9 +1,10 @@
-"""Sample calls for the generated tests: `Row.cases` texts evaluated, and operands for `Row.domain`."""
+"""Sample calls for tests, pages and benchmarks: `Row.cases` texts evaluated, and operands for `Row.domain`."""
 
 from __future__ import annotations
 
 import itertools
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -162,10 +163,15 @@ def is_float_array(leaf: Any) -> bool:
     return isinstance(leaf, (np.ndarray, np.inexact)) and leaf.dtype.kind in "fc"
 
 
-def split(call: Call) -> tuple[Any, list[Any]]:
-    """A function of the differentiated arrays of a call, and these arrays."""
+def is_array(leaf: Any) -> bool:
+    """True for every array of a call."""
+    return isinstance(leaf, np.ndarray)
+
+
+def split(call: Call, chosen: Callable[[Any], bool] = is_float_array) -> tuple[Any, list[Any]]:
+    """A function of some arrays of a call (by default the differentiated ones), and these arrays."""
     leaves, structure = tree.flatten((call.args, call.kwargs))
-    spots = [k for k, leaf in enumerate(leaves) if is_float_array(leaf)]
+    spots = [k for k, leaf in enumerate(leaves) if chosen(leaf)]
 
     def f(*xs: Any) -> Any:
         filled = list(leaves)
