@@ -544,6 +544,6 @@ __all__ = [
     "Point", "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive",
     "composite", "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found",
     "function", "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear",
-    "numpy_name", "operand", "point", "rows", "shift_axis", "static", "strong_multiply", "strong_product", "unsupported",
-    "write_out",
+    "numpy_name", "operand", "point", "rows", "shift_axis", "static", "strong_multiply", "strong_product",
+    "unsupported", "write_out",
 ]
