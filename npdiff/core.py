@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from npdiff.avals import Aval, aval_of, ndarray
+from npdiff.avals import Aval, aval_of
 from npdiff.errors import LeakError, UnsupportedError, message
 
 _levels = itertools.count(1)
@@ -301,8 +301,6 @@ def shape_of(value: Any) -> tuple[int, ...]:
 
 def aval(value: Any) -> Aval:
     """The abstract value of anything a primitive accepts."""
-    if type(value) is ndarray:
-        return Aval(value.shape, value.dtype)
     if isinstance(value, Handle):
         value._sync()
         t = value._trace

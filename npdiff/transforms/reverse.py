@@ -185,9 +185,9 @@ class ReverseTrace(Trace):
 
     def _saved(self, prim: Primitive, vals: list[Any]) -> list[Any]:
         saves = prim.saves
-        if saves == (VALUE,):
-            return vals
         last = len(saves) - 1
+        if last == 0:
+            return vals  # all of them, as a rule
         kept: list[Any] = []
         for i, v in enumerate(vals, 1):
             how = saves[i if i < last else last]
