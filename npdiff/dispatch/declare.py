@@ -258,6 +258,16 @@ def wants(rule: Rule) -> list[bool]:
 # ---------------------------------------------------------------------- elementwise
 
 
+def first(_y: Any, a: Any, _b: Any) -> Any:
+    """A partial derivative that is the first operand."""
+    return a
+
+
+def second(_y: Any, _a: Any, b: Any) -> Any:
+    """A partial derivative that is the second operand."""
+    return b
+
+
 def _term(rule: Any, product: Rule, operands: int) -> Rule | None:
     """``(x, y, *operands) -> x * partial``, for a tangent or cotangent x."""
     if rule is None:
@@ -266,7 +276,10 @@ def _term(rule: Any, product: Rule, operands: int) -> Rule | None:
         if operands == 1:  # the way back gives a term of one operand two
             return lambda x, y, a, _b=None: product(x, rule(y, a))
         if operands == 2:
-            return lambda x, y, a, b: product(x, rule(y, a, b))
+            if rule is first:
+                return lambda x, _y, a, _b: product(x, a)
+            return (lambda x, _y, _a, b: product(x, b)) if rule is second else (
+                lambda x, y, a, b: product(x, rule(y, a, b)))
         return lambda x, y, *args: product(x, rule(y, *args))
     if rule == 1:
         return unchanged

@@ -15,8 +15,10 @@ from npdiff.core import aval
 from npdiff.dispatch.declare import (
     elementwise,
     elementwise_jvp,
+    first,
     nondifferentiable_ufunc,
     point,
+    second,
     strong_multiply,
 )
 
@@ -44,7 +46,7 @@ def _is_complex(a: Any) -> bool:
 
 elementwise(np.add, 1, 1, python=operator.add, domain=(REAL, REAL))
 elementwise(np.subtract, 1, -1, python=operator.sub, domain=(REAL, REAL))
-elementwise(np.multiply, lambda _y, _a, b: b, lambda _y, a, _b: a, python=operator.mul, domain=(REAL, REAL),
+elementwise(np.multiply, second, first, python=operator.mul, domain=(REAL, REAL),
             points=(point(_UNTAKEN, "np.where(x == 0, 0, f(x, np.log(x)))", [0.0, 1.0], [0, 1], [0, 1]),))
 elementwise(np.divide, lambda _y, _a, b: np.divide(1, b), lambda y, _a, b: np.negative(np.divide(y, b)),
             python=operator.truediv, domain=(REAL, NONZERO),
