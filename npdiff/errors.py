@@ -55,6 +55,10 @@ class BranchError(NpdiffError, TypeError):
     """Python control flow depends on a value that differs along a vmapped axis."""
 
 
+class NonFiniteError(NpdiffError, FloatingPointError):
+    """Under `npdiff.debug_nans`, an operation made a NaN or an infinity that its operands did not hold."""
+
+
 class GraphError(NpdiffError, AssertionError):
     """A recorded graph breaks one of its own invariants: a defect in npdiff."""
 
@@ -129,11 +133,11 @@ def warn_user(text: str, category: type[Warning]) -> None:
                                where.setdefault("__warningregistry__", {}))
 
 
-def message(what: str, *received: Any, instead: str) -> str:
-    """Word an error: what happened, what was received, where, and the way out."""
+def message(what: str, *received: Any, instead: str, at: str = "") -> str:
+    """Word an error: what happened, what was received, where (`at`, or the user's line now), and the way out."""
     parts = [what]
     if received:
         parts.append("received: " + ", ".join(describe(v) for v in received))
-    parts.append("at: " + user_line())
+    parts.append("at: " + (at or user_line()))
     parts.append("instead: " + instead)
     return "\n  ".join(parts)

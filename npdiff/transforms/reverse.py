@@ -267,7 +267,7 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
                 for p, term in zip(parents, terms)  # noqa: B905 (one per operand; the check would be felt here)
             ]
         else:
-            pulled = (prim.pull or _transposed_jvp(prim))(ct, out, args, parents, params)
+            pulled = (prim.pull or transposed_jvp(prim))(ct, out, args, parents, params)
         for p, c in zip(parents, pulled):  # noqa: B905
             if p is None or c is None:
                 continue
@@ -292,7 +292,7 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
     return [results.get(node[0]) for node in wanted]
 
 
-def _transposed_jvp(prim: Primitive) -> Any:
+def transposed_jvp(prim: Primitive) -> Any:
     """The pullback that follows from a jvp: it is linear in the tangents, so its reverse is its transpose."""
     if prim.jvp is None:
         raise NotDifferentiableError(message(f"{prim.name}: has no derivative rule",
@@ -331,4 +331,4 @@ def seed(value: Any, ct: Any, trace: ReverseTrace) -> list[tuple[Node, Any]]:
     return []
 
 
-__all__ = ["Node", "ReverseTrace", "cast_cotangent", "dropped", "pullback", "seed", "unbroadcast"]
+__all__ = ["Node", "ReverseTrace", "cast_cotangent", "dropped", "pullback", "seed", "transposed_jvp", "unbroadcast"]
