@@ -24,6 +24,7 @@ from npdiff.avals import ndarray
 from npdiff.bytecode import calls_another
 from npdiff.core import Handle, Trace, constant, overrides, services
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, no_dtype
+from npdiff.errors import behind
 
 _original: dict[str, Any] = {}
 _lock = threading.Lock()
@@ -139,7 +140,7 @@ def _as_array(original: Any, obj: Any, dtype: Any = None, order: Any = None, **k
     if isinstance(obj, Handle):
         made: Any = obj if dtype is None or np.dtype(dtype) == obj.dtype else assemble(obj, dtype)
         if is_scalar(made):
-            made = np.reshape(made, ())
+            made = np.copy(made)  # of a scalar, a 0-d array
         if kwargs.get("copy") is True:
             return np.copy(made, order=order or "K")
         return made if order not in ("C", "F") else _in_order(made, order)
@@ -391,6 +392,11 @@ def record() -> Iterator[None]:
     enter(None)
     try:
         yield
+    except ValueError as error:
+        hidden = behind(error)
+        if hidden is None:
+            raise
+        raise hidden from error
     finally:
         leave()
 

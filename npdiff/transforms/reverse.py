@@ -21,7 +21,7 @@ from npdiff import core
 from npdiff.array import DiffArray
 from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, wrap
-from npdiff.errors import NotDifferentiableError, TracedValueError, message
+from npdiff.errors import NotDifferentiableError, TracedValueError, message, outside_write
 
 # Counts down, so that the newest node is the smallest: a heap of nodes hands out users before what they used.
 _serial = itertools.count(0, -1)
@@ -178,6 +178,8 @@ class ReverseTrace(Trace):
 
 def dropped(handle: Any, what: str) -> Exception:
     """The error for plain Python or NumPy computing with a number that carries a derivative."""
+    if what == "setitem":
+        return outside_write(handle)
     ways = {
         "np.asarray": "keep the array as it is; write np.array([x, y]) where a list of tracked values is handed on; "
                       "store into arrays made with np.zeros inside the transform (or under npdiff.record()); or take "
