@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from wording import assert_says
 
 import npdiff
 from npdiff import core
@@ -183,12 +184,12 @@ def test_what_was_recorded_before_cannot_be_checked() -> None:
     x = npdiff.track(ZERO)
     y = np.sum(x * x)
     _, pull = npdiff.vjp(np.sin, ZERO)
-    for run, name in ((y.backward, "np.sum"), (lambda: pull(ZERO), "np.sin")):
+    for run in (lambda: y.backward(), lambda: pull(ZERO)):
         with pytest.raises(ArgumentError) as caught, npdiff.debug_nans():
             run()
-        assert str(caught.value).startswith(
-            f"debug_nans: {name} was recorded before it was on, so its derivative cannot be checked\n  at: ")
-        assert str(caught.value).endswith("\n  instead: compute the value inside `with npdiff.debug_nans():`, too")
+        assert_says(caught.value, run,
+                    "debug_nans: the value was computed before it was on, so its derivatives cannot be checked", "",
+                    "compute the value inside `with npdiff.debug_nans():`, too")
     y.backward()
     np.testing.assert_array_equal(x.grad, 0.0)
 

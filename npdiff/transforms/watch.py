@@ -22,7 +22,7 @@ from npdiff.core import Handle, Primitive, Trace, services
 from npdiff.errors import ArgumentError, NonFiniteError, describe, message, user_line
 from npdiff.transforms import derivatives, track
 from npdiff.transforms.jvp import JvpTrace
-from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, transposed_jvp, unbroadcast
+from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, parents_of, transposed_jvp, unbroadcast
 from npdiff.transforms.stage import StageTrace
 from npdiff.transforms.vmap import BatchTrace, one_by_one
 
@@ -224,7 +224,7 @@ def _checked(prim: Primitive, operands: Sequence[Any]) -> Primitive:
             if prim.terms is None:
                 found = (prim.pull or transposed_jvp(prim))(ct, out, args, parents, params)
             else:
-                found = [None if p is None or term is None else term(ct, out, *args)
+                found = [term(ct, out, *args) if p and term else None
                          for p, term in zip(parents, prim.terms, strict=True)]
             found = [None if p is None or c is None else _fitted(c, p) for p, c in zip(parents, found, strict=False)]
         for k, c in enumerate(found):
@@ -279,12 +279,13 @@ def _process_checked(original: Method) -> Method:
     return process
 
 
-@while_watching(ReverseTrace, "apply")
-def _apply_by_process(_original: Method) -> Method:
-    def apply(self: Trace, prim: Primitive, args: Sequence[Any]) -> Any:
-        return self.process(prim, args, {})
+@while_watching(ReverseTrace, "unary")
+@while_watching(ReverseTrace, "binary")
+def _by_process(_original: Method) -> Method:
+    def method(self: Trace, prim: Primitive, *operands: Any) -> Any:
+        return self.process(prim, operands, {})
 
-    return apply
+    return method
 
 
 @while_watching(StageTrace, "process")
@@ -306,13 +307,14 @@ def _only_what_was_seen(original: Method) -> Method:
         stack = [node for node, _ in outputs]
         seen: set[int] = set()
         while stack:
-            serial, _, _, prim, parents, *_ = stack.pop()
-            if isinstance(prim, Primitive) and not isinstance(prim, _Checked):
+            node = stack.pop()
+            rule = node[3]
+            if type(rule) is tuple or (isinstance(rule, Primitive) and not isinstance(rule, _Checked)):
                 raise ArgumentError(message(
-                    f"debug_nans: {_name(prim)} was recorded before it was on, so its derivative cannot be checked",
+                    "debug_nans: the value was computed before it was on, so its derivatives cannot be checked",
                     instead="compute the value inside `with npdiff.debug_nans():`, too"))
-            seen.add(serial)
-            stack += [p for p in parents if p is not None and p[0] not in seen]
+            seen.add(node[0])
+            stack += [p for p in parents_of(node) if p is not None and p[0] not in seen]
         return original(outputs, wanted)
 
     return pullback
