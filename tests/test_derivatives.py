@@ -83,8 +83,10 @@ def wanted(order: int) -> Any:
 @pytest.mark.parametrize("wrap", WRAPS)
 def test_first_derivatives(slope, wrap):
     if wrap == "custom_vjp" and slope not in ("grad", "value_and_grad", "jacrev", "vjp"):
-        with pytest.raises(NotDifferentiableError, match=r"^custom_vjp: total has a reverse rule only\n  received: "):
+        with pytest.raises(NotDifferentiableError) as caught:
             SLOPES[slope](WRAPS[wrap](total))(X)
+        assert str(caught.value).split("\n  ")[::3] == [
+            "custom_vjp: <lambda> has a reverse rule only", "instead: use npdiff.custom_jvp, which gives both modes"]
         return
     for f in (SLOPES[slope](WRAPS[wrap](total)), WRAPS[wrap](SLOPES[slope](total))):
         np.testing.assert_allclose(f(X), wanted(1), rtol=1e-6)
@@ -427,3 +429,17 @@ def test_hessians():
     np.testing.assert_allclose(npdiff.hessian(f)(X), h)
     np.testing.assert_allclose(npdiff.hvp(f)(X, np.array([1.0, 2.0, 3.0])), h @ [1, 2, 3])
     np.testing.assert_allclose(npdiff.jacobian(npdiff.grad(f))(X), h)
+
+
+def test_derivatives_of_numbers_are_numbers():
+    spread = lambda x: np.sum(np.array([1.0, 2.0]) * x)
+    for x, kind in ((2.0, np.float64), (np.float64(2.0), np.float64), (np.float32(2.0), np.float32)):
+        assert type(npdiff.grad(spread)(x)) is kind
+        assert type(npdiff.grad(lambda d: spread(d["a"]))({"a": x})["a"]) is kind
+    for g in (npdiff.jvp(lambda x: np.sqrt(np.sum(x * x)), (np.zeros(3),), (np.ones(3),))[1],
+              npdiff.linearize(spread, 2.0)[1](1.0), npdiff.vjp(spread, 2.0)[1](1.0)[0]):
+        assert type(g) is np.float64
+    x = npdiff.track(2.0)
+    spread(x).backward()
+    assert type(x.grad) is np.float64
+    assert npdiff.grad(spread)(np.array(2.0)).shape == ()

@@ -43,14 +43,16 @@ def _pull(outputs: Sequence[tuple[Node, Any]], nodes: Sequence[Node], leaves: Se
     # Partials may be infinite where the cotangent is zero; NumPy's warnings belong to the user's own forward code.
     with np.errstate(all="ignore"):
         cts = pullback(outputs, nodes)
-    return [_plain(_zeros(leaf) if ct is None else ct) for ct, leaf in zip(cts, leaves, strict=True)]
+    return [_plain(_zeros(leaf) if ct is None else ct, leaf) for ct, leaf in zip(cts, leaves, strict=True)]
 
 
-def _plain(ct: Any) -> Any:
-    """A cotangent as a result the caller owns."""
+def _plain(ct: Any, like: Any = None) -> Any:
+    """A cotangent as a result the caller owns: a scalar for a scalar."""
     if isinstance(ct, Handle):
         ct._sync()
         return ct if ct._trace is not None else ct._value
+    if type(ct) is ndarray and not ct.shape and not isinstance(like, (Handle, ndarray)):
+        return ct[()]
     if type(ct) is ndarray and (ct.base is not None or not ct.flags.writeable):
         return ct.copy()
     return ct
@@ -267,7 +269,7 @@ def _tangent_of(trace: JvpTrace, leaf: Any) -> Any:
     if isinstance(leaf, Handle):
         leaf._sync()
         if leaf._trace is trace:
-            return _plain(leaf._node)
+            return _plain(leaf._node, leaf._value)
     return _zeros(leaf)
 
 
@@ -353,7 +355,7 @@ def linearize(f: F, *primals: Any) -> tuple[Any, F]:
 
     def push(*tangents: Any) -> Any:
         _, new, _ = _tangents("linearize", primals, tangents)
-        return tree.unflatten(out_structure, [_plain(v) for v in graph(*new)])
+        return tree.unflatten(out_structure, [_plain(v, v) for v in graph(*new)])
 
     return strip(stage, value), push
 
@@ -421,7 +423,7 @@ def _forward_jacobian(name: str, f: F, argnums: int | Sequence[int]) -> F:
                     return [_tangent_of(trace, o) for o in out]
 
             columns.append([
-                _plain(np.reshape(np.moveaxis(d, 0, -1), shape_of(d)[1:] + a.shape)) for d in _mapped(push, a)
+                _plain(np.reshape(np.moveaxis(d, 0, -1), shape_of(d)[1:] + a.shape), d) for d in _mapped(push, a)
             ])
         return tree.unflatten(structure, [inputs.rebuild(row) for row in zip(*columns, strict=True)])
 
@@ -468,7 +470,7 @@ def _reverse_jacobian(name: str, f: F, argnums: int | Sequence[int]) -> F:
                 return _pull([(node, ct)], nodes, inputs.leaves)
 
             rows.append(inputs.rebuild([
-                _plain(np.reshape(d, a.shape + shape_of(v)))
+                _plain(np.reshape(d, a.shape + shape_of(v)), d)
                 for d, v in zip(_mapped(back, a), inputs.leaves, strict=True)
             ]))
         return tree.unflatten(structure, rows)
