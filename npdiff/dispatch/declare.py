@@ -107,6 +107,9 @@ def numpy_name(func: Any) -> str:
     return f"{module.replace('numpy', 'np', 1)}.{getattr(func, '__name__', func)}"
 
 
+core.services["numpy_name"] = numpy_name
+
+
 def add_row(row: Row) -> None:
     """Enter a row; a function has exactly one."""
     if row.name in rows:

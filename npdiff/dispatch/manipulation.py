@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from npdiff.array import is_scalar, layout, view_of
+from npdiff.array import is_scalar, is_weak, layout, snapshot, view_of
 from npdiff.avals import ndarray
 from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services, shape_of
 from npdiff.dispatch.declare import (
@@ -131,6 +131,8 @@ def reshaped(a: Any, shape: tuple[int, ...]) -> Any:
     if not isinstance(a, Handle):
         return np.reshape(a, shape)
     old = aval(a).shape
+    if not shape and is_scalar(a) and not is_weak(a):
+        return snapshot(a)  # a NumPy scalar stays one
     if is_scalar(a) or not _shares_memory(a, shape):
         return bind(reshape_p, (a,), {"shape": shape})
     return view_of(a, lambda base: bind(reshape_p, (base,), {"shape": shape}),
