@@ -289,6 +289,21 @@ def _term(rule: Any, product: Rule, operands: int) -> Rule | None:
     return (lambda x, _y, *_args: -x) if rule == -1 else (lambda x, _y, *_args: x * rule)
 
 
+def _plain_term(rule: Any, product: Rule, operands: int) -> Rule | None:
+    """`_term` for plain arrays without a look at zeros and infinities."""
+    if not callable(rule):
+        return _term(rule, product, operands)
+    if operands == 1:
+        return lambda x, y, a, _b=None: (
+            x * p if type(p := rule(y, a)) is ndarray and type(x) is ndarray else product(x, p))
+    if rule is first:
+        return lambda x, _y, a, _b: x * a if type(a) is ndarray and type(x) is ndarray else product(x, a)
+    if rule is second:
+        return lambda x, _y, _a, b: x * b if type(b) is ndarray and type(x) is ndarray else product(x, b)
+    return lambda x, y, a, b: (
+        x * p if type(p := rule(y, a, b)) is ndarray and type(x) is ndarray else product(x, p))
+
+
 def elementwise_primitive(
     name: str,
     call: Rule | None,
@@ -310,7 +325,9 @@ def elementwise_primitive(
         if callable(rule):
             saves = [VALUE if w else s for s, w in zip(saves, wants(rule), strict=True)]
 
-    terms = tuple([_term(rule, product, len(partials)) for rule in partials])
+    count = len(partials)
+    terms = tuple([_term(rule, product, count) for rule in partials])
+    back = None if count > 2 else tuple([_plain_term(rule, product, count) for rule in partials]) + terms
 
     def jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         return add_tangents(*[
@@ -318,7 +335,7 @@ def elementwise_primitive(
         ])
 
     rules: dict[str, Any] = {
-        "kind": "elementwise", "jvp": jvp, "terms": terms, "saves": tuple(saves), "ufunc": ufunc,
+        "kind": "elementwise", "jvp": jvp, "terms": terms, "back": back, "saves": tuple(saves), "ufunc": ufunc,
     }
     rules["batch"] = batch_elementwise(lambda: prim)
     prim = own_primitive(name, impl, **rules) if impl is not None else Primitive(name, call, **rules)
