@@ -225,8 +225,9 @@ def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: S
         graph.constants.update(trace.constants)
         made.graph = prune(graph)
         verify(made.graph)
-        made.draws = any(eq.prim.name.startswith("random.") for eq in made.graph.equations)
-        made.prints = any(eq.prim.name == "print" for eq in made.graph.equations)
+        called = [eq.params.get("prim", eq.prim).name for eq in made.graph.equations]
+        made.draws = any(name.startswith("random.") for name in called)
+        made.prints = "print" in called
         outs = [innermost(h) if isinstance(h, Handle) else h for h in [*results, *written]]
     copies = [o.copy("K") if type(o) is ndarray else o for o in outs]
     return lambda: made.finish(copies, operands)

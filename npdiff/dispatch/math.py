@@ -60,7 +60,9 @@ def _power_exponent(y: Any, a: Any, _b: Any) -> Any:
 
 
 elementwise(np.power, _power_base, _power_exponent, strong=True, python=operator.pow, domain=(POSITIVE, REAL),
-            notes="at base 0 the derivative along the exponent is 0")
+            notes="at base 0 the derivative along the exponent is 0",
+            # NumPy refuses integers to negative integer powers.
+            total=lambda eq, fixed: fixed[1] or eq.outputs[0].aval.dtype.kind != "i")
 elementwise(np.float_power, _power_base, _power_exponent, strong=True, domain=(POSITIVE, REAL))
 elementwise(np.square, lambda _y, a: np.multiply(2, a), domain=(REAL,))
 elementwise(np.sqrt, lambda y, _a: np.divide(0.5, y), strong=True, domain=(POSITIVE,))
