@@ -306,7 +306,7 @@ class DiffArray(Handle):
         return hash(self._number("hash"))
 
     def __repr__(self) -> str:
-        v = _shown(self)
+        v = shown(self)
         if self._trace is not None and self._trace.kind == "graph-recording" and not isinstance(self._value, Handle):
             return repr(v)  # under jit, code sees what NumPy would show
         if isinstance(v, ndarray):
@@ -314,10 +314,10 @@ class DiffArray(Handle):
         return f"DiffArray({v!r})"
 
     def __str__(self) -> str:
-        return str(_shown(self))
+        return str(shown(self))
 
     def __format__(self, spec: str) -> str:
-        return format(_shown(self), spec)
+        return format(shown(self), spec)
 
     def __copy__(self) -> Any:
         return np.copy(self)
@@ -564,7 +564,7 @@ def take(x: Any, what: str) -> Any:
     return _descend(x, what, "take")
 
 
-def _shown(x: Any) -> Any:
+def shown(x: Any) -> Any:
     """The plain value for text; a recording notes that the text holds for this value only."""
     while isinstance(x, Handle):
         x._sync()
@@ -587,5 +587,6 @@ core.set_array_type(DiffArray)
 tree.leaf_types.update((DiffArray, View))
 
 __all__ = [
-    "PLAIN", "DiffArray", "View", "ask", "copy_layout", "is_scalar", "is_weak", "layout", "snapshot", "take", "view_of",
+    "PLAIN", "DiffArray", "View", "ask", "copy_layout", "is_scalar", "is_weak", "layout", "shown", "snapshot", "take",
+    "view_of",
 ]

@@ -259,10 +259,10 @@ def _outputs(leaves: Sequence[Any], handles: dict[int, DiffArray], operands: Seq
     own = {id(handles[id(v)]): k for k, v in reversed(list(enumerate(operands))) if id(v) in handles}
     paths = [_path(leaf) for leaf in leaves]
     for k, (leaf, (root, views)) in enumerate(zip(leaves, paths, strict=True)):
-        if not isinstance(leaf, Handle):
-            outputs.append(Output("object", value=leaf))
-        elif id(leaf) in seen:
+        if id(leaf) in seen and (isinstance(leaf, Handle) or type(leaf) is ndarray):
             outputs.append(Output("same", seen[id(leaf)]))
+        elif not isinstance(leaf, Handle):
+            outputs.append(Output("object", value=leaf))
         elif id(root) in own and type(operands[own[id(root)]]) is ndarray:
             outputs.append(Output("input", own[id(root)], views=views))
         elif views and sum(other is root for other, _ in paths) > 1:

@@ -95,9 +95,11 @@ def compare(ours: Seen, theirs: Seen, what: str) -> None:
 
 def spoil(value: Any) -> None:
     """Write into every array of a result: nothing kept inside may share their memory."""
-    for leaf in tree.leaves(value):
-        if isinstance(leaf, np.ndarray) and leaf.flags.writeable and leaf.size:
-            leaf[...] = 77
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # np.broadcast_arrays warns of writes into its results
+        for leaf in tree.leaves(value):
+            if isinstance(leaf, np.ndarray) and leaf.flags.writeable and leaf.size:
+                leaf[...] = 77
 
 
 def differ(make: Callable[[], Callable[..., Any]], calls: Sequence[Any], *, unjitted: str | None = None,
