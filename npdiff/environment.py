@@ -46,7 +46,7 @@ _EFFECTS = frozenset(["random", "time", "builtins", "posix", "nt", "_io", "io", 
 _LARGEST = 20_000
 
 Get = Callable[[Any], Any]
-_BASES: tuple[Callable[[Any], Any], ...] = (list, tuple, dict, set)
+_BASES: tuple[type[Any], ...] = (list, tuple, dict, set)
 
 
 class Reading:
@@ -180,6 +180,11 @@ class Environment:
             if reading.collect(root, arrays):
                 return None
         return arrays
+
+    def changed(self) -> str:
+        """The name of the first thing outside that is no longer as it was; "" if there is none."""
+        looked = (reading.collect(root, []) for reading, root in zip(self._readings, self._roots, strict=True))
+        return next(filter(None, looked), "")
 
     def _read(self, value: Any, what: str, contents: bool) -> Reading:
         """Look at a value; with `contents` it cannot be copied, so that arrays in it are compared, not replaced."""

@@ -14,11 +14,10 @@ from npdiff.avals import PYTHON_NUMBERS, ndarray
 from npdiff.core import Handle, innermost
 from npdiff.dispatch.effects import held_prints, let_out
 from npdiff.environment import Environment
-from npdiff.errors import GuardFailed
 from npdiff.graph import Graph, prune, verify
 from npdiff.program import Program
 from npdiff.transforms.run import running
-from npdiff.transforms.stage import StageTrace, is_value
+from npdiff.transforms.stage import StageTrace, guard_raises, is_value
 
 
 @dataclass(frozen=True)
@@ -95,24 +94,37 @@ class Recording:
         return values
 
     def execute(self, values: Sequence[Any]) -> Sequence[Any]:
-        """Outputs of the graph on plain values; where it cannot finish, it leaves no trace and raises GuardFailed."""
+        """Outputs of the graph on plain values; where it cannot finish, it leaves no trace.
+
+        Raises GuardFailed where Python would have gone another way, and whatever an operation of the graph raises.
+        """
         if not self.draws and not self.prints:
-            try:
-                return self.compiled().run(values)
-            except Exception as error:
-                raise GuardFailed from error
+            return self.compiled().run(values)
         state = np.random.get_state(legacy=False)  # noqa: NPY002 (the user's stream is NumPy's)
         token = held_prints.set([])
         try:
             outs = self.compiled().run(values)
             said = held_prints.get()
-        except Exception as error:
+        except Exception:
             np.random.set_state(state)  # noqa: NPY002
-            raise GuardFailed from error
+            raise
         finally:
             held_prints.reset(token)
         let_out(said or [])
         return outs
+
+    def catches(self, error: Exception) -> bool:
+        """True if in the recorded run an operation raised such an error, and the function went on."""
+        return any(eq.prim is guard_raises and isinstance(error, eq.params["error"]) for eq in self.graph.equations)
+
+    def decisions(self) -> list[tuple[str, str]]:
+        """Where Python asked for a value, or a size followed from values, and what it was."""
+        made = []
+        for eq in self.graph.equations:
+            if eq.source and (eq.prim.name.startswith("guard") or eq.prim.dynamic):
+                answer = eq.params.get("expected", eq.params.get("error", [v.aval.shape for v in eq.outputs]))
+                made.append((f"{eq.source[0]}:{eq.source[1]}", repr(answer)))
+        return made
 
     def compiled(self) -> Program:
         """The graph's program, compiled when first needed."""

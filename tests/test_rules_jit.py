@@ -156,7 +156,7 @@ def test_values(name: str, text: str, body: str) -> None:
 
 
 def loss(f: Callable[..., Any], values: Sequence[Any]) -> Callable[..., Any]:
-    """One number from all that f gives and leaves behind, in which nothing gets lost: a function of the float arrays."""
+    """One number from all that f gives and leaves behind, as a function of the float arrays."""
     leaves, structure = tree.flatten(list(values))
 
     def total(*xs: Any) -> Any:

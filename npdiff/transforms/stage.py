@@ -241,4 +241,4 @@ def result_value(trace: Trace, value: Any) -> Any:
     return value
 
 
-__all__ = ["StageTrace", "guard_equal", "guard_truth", "result_value"]
+__all__ = ["StageTrace", "guard_equal", "guard_raises", "guard_truth", "result_value"]
