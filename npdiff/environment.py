@@ -181,6 +181,21 @@ class Environment:
                 return None
         return arrays
 
+    def way_to(self, value: Any) -> Callable[[], Any]:
+        """How to find, at a later call, what stands where this container stood when it was read."""
+
+        def search(reading: Reading, now: Any, way: tuple[Get, ...]) -> tuple[Get, ...] | None:
+            if now is value:
+                return way
+            found = (search(part, get(now), (*way, get)) for get, part in reading.parts)
+            return next((w for w in found if w is not None), None)
+
+        for reading, root in zip(self._readings, self._roots, strict=True):
+            way = search(reading, root, ())
+            if way is not None:
+                return functools.partial(functools.reduce, lambda at, get: get(at), way, root)
+        return lambda: value
+
     def changed(self) -> str:
         """The name of the first thing outside that is no longer as it was; "" if there is none."""
         looked = (reading.collect(root, []) for reading, root in zip(self._readings, self._roots, strict=True))

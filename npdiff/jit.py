@@ -171,7 +171,7 @@ class Jitted:
                 if why != OVERLAP:  # other arrays of these types may lie apart
                     entry.unjitted = why
                 self._warn(why)
-                return None, None
+                return None, complete if made.done else None
             if len(entry.recordings) >= MAX_RECORDINGS:
                 entry.unjitted = (f"it took a new path on each of {MAX_RECORDINGS} calls, "
                                   + _parting([made, *entry.recordings]))

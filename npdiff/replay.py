@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +15,7 @@ from npdiff.array import DiffArray, View, copy_layout, is_scalar
 from npdiff.avals import PYTHON_NUMBERS, ndarray
 from npdiff.core import Handle, innermost
 from npdiff.dispatch.effects import held_prints, let_out
-from npdiff.environment import Environment
+from npdiff.environment import Environment, Image
 from npdiff.graph import Graph, prune, verify
 from npdiff.program import Program
 from npdiff.transforms.run import running
@@ -26,7 +28,7 @@ class Output:
 
     `how` is "array", "scalar" or "number" (a graph output as ndarray, NumPy scalar, Python number), "input" (the
     caller's own array, or a view of it through `views`), "view" (a view of a graph output), "same" (the object that an
-    earlier leaf is) or "object".
+    earlier leaf is), "outside" (a container that the function closes over; `value` finds it) or "object".
     """
 
     how: str
@@ -38,6 +40,8 @@ class Output:
         """The leaf, given the graph's outputs and inputs and the leaves before it."""
         if self.how == "same":
             return before[self.index]
+        if self.how == "outside":
+            return self.value()
         if self.how == "object":
             return self.value.copy() if type(self.value) is ndarray else self.value
         v = values[self.index] if self.how == "input" else outs[self.index]
@@ -66,6 +70,8 @@ class Recording:
         Positions of the inputs whose arrays the function wrote into.
     blocked
         Why it must not be replayed; empty if it may.
+    done
+        True if it is blocked, but the run it was made in can stand for the call, and must not be done again.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -77,7 +83,7 @@ class Recording:
         self.results = 0
         self.identities: tuple[int, ...] = ()
         self.blocked: list[str] = []
-        self.draws = self.prints = False
+        self.draws = self.prints = self.done = False
         self.program: Program | None = None
         self.calls = 0
 
@@ -156,7 +162,8 @@ def record(f: Callable[..., Any], roots: Sequence[Any], leaves: Sequence[Any], s
 
     `roots` are f and those arguments that are objects to look into; `static` marks leaves that are no operands.
     Returns the recording, and what completes the call: writes, prints and the result. Until then nothing outside
-    has changed; if the run cannot be used, nothing ever will have: NotRecorded is raised, or `blocked` says why.
+    has changed, except what the function does to files and the like; if the run cannot be used, NotRecorded is raised
+    or `blocked` says why.
     """
     made = Recording(Environment(roots))
     made.blocked += made.environment.blocked
@@ -168,7 +175,7 @@ def record(f: Callable[..., Any], roots: Sequence[Any], leaves: Sequence[Any], s
     try:
         complete = _run(made, f, roots, leaves, structure, static)
         said = held_prints.get() or []
-        good = not made.blocked
+        good = made.done or not made.blocked
     except Exception as error:
         made.blocked += made.environment.disturbed()
         raise NotRecorded from error
@@ -216,10 +223,11 @@ def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: S
         staged = [image.of(leaf) if fixed else leaf for leaf, fixed in zip(staged, static, strict=True)]
         given = tree.unflatten(structure, staged)
         out = image.of(f)(*given[0], **given[1])
-        out_leaves, made.structure = tree.flatten(out)
+        out_leaves, made.structure = tree.flatten(_with_originals(out, image))
         made.structure = _plain_keys(made.structure)
         made.identities = identities(operands)
-        made.outputs, results = _outputs([image.original(leaf) for leaf in out_leaves], handles, operands)
+        made.outputs, results = _outputs(
+            [image.original(leaf) for leaf in out_leaves], handles, operands, environment)
         made.results = len(results)
         written = []
         for k, (value, first) in enumerate(zip(operands, inputs, strict=True)):
@@ -228,11 +236,13 @@ def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: S
                     raise ValueError("a read-only array was written into")
                 made.writes.append(k)
                 written.append(handles[id(value)])
-        made.blocked += trace.blocked + image.changed() + environment.disturbed()
+        undone = image.changed() + environment.disturbed()
         if not _unmoved(given, staged, structure):
-            made.blocked.append("it changes a container among its arguments")
+            undone.append("it changes a container among its arguments")
         if made.writes and overlapping(operands):
-            made.blocked.append(OVERLAP)
+            undone.append(OVERLAP)
+        made.done = trace.acted and not undone
+        made.blocked += trace.blocked + undone
         graph = Graph([h._node for h in inputs], {}, trace.equations, [trace.atom(r) for r in [*results, *written]])
         graph.constants.update(trace.constants)
         made.graph = prune(graph)
@@ -262,8 +272,30 @@ def _plain_keys(structure: tree.Structure) -> tree.Structure:
     return structure if structure.kind is None else tree.Structure(structure.kind, aux, children)
 
 
-def _outputs(leaves: Sequence[Any], handles: dict[int, DiffArray], operands: Sequence[Any]) -> tuple[
-        list[Output], list[Any]]:
+class _Outside:
+    """Stands in a result for a container of the world outside, which is returned itself."""
+
+    def __init__(self, container: Any) -> None:
+        self.container = container
+
+
+def _with_originals(value: Any, image: Image) -> Any:
+    """A result in which images of containers are marked as what they are images of."""
+    kind = type(value)
+    if kind not in (list, dict, OrderedDict, defaultdict, tuple):
+        return value
+    original = image.original(value)
+    if original is not value:
+        return _Outside(original)
+    if kind in (list, tuple):
+        return kind([_with_originals(v, image) for v in value])
+    same = copy.copy(value)
+    same.update((k, _with_originals(v, image)) for k, v in value.items())
+    return same
+
+
+def _outputs(leaves: Sequence[Any], handles: dict[int, DiffArray], operands: Sequence[Any],
+             environment: Environment) -> tuple[list[Output], list[Any]]:
     outputs: list[Output] = []
     results: list[Any] = []
     seen: dict[int, int] = {}
@@ -273,6 +305,8 @@ def _outputs(leaves: Sequence[Any], handles: dict[int, DiffArray], operands: Seq
     for k, (leaf, (root, views)) in enumerate(zip(leaves, paths, strict=True)):
         if id(leaf) in seen and (isinstance(leaf, Handle) or type(leaf) is ndarray):
             outputs.append(Output("same", seen[id(leaf)]))
+        elif isinstance(leaf, _Outside):
+            outputs.append(Output("outside", value=environment.way_to(leaf.container)))
         elif not isinstance(leaf, Handle):
             outputs.append(Output("object", value=leaf))
         elif id(root) in own and type(operands[own[id(root)]]) is ndarray:

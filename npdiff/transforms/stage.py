@@ -86,6 +86,8 @@ class StageTrace(Trace):
         Variables for arrays that were not made from the inputs.
     blocked
         Why the recording cannot be replayed; empty if it can.
+    acted
+        True if the run did something outside that a second run would do once more.
     effects
         True if random draws and prints belong to the graph; False where it runs any number of times for one call.
     """
@@ -99,6 +101,7 @@ class StageTrace(Trace):
         self.equations: list[Equation] = []
         self.constants: dict[Var, Any] = {}
         self.blocked: list[str] = []
+        self.acted = False
         self._known: dict[int, tuple[Any, Var]] = {}
 
     def input(self, value: Any) -> DiffArray:
