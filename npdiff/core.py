@@ -103,10 +103,14 @@ class Primitive:
         True when the output's shape depends on the operands' values (``x[mask]``).
     ordered
         True for a host call with an effect (a random draw, a guard): never dropped, merged or moved past another.
+    total
+        True if it has a result whatever the values of operands whose shapes and dtypes it takes. An equation that
+        nobody reads is dropped only then: ``np.linalg.cholesky`` and ``x[i]`` must still raise. May also be a
+        function ``total(equation, fixed)``, where `fixed` says which operands are constants of the graph.
     """
 
     __slots__ = ("back", "batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "pull", "saves",
-                 "terms", "ufunc")
+                 "terms", "total", "ufunc")
 
     def __init__(
         self,
@@ -124,6 +128,7 @@ class Primitive:
         ordered: bool = False,
         terms: tuple[Callable[..., Any] | None, ...] | None = None,
         back: tuple[Callable[..., Any] | None, ...] | None = None,
+        total: bool | Callable[..., bool] | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -137,6 +142,8 @@ class Primitive:
         self.ordered = ordered
         self.terms = terms
         self.back = back
+        # A map by its kind, or a ufunc: nothing in it looks at values; of all others a row has to say so.
+        self.total = total if total is not None else kind in ("elementwise", "linear", "bilinear") or ufunc is not None
         self.call: Callable[..., Any] = call if call is not None else self
 
     def __call__(self, *args: Any, **params: Any) -> Any:
