@@ -27,8 +27,8 @@ finally:
 
 @pytest.mark.parametrize("name", workloads.WORKLOADS)
 def test_workload_agrees_with_numpy(name):
-    function, _, small = workloads.WORKLOADS[name]
-    args = small()
+    given = workloads.WORKLOADS[name]
+    function, args = workloads.total(given.function), given.small()
     before = [a.copy() for a in args]
     expected = function(*args)
     value, gradient = npdiff.value_and_grad(function)(*args)
@@ -49,7 +49,7 @@ def test_workload_agrees_with_numpy(name):
 def test_another_numpy_takes_the_place_of_np():
     numpy = pytest.importorskip("autograd.numpy", reason="autograd is missing: install the bench extra")
     autograd = pytest.importorskip("autograd")
-    function, _, small = workloads.WORKLOADS["chain"]
+    function, _, small, *_ = workloads.WORKLOADS["chain"]
     other = autograd.grad(workloads.with_numpy(function, numpy))
     np.testing.assert_allclose(npdiff.grad(function)(*small()), other(*small()), rtol=1e-12)
 
@@ -110,3 +110,13 @@ def test_compare_prints_one_table():
     assert "50 operations on 10 numbers" in done.stdout
     assert done.stdout.count("npdiff.jit value+gradient") == len(workloads.FUSED)
     assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_versus_prints_one_table(tmp_path):
+    pytest.importorskip("jax", reason="the table stands npdiff beside JAX, which is not installed")
+    kept = tmp_path / "figures.json"
+    run = [sys.executable, str(FOLDER / "versus.py"), "relax", "mixing", "--largest", "1000", "--repeats", "1",
+           "--seconds", "0", "--json", str(kept)]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert [line.split()[0] for line in done.stdout.splitlines()[3:]] == ["relax", "mixing", "geometric"]
+    assert [f["workload"] for f in json.loads(kept.read_text())["figures"]] == ["relax", "mixing"]
