@@ -1,5 +1,6 @@
 """npdiff: derivatives, vectorisation and compilation for unmodified NumPy code."""
 
+from npdiff import cache
 from npdiff import operators as _operators  # noqa: F401
 from npdiff.array import DiffArray
 from npdiff.dispatch import rows as _rows  # noqa: F401
@@ -28,6 +29,7 @@ from npdiff.tree import register_container
 __version__ = "0.1.0"
 __all__ = [
     "DiffArray",
+    "cache",
     "checkpoint",
     "custom_jvp",
     "custom_vjp",

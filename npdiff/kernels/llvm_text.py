@@ -66,6 +66,8 @@ class Body:
         self.allocations: list[str] = []
         self.declarations: set[str] = set()
         self.metadata: list[str] = []
+        # Loop marks that another function of the module has used.
+        self.marks = 0
         self._count = 0
         self.label = "entry"
 
@@ -118,7 +120,7 @@ class Body:
         self.start(latch)
         self.do(f"{following} = add nuw nsw i64 {i}, {step}")
         # The loops are vector code already: the optimiser would only spend time on them.
-        mark = 2 + len(self.metadata)
+        mark = 2 + self.marks + len(self.metadata)
         self.metadata.append(f"!{mark} = distinct !{{!{mark}, !0, !1}}")
         self.do(f"br label %{head}, !llvm.loop !{mark}")
         self.start(done)

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from npdiff.kernels.chunks import Work
 from npdiff.kernels.llvm_ops import combine, emit
 from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, wide
-from npdiff.kernels.loop_ir import Access, DType, Kernel, Reduction, identity
+from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, identity
 
 # Elements each accumulator lane adds up before its partial sum is set aside, and partial sums likewise.
 BLOCK = 32
@@ -33,9 +34,12 @@ class Accumulators:
 class Renderer:
     """Renders one kernel for vectors of `bits` bits."""
 
-    def __init__(self, kernel: Kernel, bits: int) -> None:
+    def __init__(self, kernel: Kernel, bits: int, work: Work) -> None:
         # A kernel of one point is a loop of one turn.
         self.kernel = kernel
+        self.work = work
+        # The outermost loop: all of it, or the chunk that the caller names.
+        self.range: tuple[str, str] = ("%begin", "%end") if work.wide else ("0", str(work.extent))
         self.depth = len(kernel.sizes)
         self.body = Body()
         self.order = _live(kernel)
@@ -57,7 +61,7 @@ class Renderer:
         self.blocks: list[int] = []
         sums = any(r.op == "add" and kernel.nodes[r.value].dtype.kind == "f" for r in registers)
         span = self.step * BLOCK
-        while sums and self.width > 1 and span < self.inner:
+        while sums and self.width > 1 and span < (work.chunk if self.depth == 1 else self.inner):
             self.blocks.append(span)
             span *= BLOCK
         self.accumulators = [self._accumulate(r) for r in registers]
@@ -113,7 +117,8 @@ class Renderer:
         if d >= self.depth - 1:
             self._innermost()
         else:
-            with self.body.loop(0, self.kernel.sizes[d], 1) as i:
+            begin, end = self.range if d == 0 else ("0", str(self.kernel.sizes[d]))
+            with self.body.loop(begin, end, 1) as i:
                 self._advance(d, i)
                 self._enter(d + 1)
         for acc in self.accumulators:
@@ -136,19 +141,30 @@ class Renderer:
         if self.depth == 0:
             self._point(None, 1, 0)
             return
-        whole = self.inner // self.step * self.step if self.width > 1 else 0
-        if whole:
-            self._blocks(len(self.blocks), 0, whole)
-        if self.width > 1 and self.copies > 1 and self.inner - whole >= self.width:
-            rest = whole + (self.inner - whole) // self.width * self.width
-            with self.body.loop(whole, rest, self.width) as i:
+        begin, end = self.range if self.depth == 1 else ("0", str(self.inner))
+        if self.width > 1 and self.inner >= self.step:
+            whole = self._last(begin, end, self.step)
+            self._blocks(len(self.blocks), begin, whole)
+            begin = whole
+        left = self.width if self.depth == 1 and self.work.wide else self.inner % self.step
+        if self.width > 1 and self.copies > 1 and left >= self.width:
+            rest = self._last(begin, end, self.width)
+            with self.body.loop(begin, rest, self.width) as i:
                 self._point(i, self.width, 0, top=True)
-            whole = rest
-        if whole < self.inner:
-            with self.body.loop(whole, self.inner, 1) as i:
+            begin = rest
+        if begin != end:
+            with self.body.loop(begin, end, 1) as i:
                 self._point(i, 1, 0)
 
-    def _blocks(self, level: int, begin: str | int, end: str | int) -> None:
+    def _last(self, begin: str, end: str, step: int) -> str:
+        """The last point from `begin` in steps that is not past `end`."""
+        if not begin.startswith("%") and not end.startswith("%"):
+            return str(int(begin) + (int(end) - int(begin)) // step * step)
+        span = self.body.let(f"sub i64 {end}, {begin}")
+        over = self.body.let(f"urem i64 {span}, {step}")
+        return self.body.let(f"sub i64 {end}, {over}")
+
+    def _blocks(self, level: int, begin: str, end: str) -> None:
         """Vectors from begin to end; sums of floats are settled after every block."""
         if level == 0:
             with self.body.loop(begin, end, self.step) as i:
@@ -338,23 +354,67 @@ def _levels(kernel: Kernel) -> list[int]:
     return levels
 
 
-def render(kernel: Kernel, bits: int, head: int) -> str:
-    """The module's text: `@kernel` takes the addresses of NumPy array objects, whose data pointer is at `head`.
+def render(kernel: Kernel, bits: int, work: Work) -> str:
+    """The module's text.
 
-    Reading the pointer from the object saves the caller an attribute look-up per array.
+    ``@npdiff_kernel(addresses, begin, end)`` takes the addresses of the inputs' and outputs' elements and the turns of
+    the outermost loop to do. ``@npdiff_join(addresses, whole, chunks)``, where chunks leave parts, puts these together
+    into the outputs at `whole`.
     """
-    r = Renderer(kernel, bits)
+    r = Renderer(kernel, bits, work)
     r.render()
-    names = [f"in{k}" for k in range(len(kernel.inputs))] + [f"out{k}" for k in range(len(kernel.outputs))]
-    lines = [*sorted(r.body.declarations)]
-    lines.append(f"define internal void @loops({', '.join(f'ptr noalias %{n}' for n in names)}) noinline nounwind {{")
-    lines += ["entry:", *r.body.allocations, *r.body.lines, "}"]
-    lines.append(f"define void @kernel({', '.join(f'i64 %{n}' for n in names)}) nounwind {{")
-    lines.append("entry:")
-    for n in names:
-        lines.append(f"  %{n}.at = add i64 %{n}, {head}")
-        lines.append(f"  %{n}.field = inttoptr i64 %{n}.at to ptr")
-        lines.append(f"  %{n}.data = load ptr, ptr %{n}.field")
-    lines.append(f"  call void @loops({', '.join(f'ptr %{n}.data' for n in names)})")
-    lines += ["  ret void", "}", LOOP_HINTS, *r.body.metadata]
-    return "\n".join(lines) + "\n"
+    stems = [f"in{k}" for k in range(len(kernel.inputs))] + [f"out{k}" for k in range(len(kernel.outputs))]
+    names = [f"ptr noalias %{n}" for n in stems] + ["i64 %begin", "i64 %end"]
+    define = f"define internal void @loops({', '.join(names)}) noinline nounwind {{"
+    body = [define, "entry:", *r.body.allocations, *r.body.lines, "}"]
+    lines = ["define void @npdiff_kernel(ptr %addresses, i64 %begin, i64 %end) nounwind {", "entry:"]
+    if work.parted:
+        lines.append(f"  %chunk = udiv i64 %begin, {work.chunk}")
+    for k, n in enumerate(stems):
+        lines.append(f"  %{n}.at = getelementptr ptr, ptr %addresses, i64 {k}")
+        lines.append(f"  %{n}.{'all' if _parted(work, n) else 'data'} = load ptr, ptr %{n}.at")
+        if _parted(work, n):
+            out = kernel.outputs[int(n[3:])]
+            lines.append(f"  %{n}.part = mul i64 %chunk, {out.size}")
+            lines.append(f"  %{n}.data = getelementptr {memory_type(out.dtype)}, ptr %{n}.all, i64 %{n}.part")
+    given = ", ".join([f"ptr %{n}.data" for n in stems] + ["i64 %begin", "i64 %end"])
+    lines += [f"  call void @loops({given})", "  ret void", "}"]
+    join = Body()
+    for x in kernel.reductions if work.parted else ():
+        if x.access.buffer in work.parted:
+            _join(join, x.op, kernel.outputs[x.access.buffer], len(kernel.inputs) + x.access.buffer, x.access.buffer,
+                  len(r.body.metadata))
+    if work.parted:
+        lines += ["define void @npdiff_join(ptr %addresses, ptr %whole, i64 %chunks) nounwind {", "entry:",
+                  *join.lines, "  ret void", "}"]
+    declarations = sorted(r.body.declarations | join.declarations)
+    return "\n".join([*declarations, *body, *lines, LOOP_HINTS, *r.body.metadata, *join.metadata]) + "\n"
+
+
+def _parted(work: Work, name: str) -> bool:
+    return name.startswith("out") and int(name[3:]) in work.parted
+
+
+def _join(body: Body, op: str, out: Buffer, address: int, whole: int, marks: int) -> None:
+    """Combine the parts of one output, chunk by chunk."""
+    kind = memory_type(out.dtype)
+    body.marks = marks
+    parts = body.let(f"load ptr, ptr {body.let(f'getelementptr ptr, ptr %addresses, i64 {address}')}")
+    final = body.let(f"load ptr, ptr {body.let(f'getelementptr ptr, ptr %whole, i64 {whole}')}")
+
+    def element(base: str, at: str) -> str:
+        return body.let(f"getelementptr {kind}, ptr {base}, i64 {at}")
+
+    def value(p: str) -> str:
+        raw = body.let(f"load {kind}, ptr {p}, align 1")
+        return body.let(f"icmp ne i8 {raw}, 0") if out.dtype.kind == "b" else raw
+
+    with body.loop(0, out.size, 1) as i:
+        total = element(final, i)
+        body.do(f"store {kind} {body.let(f'load {kind}, ptr {element(parts, i)}, align 1')}, ptr {total}, align 1")
+        with body.loop(1, "%chunks", 1) as c:
+            at = body.let(f"add i64 {body.let(f'mul i64 {c}, {out.size}')}, {i}")
+            both = combine(body, op, out.dtype, 1, value(total), value(element(parts, at)))
+            if out.dtype.kind == "b":
+                both = body.let(f"zext i1 {both} to i8")
+            body.do(f"store {kind} {both}, ptr {total}, align 1")
