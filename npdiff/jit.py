@@ -16,6 +16,7 @@ from npdiff.core import Handle, aval, bind, innermost
 from npdiff.errors import ArgumentError, GuardFailed, JitWarning, message, warn_user
 from npdiff.graph import Graph
 from npdiff.program import run_program_p
+from npdiff.quick import MISSED, Quick, quick
 from npdiff.replay import OVERLAP, NotRecorded, Recording, identities, record
 from npdiff.transforms.jvp import JvpTrace
 from npdiff.transforms.reverse import ReverseTrace
@@ -24,6 +25,11 @@ from npdiff.transforms.reverse import ReverseTrace
 MAX_RECORDINGS = 16
 # Signatures kept for one function; past that (an object made anew for each call, say) it runs unjitted.
 MAX_SIGNATURES = 512
+
+# Fast paths tried before a call is looked at in full, and how often one is written anew for a recording whose
+# surroundings compare equal but are other objects.
+MAX_QUICK = 8
+MAX_QUICKENED = 4
 
 _NUMBERS = (int, float, complex)
 
@@ -89,6 +95,8 @@ class Jitted:
         functools.update_wrapper(self, f)  # first: it copies attributes, which may be those of another jitted function
         self.function = f
         self._entries: dict[Any, Entry] = {}
+        self._quick: tuple[Quick, ...] = ()
+        self._quickened: list[tuple[Recording, Quick]] = []
         self._lock = threading.RLock()
         self._warned = False
 
@@ -99,6 +107,13 @@ class Jitted:
         return self if obj is None else functools.partial(self, obj)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for run in self._quick:
+            out = run(args, kwargs)
+            if out is not MISSED:
+                return out
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         leaves, structure = tree.flatten((args, kwargs))
         keys = []
         static = []
@@ -132,6 +147,8 @@ class Jitted:
             made.calls += 1
             if made is not entry.recordings[0]:
                 self._to_front(entry, made)
+            if made.quickened < MAX_QUICKENED:
+                self._quicken(made, quick(made, structure, leaves, static, roots))
             return made.finish(outs, values)
         complete = self._record(entry, _Call(args, kwargs, leaves, structure, static, operands, roots))[1]
         return self.function(*args, **kwargs) if complete is None else complete()
@@ -143,6 +160,20 @@ class Jitted:
             self._warn(entry.unjitted)
             return entry
         return self._entries.setdefault(key, entry)
+
+    def _quicken(self, made: Recording, path: Quick | None) -> None:
+        """Try this fast path first from now on, in place of an older one of the recording."""
+        with self._lock:
+            made.quickened = MAX_QUICKENED if path is None else made.quickened + 1
+            if path is not None:
+                kept = [(m, p) for m, p in self._quickened if m is not made][: MAX_QUICK - 1]
+                self._quickened = [(made, path), *kept]
+                self._quick = tuple([p for _, p in self._quickened])
+
+    def _forget(self, gone: Sequence[Recording]) -> None:
+        """Drop the fast paths of recordings."""
+        self._quickened = [(m, p) for m, p in self._quickened if m not in gone]
+        self._quick = tuple([p for _, p in self._quickened])
 
     def _to_front(self, entry: Entry, made: Recording) -> None:
         with self._lock:
@@ -168,6 +199,7 @@ class Jitted:
                 return None, None
             if len(entry.recordings) >= MAX_RECORDINGS:
                 entry.unjitted = f"it took a new path on each of {MAX_RECORDINGS} calls"
+                self._forget(entry.recordings)
                 entry.recordings.clear()
                 self._warn(entry.unjitted)
             else:

@@ -33,7 +33,12 @@ class Program:
 
     def run(self, values: Sequence[Any]) -> Sequence[Any]:
         """Outputs of the graph for plain inputs."""
-        return self._executable(*values)
+        return self._executable.run(*values)
+
+    @property
+    def function(self) -> Callable[..., Sequence[Any]]:
+        """What `run` calls, with one argument per input."""
+        return self._executable.run
 
     def explain(self) -> str:
         """Kernels and host calls, as text."""

@@ -81,6 +81,7 @@ class Recording:
         self.draws = self.prints = False
         self.program: Program | None = None
         self.calls = 0
+        self.quickened = 0  # how often a fast path was written for it
 
     # ------------------------------------------------------------------ replaying
 
@@ -96,15 +97,16 @@ class Recording:
 
     def execute(self, values: Sequence[Any]) -> Sequence[Any]:
         """Outputs of the graph on plain values; where it cannot finish, it leaves no trace and raises GuardFailed."""
+        program = self.compiled()
         if not self.draws and not self.prints:
             try:
-                return self.compiled().run(values)
+                return program.run(values)
             except Exception as error:
                 raise GuardFailed from error
         state = np.random.get_state(legacy=False)  # noqa: NPY002 (the user's stream is NumPy's)
         token = held_prints.set([])
         try:
-            outs = self.compiled().run(values)
+            outs = program.run(values)
             said = held_prints.get()
         except Exception as error:
             np.random.set_state(state)  # noqa: NPY002

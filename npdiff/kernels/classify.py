@@ -115,6 +115,10 @@ _OWN: dict[str, Callable[[Equation], Build | None]] = {
 }
 
 
+# Python's own ints have no bound, and its division and power raise; on Python floats these do as in a kernel.
+_NEVER_RAISES = frozenset(["add", "subtract", "multiply", "negative", "positive", "absolute"])
+
+
 def elementwise(eq: Equation) -> Build | None:
     """How to build the result of a fusable elementwise equation, or None."""
     prim = eq.prim
@@ -123,6 +127,8 @@ def elementwise(eq: Equation) -> Build | None:
     if len(eq.outputs) != 1 or not eq.inputs or not all(_native(a.aval) for a in [*eq.inputs, *eq.outputs]):
         return None
     if np.broadcast_shapes(*[a.aval.shape for a in eq.inputs]) != eq.outputs[0].aval.shape:
+        return None
+    if eq.outputs[0].aval.weak and not (eq.outputs[0].aval.dtype.kind == "f" and prim.name in _NEVER_RAISES):
         return None
     if prim.ufunc is not None:
         return _ufunc(eq)

@@ -24,7 +24,7 @@ from npdiff.kernels.chunks import Work
 
 DType = np.dtype[Any]
 
-_FILES = ("arguments", "launch", "threads", "memory")
+_FILES = ("arguments", "surroundings", "launch", "threads", "memory")
 # Bytes of a result from which its memory is recycled, and how many may rest.
 POOLED = 1 << 20
 POOL_LIMIT = 1 << 28
@@ -33,10 +33,13 @@ _MOST_WORKERS = 255
 
 _C_CONTIGUOUS, _WRITEABLE = 0x1, 0x400
 _METH_FASTCALL = 0x80
+# Kinds of places in surroundings.ll.
+PLACES = {"cell": 0, "entry": 1, "__defaults__": 2, "__kwdefaults__": 3}
 _HEAD = object.__basicsize__
 _PYTHON = ("Py_IncRef Py_DecRef PyTuple_New PyTuple_SetItem PyFloat_AsDouble PyLong_AsLongLong PyErr_Occurred "
            "PyErr_Clear PyEval_SaveThread PyEval_RestoreThread PyThread_acquire_lock PyThread_release_lock "
            "PyMem_RawMalloc PyMem_RawFree PyMem_RawRealloc PyMem_RawCalloc").split()
+_LOOKS = ("PyDict_GetItemWithError", "PyFunction_GetDefaults", "PyFunction_GetKwDefaults")
 # Positions in NumPy's table of C functions, which its ABI fixes.
 _NEW_FROM_DESCR, _SET_HANDLER = 94, 304
 
@@ -119,7 +122,7 @@ def _start() -> dict[str, int]:
     """Compile the runtime, and tell it where everything is."""
     here = Path(__file__).parent / "runtime"
     text = "\n".join((here / f"{name}.ll").read_text() for name in _FILES)
-    text = text.replace("[HEAD x i8]", f"[{_HEAD} x i8]").replace("i64 TYPE", f"i64 {_HEAD - 8}")
+    text = text.replace("HEAD", str(_HEAD)).replace("i64 TYPE", f"i64 {_HEAD - 8}")
     code = machine.load(text).addresses
     numpy = _numpy_api()
     lock = _new_lock()
@@ -132,7 +135,7 @@ def _start() -> dict[str, int]:
     python = [_address(name) for name in _PYTHON]
     world = [*map(id, (ndarray, float, int, np.float64, True, False, None)), numpy[_NEW_FROM_DESCR], *python,
              numpy[_SET_HANDLER], _kept(np.dtype(np.float64)), _kept(np.dtype(np.int64)), id(capsule),
-             _address("PyErr_NoMemory"), lock]
+             _address("PyErr_NoMemory"), lock, *map(_address, _LOOKS)]
     values = np.array(world, np.uint64)
     ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code["npdiff_begin"])(values.ctypes.data, len(world))
     ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(code["npdiff_limit"])(POOL_LIMIT)
@@ -218,6 +221,18 @@ def matcher(arguments: Sequence[Argument]) -> Callable[..., bool]:
     return _callable("npdiff_match", table.made())
 
 
+def unchanged(places: Sequence[tuple[str, Any, Any, Any]]) -> Callable[[], bool]:
+    """A function that says whether each place (kind, holder, key) still holds its object, all of which stay alive.
+
+    Kinds: a cell, an entry of a dict (with a key), or a function's ``__defaults__`` or ``__kwdefaults__``.
+    """
+    table = _Table(len(places))
+    for kind, holder, key, found in places:
+        absent = found is None and kind.startswith("__")
+        table.add(PLACES[kind], id(holder), id(key), 0 if absent else id(found))
+    return _callable("npdiff_unchanged", table.made())
+
+
 def launcher(loops: int, join: int, work: Work, inputs: Sequence[tuple[DType, tuple[int, ...]]],
              results: Sequence[tuple[DType, tuple[int, ...]]]) -> Callable[..., Any]:
     """A function that runs a kernel: inputs in, new array out (a tuple of several); None if an input does not fit.
@@ -234,4 +249,4 @@ def launcher(loops: int, join: int, work: Work, inputs: Sequence[tuple[DType, tu
     return _callable("npdiff_launch", plan.made())
 
 
-__all__ = ["Argument", "array", "exactly", "kind_of", "launcher", "matcher", "runtime"]
+__all__ = ["Argument", "array", "exactly", "kind_of", "launcher", "matcher", "runtime", "unchanged"]

@@ -14,7 +14,7 @@
 %plan = type { ptr, ptr, i64, i64, i64, i64, i64, i64, ptr, ptr }
 
 ; Addresses of the interpreter's and NumPy's objects and functions, in native.py's order.
-@world = internal global [32 x ptr] zeroinitializer
+@world = internal global [48 x ptr] zeroinitializer
 
 declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)
 
