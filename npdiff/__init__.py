@@ -6,6 +6,7 @@ from npdiff.array import DiffArray
 from npdiff.dispatch import rows as _rows  # noqa: F401
 from npdiff.dispatch.capture import record
 from npdiff.jit import jit
+from npdiff.kernels.threads import get_num_threads, set_num_threads
 from npdiff.transforms.checkpoint import checkpoint
 from npdiff.transforms.custom import custom_jvp, custom_vjp
 from npdiff.transforms.derivatives import (
@@ -34,6 +35,7 @@ __all__ = [
     "custom_jvp",
     "custom_vjp",
     "elementwise_grad",
+    "get_num_threads",
     "grad",
     "hessian",
     "hvp",
@@ -47,6 +49,7 @@ __all__ = [
     "print_trace",
     "record",
     "register_container",
+    "set_num_threads",
     "stop_gradient",
     "track",
     "value_and_grad",

@@ -14,13 +14,15 @@ from npdiff.kernels.loop_ir import Kernel
 # Estimated nanoseconds: below the first a kernel runs in one go, without letting other threads in; the second is
 # what one chunk should take.
 LONG = 20_000.0
-CHUNK = 20_000.0
+CHUNK = 10_000.0
 # Chunks begin at multiples of this many elements of a row, so that vectors are not cut.
 GRANULE = 1024
 MOST_CHUNKS = 256
 # An element of a part costs memory and joining: a chunk has at least so many points for each.
 POINTS_PER_PART = 8
-_COSTS = {"call": 6.0, "div": 0.5, "sqrt": 0.7}
+# Nanoseconds per point, of vectors in the cache; whatever is not listed is an arithmetic operation.
+_COSTS = {"call": 5.0, "div": 0.3, "sqrt": 0.4, "load": 0.1, "const": 0.0}
+_ARITHMETIC, _STORE = 0.04, 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +42,8 @@ class Work:
 
 def nanoseconds(kernel: Kernel) -> float:
     """A rough estimate of a kernel's time on one core."""
-    each = 0.25 * (len(kernel.stores) + len(kernel.reductions))
-    for node in kernel.nodes:
-        each += 0.25 if node.op == "load" else 0.0 if node.op == "const" else _COSTS.get(node.op, 0.1)
-    return each * points(kernel)
+    each = _STORE * len(kernel.stores) + _ARITHMETIC * len(kernel.reductions)
+    return points(kernel) * (each + sum(_COSTS.get(node.op, _ARITHMETIC) for node in kernel.nodes))
 
 
 def points(kernel: Kernel) -> int:

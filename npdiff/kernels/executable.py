@@ -14,7 +14,7 @@ import numpy as np
 from npdiff.avals import PYTHON_NUMBERS, Aval, ndarray
 from npdiff.errors import GuardFailed
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equation
-from npdiff.kernels import native
+from npdiff.kernels import native, threads
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel
 from npdiff.kernels.loop_ir import DType, show
 from npdiff.kernels.machine import vector_bits
@@ -129,6 +129,8 @@ class Executable:
             if isinstance(step, KernelStep):
                 compiled = compile_kernel(step.kernel)
                 self._kernels.append(compiled)
+                if compiled.work.wide:
+                    threads.ready()
                 fresh.update(step.outputs)
                 source.kernel(native.launcher(compiled.loops, compiled.join, compiled.work,
                                               [(v.aval.dtype, v.aval.shape) for v in step.inputs],

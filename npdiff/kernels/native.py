@@ -29,7 +29,7 @@ _FILES = ("arguments", "surroundings", "launch", "threads", "memory")
 POOLED = 1 << 20
 POOL_LIMIT = 1 << 28
 # Rows of the worker table in threads.ll.
-_MOST_WORKERS = 255
+MOST_WORKERS = 255
 
 _C_CONTIGUOUS, _WRITEABLE = 0x1, 0x400
 _METH_FASTCALL = 0x80
@@ -125,7 +125,7 @@ def _start() -> dict[str, int]:
     text = text.replace("HEAD", str(_HEAD)).replace("i64 TYPE", f"i64 {_HEAD - 8}")
     code = machine.load(text).addresses
     numpy = _numpy_api()
-    lock = _new_lock()
+    lock = new_lock()
     handler = _Handler(b"npdiff", 1, None, *[code[f"npdiff_{n}"] for n in ("malloc", "calloc", "realloc", "free")])
     new = ctypes.pythonapi.PyCapsule_New
     new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p]
@@ -155,8 +155,8 @@ def runtime() -> dict[str, int]:
     return _runtime
 
 
-def _new_lock() -> int:
-    """A lock of Python's, taken; it lives as long as the process."""
+def new_lock() -> int:
+    """The address of a lock of Python's, taken; it lives as long as the process."""
     make, take = ctypes.pythonapi.PyThread_allocate_lock, ctypes.pythonapi.PyThread_acquire_lock
     make.restype, take.argtypes = ctypes.c_void_p, [ctypes.c_void_p, ctypes.c_int]
     made: int = make()
@@ -249,4 +249,4 @@ def launcher(loops: int, join: int, work: Work, inputs: Sequence[tuple[DType, tu
     return _callable("npdiff_launch", plan.made())
 
 
-__all__ = ["Argument", "array", "exactly", "kind_of", "launcher", "matcher", "runtime", "unchanged"]
+__all__ = ["Argument", "array", "exactly", "kind_of", "launcher", "matcher", "new_lock", "runtime", "unchanged"]
