@@ -15,7 +15,7 @@ from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, innermost
 from npdiff.errors import ArgumentError, GuardFailed, JitWarning, message, warn_user
 from npdiff.graph import Graph
-from npdiff.program import run_program_p
+from npdiff.program import Program, run_program_p
 from npdiff.quick import MISSED, Quick, quick
 from npdiff.replay import OVERLAP, NotRecorded, Recording, identities, record
 from npdiff.transforms.jvp import JvpTrace
@@ -140,6 +140,8 @@ class Jitted:
             values = made.inputs(roots, operands)
             if values is None:
                 continue
+            if not self._compiled(entry, made):
+                return self.function(*args, **kwargs)
             try:
                 outs = made.execute(values)
             except GuardFailed:
@@ -160,6 +162,16 @@ class Jitted:
             self._warn(entry.unjitted)
             return entry
         return self._entries.setdefault(key, entry)
+
+    def _compiled(self, entry: Entry, made: Recording) -> bool:
+        """Whether a recording has machine code, or has got it now; else the function runs without."""
+        try:
+            made.compiled().prepare()
+        except Exception as error:
+            entry.unjitted = f"it cannot be compiled: {error}"
+            self._warn(entry.unjitted)
+            return False
+        return True
 
     def _quicken(self, made: Recording, path: Quick | None) -> None:
         """Try this fast path first from now on, in place of an older one of the recording."""
@@ -230,7 +242,7 @@ class Jitted:
                     continue
                 values[: len(plain)] = call.operands
                 try:
-                    outs = bind(run_program_p, values, {"program": made.compiled()})
+                    outs = bind(run_program_p, values, {"program": _program(made, values)})
                 except GuardFailed:
                     continue
                 made.calls += 1
@@ -287,6 +299,7 @@ class Jitted:
         if entry.unjitted:
             return "\n".join([*lines, f"runs without compiled code: {entry.unjitted}"])
         for k, made in enumerate(entry.recordings):
+            text = made.compiled().explain()
             milliseconds = made.compiled().compile_seconds * 1e3
             lines += ["", f"recording {k}: {made.calls} replay(s), compiled in {milliseconds:.1f} ms"]
             lines += ["  " + line for line in repr(made.graph).splitlines()]
@@ -298,8 +311,18 @@ class Jitted:
                 lines.append(f"  guard: the value asked for{where} is {eq.params['expected']!r}")
             if made.writes:
                 lines.append(f"  writes into input(s) {made.writes}")
-            lines += ["  " + line for line in made.compiled().explain().splitlines()]
+            lines += ["  " + line for line in text.splitlines()]
         return "\n".join(lines)
+
+
+def _program(made: Recording, values: Sequence[Any]) -> Program:
+    """The recording's program; one that keeps values for the way back if that is what the operands are tracked for."""
+    traces = [v._trace if isinstance(v, Handle) else None for v in values]
+    top = max((t for t in traces if t is not None), key=lambda t: t.level)
+    program = made.compiled()
+    if not isinstance(top, ReverseTrace):
+        return program
+    return program.keeping(tuple([t is top for t in traces]), values)
 
 
 def _copied(leaf: Any) -> Any:

@@ -117,7 +117,7 @@ def test_a_full_disk(folder, monkeypatch, step):
 
     class Full:
         def __init__(self, handle, mode):
-            self.file = open(handle, mode)
+            self.file = open(handle, mode)  # noqa: SIM115 (closed by __exit__)
 
         def __enter__(self):
             return self

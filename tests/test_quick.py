@@ -370,6 +370,20 @@ def test_python_numbers_keep_their_own_arithmetic():
     assert g(2**40, 2**30) == 2**70 + 2**40 - 2**30 + 2**110
 
 
+def test_what_cannot_be_compiled_runs_as_it_stands(monkeypatch):
+    def broken(text):
+        raise RuntimeError("LLVM says no")
+
+    monkeypatch.setattr(npdiff.kernels.machine, "_compile", broken)
+    monkeypatch.setattr(npdiff.cache, "load", lambda key: None)
+    jitted = npdiff.jit(lambda x: x * 1.234567 + x / 7.654321)
+    jitted(X)
+    with pytest.warns(npdiff.errors.JitWarning, match="it cannot be compiled: LLVM says no"):
+        got = jitted(X)
+    np.testing.assert_array_equal(got, X * 1.234567 + X / 7.654321)
+    np.testing.assert_array_equal(jitted(X), got)
+
+
 def test_effects_go_the_long_way():
     jitted = npdiff.jit(lambda x: x + np.random.normal(size=6))  # noqa: NPY002
     for _ in range(4):
