@@ -82,3 +82,10 @@ def test_compare_prints_one_table():
     assert "50 operations on 10 numbers" in done.stdout
     assert done.stdout.count("npdiff.jit value+gradient") == len(workloads.FUSED)
     assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_runtime_prints_its_tables():
+    run = [sys.executable, str(FOLDER / "runtime.py"), "--repeats", "1", "--seconds", "0"]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert "x * y + x, ten numbers" in done.stdout
+    assert "first two calls, from the cache" in done.stdout

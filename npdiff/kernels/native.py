@@ -138,11 +138,20 @@ def _start() -> dict[str, int]:
              _address("PyErr_NoMemory"), lock, *map(_address, _LOOKS)]
     values = np.array(world, np.uint64)
     ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code["npdiff_begin"])(values.ctypes.data, len(world))
-    ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(code["npdiff_limit"])(POOL_LIMIT)
+    _set_limit(code, POOL_LIMIT)
     if hasattr(os, "register_at_fork"):
         forgets = [ctypes.PYFUNCTYPE(None)(code[f"npdiff_{n}"]) for n in ("forked", "memory_forked")]
         os.register_at_fork(after_in_child=lambda: [forget() for forget in forgets])
     return code
+
+
+def _set_limit(code: dict[str, int], count: int) -> int:
+    return int(ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(code["npdiff_limit"])(count))
+
+
+def at_rest(limit: int = POOL_LIMIT) -> int:
+    """How many bytes of freed results rest for the next ones; from now on at most `limit`."""
+    return _set_limit(runtime(), limit)
 
 
 def runtime() -> dict[str, int]:
@@ -249,4 +258,7 @@ def launcher(loops: int, join: int, work: Work, inputs: Sequence[tuple[DType, tu
     return _callable("npdiff_launch", plan.made())
 
 
-__all__ = ["Argument", "array", "exactly", "kind_of", "launcher", "matcher", "new_lock", "runtime", "unchanged"]
+__all__ = [
+    "POOLED", "POOL_LIMIT", "Argument", "array", "at_rest", "exactly", "kind_of", "launcher", "matcher", "new_lock",
+    "runtime", "unchanged",
+]

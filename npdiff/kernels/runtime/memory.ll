@@ -104,39 +104,6 @@ define i64 @npdiff_limit(i64 %bytes) {
   ret i64 %held
 }
 
-; Free all blocks at rest.
-define void @npdiff_drain() {
-entry:
-  %free = call ptr @get(i64 21)
-  br label %claim
-claim:
-  %locked = atomicrmw xchg ptr @held.lock, i64 1 acquire
-  %mine = icmp eq i64 %locked, 0
-  br i1 %mine, label %loop, label %claim
-loop:
-  %i = phi i64 [ 0, %claim ], [ %next, %done ]
-  %more = icmp slt i64 %i, 64
-  br i1 %more, label %look, label %out
-look:
-  %block = getelementptr [64 x %block], ptr @blocks, i64 0, i64 %i
-  %size.at = getelementptr %block, ptr %block, i64 0, i32 1
-  %bytes = load i64, ptr %size.at
-  %used = icmp ne i64 %bytes, 0
-  br i1 %used, label %give, label %done
-give:
-  %memory = load ptr, ptr %block
-  call void %free(ptr %memory)
-  store i64 0, ptr %size.at
-  br label %done
-done:
-  %next = add i64 %i, 1
-  br label %loop
-out:
-  store i64 0, ptr @held
-  store atomic i64 0, ptr @held.lock release, align 8
-  ret void
-}
-
 ; After a fork: whoever held the lock is in the other process.
 define void @npdiff_memory_forked() {
   store i64 0, ptr @held.lock
