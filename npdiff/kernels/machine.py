@@ -7,6 +7,7 @@ text; between processes it is kept as object code by `npdiff.cache`.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import threading
 import time
@@ -40,6 +41,16 @@ _loaded: dict[str, Code] = {}
 _machine: Machine | None = None
 _target: Any = None
 _engine: Any = None
+
+
+def _after_fork() -> None:
+    """Whoever held the lock is in the other process."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def machine() -> Machine:

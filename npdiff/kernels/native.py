@@ -139,10 +139,23 @@ def _start() -> dict[str, int]:
     values = np.array(world, np.uint64)
     ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code["npdiff_begin"])(values.ctypes.data, len(world))
     _set_limit(code, POOL_LIMIT)
+    _check(code)
     if hasattr(os, "register_at_fork"):
         forgets = [ctypes.PYFUNCTYPE(None)(code[f"npdiff_{n}"]) for n in ("forked", "memory_forked")]
         os.register_at_fork(after_in_child=lambda: [forget() for forget in forgets])
     return code
+
+
+def _check(code: dict[str, int]) -> None:
+    """Raise unless the runtime sees NumPy's arrays as they are: its layout of them is an agreement with NumPy's ABI."""
+    a = np.zeros((3, 2), np.float32).T
+    right = array(a.dtype, a.shape, a.strides, True, 0)
+    wrong = [array(np.dtype(np.int32), a.shape, a.strides, True, 0), array(a.dtype, (3, 2), a.strides, True, 0),
+             array(a.dtype, a.shape, (8, 4), True, 0), array(a.dtype, a.shape, a.strides, False, 0),
+             array(a.dtype, a.shape, None, True, 0), array(a.dtype, (2, 3, 1), (*a.strides, 4), True, 0)]
+    seen = [_callable("npdiff_match", _matching([spec]), code)(a) for spec in (right, *wrong)]
+    if seen != [True] + [False] * len(wrong):
+        raise RuntimeError("NumPy's array objects are laid out in a way that npdiff does not know")
 
 
 def _set_limit(code: dict[str, int], count: int) -> int:
@@ -173,11 +186,11 @@ def new_lock() -> int:
     return made
 
 
-def _callable(name: str, table: np.ndarray[Any, Any]) -> Callable[..., Any]:
-    """A function of the runtime as a Python callable, whose first argument is this table."""
+def _callable(name: str, table: np.ndarray[Any, Any], code: dict[str, int]) -> Callable[..., Any]:
+    """A function of the runtime (at its address in `code`) as a Python callable, which always gets this table."""
     method = next((m for m in _methods if m.name == name.encode()), None)
     if method is None:
-        method = _Method(name.encode(), runtime()[name], _METH_FASTCALL, None)
+        method = _Method(name.encode(), code[name], _METH_FASTCALL, None)
         _methods.append(method)
     new = ctypes.pythonapi.PyCFunction_NewEx
     new.restype, new.argtypes = ctypes.py_object, [ctypes.c_void_p, ctypes.py_object, ctypes.py_object]
@@ -225,9 +238,13 @@ def matcher(arguments: Sequence[Argument]) -> Callable[..., bool]:
 
     Types and objects that it looks for must stay alive as long as it does.
     """
+    return _callable("npdiff_match", _matching(arguments), runtime())
+
+
+def _matching(arguments: Sequence[Argument]) -> np.ndarray[Any, Any]:
     table = _Table(len(arguments))
     _add_specs(table, arguments)
-    return _callable("npdiff_match", table.made())
+    return table.made()
 
 
 def unchanged(places: Sequence[tuple[str, Any, Any, Any]]) -> Callable[[], bool]:
@@ -239,7 +256,7 @@ def unchanged(places: Sequence[tuple[str, Any, Any, Any]]) -> Callable[[], bool]
     for kind, holder, key, found in places:
         absent = found is None and kind.startswith("__")
         table.add(PLACES[kind], id(holder), id(key), 0 if absent else id(found))
-    return _callable("npdiff_unchanged", table.made())
+    return _callable("npdiff_unchanged", table.made(), runtime())
 
 
 def launcher(loops: int, join: int, work: Work, inputs: Sequence[tuple[DType, tuple[int, ...]]],
@@ -255,7 +272,7 @@ def launcher(loops: int, join: int, work: Work, inputs: Sequence[tuple[DType, tu
         described.add(_kept(dtype), len(shape), _Table(*shape), size, k in work.parted, size >= POOLED)
     plan = _Table(loops, join, work.extent, work.chunk, len(inputs), len(results), work.long, work.wide)
     plan.add(specs, described)
-    return _callable("npdiff_launch", plan.made())
+    return _callable("npdiff_launch", plan.made(), runtime())
 
 
 __all__ = [
