@@ -65,6 +65,7 @@ class Body:
         self.lines: list[str] = []
         self.allocations: list[str] = []
         self.declarations: set[str] = set()
+        self.definitions: dict[str, str] = {}
         self.metadata: list[str] = []
         self._count = 0
         self.label = "entry"

@@ -346,7 +346,7 @@ def render(kernel: Kernel, bits: int, head: int) -> str:
     r = Renderer(kernel, bits)
     r.render()
     names = [f"in{k}" for k in range(len(kernel.inputs))] + [f"out{k}" for k in range(len(kernel.outputs))]
-    lines = [*sorted(r.body.declarations)]
+    lines = [*sorted(r.body.declarations), *r.body.definitions.values()]
     lines.append(f"define internal void @loops({', '.join(f'ptr noalias %{n}' for n in names)}) noinline nounwind {{")
     lines += ["entry:", *r.body.allocations, *r.body.lines, "}"]
     lines.append(f"define void @kernel({', '.join(f'i64 %{n}' for n in names)}) nounwind {{")
