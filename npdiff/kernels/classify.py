@@ -16,7 +16,7 @@ from npdiff.avals import Aval, python_type
 from npdiff.graph import Atom, Equation, Literal
 from npdiff.kernels.expressions import BOOL, Expressions, can_cast
 from npdiff.kernels.loop_ir import DTYPES, DType
-from npdiff.kernels.ufunc_rules import FASTER_IN_NUMPY, RULES
+from npdiff.kernels.ufunc_rules import RULES
 
 # Given an expression builder and the nodes of the operands (in their own dtypes), the result's node.
 Build = Callable[[Expressions, list[int]], int]
@@ -65,8 +65,6 @@ def _ufunc(eq: Equation) -> Build | None:
     if len(set(operands)) != 1 or operands[0].kind not in rule.kinds or operands[0] not in DTYPES:
         return None
     dtype = operands[0]
-    if eq.outputs[0].aval.size > 1 and eq.prim.name in FASTER_IN_NUMPY.get(dtype.itemsize, ()):
-        return None
     if result != eq.outputs[0].aval.dtype:
         return None
     if not all(can_cast(a.aval.dtype, dtype) and _fits(a, dtype) for a in eq.inputs):

@@ -10,6 +10,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from npdiff.kernels.loop_ir import Kernel
@@ -43,9 +44,18 @@ def vector_bits() -> int:
     return _bits
 
 
+@lru_cache(maxsize=1)
+def has_fma() -> bool:
+    """Whether the machine has fused multiply-add instructions: only x86 has processors without."""
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    return bool(features.get("fma", "sse2" not in features))
+
+
 def compile_kernel(kernel: Kernel) -> Compiled:
     """Machine code for a kernel."""
-    text = render(kernel, vector_bits(), _HEAD)
+    text = render(kernel, vector_bits(), _HEAD, has_fma())
     with _lock:
         done = _cache.get(text)
         if done is None:

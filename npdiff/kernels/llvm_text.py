@@ -59,9 +59,13 @@ def constant(value: Any, dtype: DType, width: int) -> str:
 
 
 class Body:
-    """The blocks of one function, with loops; values are named %0-like and never reused."""
+    """The blocks of one function, with loops; values are named %0-like and never reused.
 
-    def __init__(self) -> None:
+    `fma` says whether the machine multiplies and adds in one rounding: the functions of `vecmath` need it.
+    """
+
+    def __init__(self, fma: bool = True) -> None:
+        self.fma = fma
         self.lines: list[str] = []
         self.allocations: list[str] = []
         self.declarations: set[str] = set()

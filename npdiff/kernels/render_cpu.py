@@ -33,11 +33,11 @@ class Accumulators:
 class Renderer:
     """Renders one kernel for vectors of `bits` bits."""
 
-    def __init__(self, kernel: Kernel, bits: int) -> None:
+    def __init__(self, kernel: Kernel, bits: int, fma: bool) -> None:
         # A kernel of one point is a loop of one turn.
         self.kernel = kernel
         self.depth = len(kernel.sizes)
-        self.body = Body()
+        self.body = Body(fma)
         self.order = _live(kernel)
         self.level = _levels(kernel)
         self.inner = kernel.sizes[-1] if kernel.sizes else 1
@@ -338,12 +338,12 @@ def _levels(kernel: Kernel) -> list[int]:
     return levels
 
 
-def render(kernel: Kernel, bits: int, head: int) -> str:
+def render(kernel: Kernel, bits: int, head: int, fma: bool) -> str:
     """The module's text: `@kernel` takes the addresses of NumPy array objects, whose data pointer is at `head`.
 
     Reading the pointer from the object saves the caller an attribute look-up per array.
     """
-    r = Renderer(kernel, bits)
+    r = Renderer(kernel, bits, fma)
     r.render()
     names = [f"in{k}" for k in range(len(kernel.inputs))] + [f"out{k}" for k in range(len(kernel.outputs))]
     lines = [*sorted(r.body.declarations), *r.body.definitions.values()]

@@ -72,6 +72,7 @@ def tanh(v: Lanes, x: Value) -> Value:
     difference, total = v.sub(v.const(1), shrunk), v.add(v.const(1), shrunk)
     top, top_low = v.two_sum(difference, v.fma(total, r.sinh, v.mul(difference, r.cosh1)))
     bottom, bottom_low = v.two_sum(total, v.fma(difference, r.sinh, v.mul(total, r.cosh1)))
+    bottom_low = v.add(bottom_low, v.add(v.sub(v.const(1), total), shrunk))
     inverse = v.div(v.const(1), bottom)
     q = v.mul(top, inverse)
     rest = v.fma(v.neg(q), bottom_low, v.add(v.fma(v.neg(q), bottom, top), top_low))

@@ -83,7 +83,7 @@ def definition(name: str, dtype: DType, width: int) -> Definition:
 
 def call(body: Body, name: str, dtype: DType, width: int, args: list[str]) -> str:
     """A use of a function; its definition joins the module."""
-    if name not in FUNCTIONS:
+    if name not in FUNCTIONS or not body.fma:
         return from_c(body, name, dtype, width, args)
     known = definition(name, np.dtype(dtype), width)
     body.definitions[known.symbol] = known.text
