@@ -5,8 +5,9 @@
 Method: each polynomial interpolates its function at the Chebyshev nodes of the interval, solved in 200 digits with
 mpmath and then rounded (E. W. Cheney, Introduction to Approximation Theory, section 3.3: such a polynomial is within a
 small factor of the best one). The degree is the smallest whose error, relative to the whole function it is part of,
-stays below 2**-56 (float64) or 2**-27 (float32), an eighth of a unit in the last place. Constants such as pi are split into parts of the given precision that
-add up to it (W. J. Cody and W. Waite, Software Manual for the Elementary Functions, 1980).
+stays below 2**-56 (float64) or 2**-27 (float32), an eighth of a unit in the last place. Constants such as pi are split
+into parts of the given precision that add up to it (W. J. Cody and W. Waite, Software Manual for the Elementary
+Functions, 1980).
 """
 
 from __future__ import annotations
@@ -37,6 +38,14 @@ def interpolate(f: Function, low: Any, high: Any, degree: int) -> list[Any]:
     return list(mp.lu_solve(powers, values))
 
 
+def value_of(coefficients: list[Any], x: Any) -> Any:
+    """A polynomial, given from the lowest power on."""
+    total = mpf(0)
+    for c in reversed(coefficients):
+        total = total * x + c
+    return total
+
+
 def fit(f: Function, weight: Function, low: Any, high: Any, goal: float) -> list[Any]:
     """The shortest polynomial with ``|p - f| * weight < 2**goal`` on the interval."""
     low, high = mpf(low), mpf(high)
@@ -44,7 +53,7 @@ def fit(f: Function, weight: Function, low: Any, high: Any, goal: float) -> list
     exact = [(x, f(x), weight(x)) for x in points]
     for degree in range(1, 60):
         c = interpolate(f, low, high, degree)
-        if max(abs(mp.polyval(c[::-1], x) - y) * abs(w) for x, y, w in exact) < mpf(2)**goal:
+        if max(abs(value_of(c, x) - y) * abs(w) for x, y, w in exact) < mpf(2)**goal:
             return c
     raise ArithmeticError("no polynomial of degree below 60 is good enough")
 

@@ -18,6 +18,8 @@ from npdiff.kernels.expressions import BOOL, Expressions, can_cast
 from npdiff.kernels.loop_ir import DTYPES, DType
 from npdiff.kernels.ufunc_rules import RULES
 
+# From this size on, a function of vector math alone makes up for the call of its kernel.
+MATH_SIZE = 512
 # Given an expression builder and the nodes of the operands (in their own dtypes), the result's node.
 Build = Callable[[Expressions, list[int]], int]
 
@@ -126,6 +128,14 @@ def elementwise(eq: Equation) -> Build | None:
         return _ufunc(eq)
     own = _OWN.get(prim.name)
     return own(eq) if own is not None else None
+
+
+def weight(eq: Equation, size: int) -> int:
+    """How many of NumPy's calls the one for an equation counts as, when `size` points are computed."""
+    if eq.prim.name == "strong_multiply":
+        return 3
+    rule = RULES.get(eq.prim.name)
+    return 3 if rule is not None and rule.math and size >= MATH_SIZE else 1
 
 
 class FusedReduction:

@@ -1,11 +1,12 @@
 """Loop IR to LLVM IR with explicit vectors.
 
 Loops are nested in the order of the axes; a node is evaluated in the outermost loop that fixes
-it, so what a row shares is computed once per row. The innermost axis is cut into vectors, with a
-scalar loop for the rest. A reduction over the innermost axis keeps several vector accumulators;
-sums of floats also start them afresh every few hundred elements and add up the partial results,
-so rounding errors grow with the number of blocks instead of the number of elements. A reduction
-that keeps the innermost axis accumulates in its output.
+it, so what a row shares is computed once per row. The innermost axis is cut into vectors, the last
+of which overlaps the one before it; next to a reduction a scalar loop does the rest instead. A
+reduction over the innermost axis keeps several vector accumulators; sums of floats also start them
+afresh every few hundred elements and add up the partial results, so rounding errors grow with the
+number of blocks instead of the number of elements. A reduction that keeps the innermost axis
+accumulates in its output.
 """
 
 from __future__ import annotations
@@ -13,11 +14,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from npdiff.kernels.llvm_ops import combine, emit
-from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, wide
+from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat, wide
 from npdiff.kernels.loop_ir import Access, DType, Kernel, Reduction, identity
+from npdiff.kernels.vecmath.library import FUNCTIONS
 
 # Elements each accumulator lane adds up before its partial sum is set aside, and partial sums likewise.
 BLOCK = 32
+# Up to so many uses of vector math are copied into the loop; more would take too long to compile.
+FEW_CALLS = 3
 
 
 @dataclass(slots=True)
@@ -37,19 +41,18 @@ class Renderer:
         # A kernel of one point is a loop of one turn.
         self.kernel = kernel
         self.depth = len(kernel.sizes)
-        self.body = Body(fma)
         self.order = _live(kernel)
         self.level = _levels(kernel)
         self.inner = kernel.sizes[-1] if kernel.sizes else 1
         inside = [n for n in self.order if self.level[n] == self.depth]
         sizes = [kernel.nodes[n].dtype.itemsize for n in inside] or [8]
-        self.width = max(bits // 8 // max(sizes), 1)
         registers = [r for r in kernel.reductions if self._scope(r) < self.depth]
-        self.copies = 1 if not registers or len(inside) > 48 else 4 if len(inside) * len(registers) <= 16 else 2
-        if self.depth == 0 or self.inner < self.width:
-            self.width = 1
-        if self.width == 1:
+        calls = sum(n.op == "call" and n.data in FUNCTIONS for n in kernel.nodes) if fma else 0
+        self.width = self._vectors(max(bits // 8 // max(sizes), 1), calls)
+        self.copies = 4 if len(inside) * len(registers) <= 16 else 2
+        if not registers or calls or len(inside) > 48 or self.width == 1:
             self.copies = 1
+        self.body = Body(fma, self.width, calls <= FEW_CALLS)
         self.step = self.width * self.copies
         self.fixed: dict[int, str] = {}
         self.places: dict[tuple[int, ...], str] = {(): "0"}
@@ -61,6 +64,17 @@ class Renderer:
             self.blocks.append(span)
             span *= BLOCK
         self.accumulators = [self._accumulate(r) for r in registers]
+
+    def _vectors(self, native: int, calls: int) -> int:
+        """Lanes of a vector: more than a register has, next to vector math, whose steps wait for each other."""
+        if self.depth == 0 or self.inner < native:
+            return 1
+        for times in (4, 2) if calls > FEW_CALLS else (2,) if calls else ():
+            width = native * times
+            # The last vector overlaps the one before it: not for much of the axis.
+            if -self.inner % width * 8 <= self.inner:
+                return width
+        return native
 
     def _scope(self, r: Reduction) -> int:
         """How many loops are around the point where a reduction begins and ends."""
@@ -135,6 +149,14 @@ class Renderer:
     def _innermost(self) -> None:
         if self.depth == 0:
             self._point(None, 1, 0)
+            return
+        if self.width > 1 and not self.kernel.reductions:
+            # The last vector begins where it ends with the axis: some points are computed and stored twice.
+            last = self.inner - self.width
+            with self.body.loop(0, self.inner, self.width) as i:
+                at = i if self.inner % self.width == 0 else self.body.intrinsic(
+                    "llvm.smin.i64", "i64", ["i64", "i64"], [i, str(last)])
+                self._point(at, self.width, 0)
             return
         whole = self.inner // self.step * self.step if self.width > 1 else 0
         if whole:
@@ -240,15 +262,8 @@ class Renderer:
             return constant(node.data, node.dtype, width)
         if n in values:
             return values[n]
-        values[n] = self._splat(self.fixed[n], scalar_type(node.dtype), width)
+        values[n] = splat(self.body, self.fixed[n], scalar_type(node.dtype), width)
         return values[n]
-
-    def _splat(self, x: str, kind: str, width: int) -> str:
-        if width == 1:
-            return x
-        first = self.body.let(f"insertelement {wide(kind, width)} poison, {kind} {x}, i64 0")
-        return self.body.let(
-            f"shufflevector {wide(kind, width)} {first}, {wide(kind, width)} poison, <{width} x i32> zeroinitializer")
 
     def _node(self, n: int, width: int, i: str | None, values: dict[int, str]) -> str:
         node = self.kernel.nodes[n]

@@ -1,7 +1,7 @@
 """sinh, cosh, tanh and their inverses.
 
-With |x| = n ln 2 + r, sinh(x) and cosh(x) are combinations of sinh(r) and cosh(r) - 1, which are polynomials, with powers
-of two as weights: no difference of exponentials is taken. The inverses are logarithms of 1 + a small number
+With |x| = n ln 2 + r, sinh(x) and cosh(x) are combinations of sinh(r) and cosh(r) - 1, which are polynomials, with
+powers of two as weights: no difference of exponentials is taken. The inverses are logarithms of 1 + a small number
 (Abramowitz and Stegun, Handbook of Mathematical Functions, 4.5 and 4.6).
 """
 
@@ -36,7 +36,7 @@ def _reduced(v: Lanes, x: Value, top: float) -> Reduced:
 def _weights(v: Lanes, bits: Value) -> tuple[Value, Value]:
     """2**(n - 2) - 2**(-n - 2) and their sum: half the weights, so that they are finite."""
     grown = v.power_of_two(bits, -2)
-    shrunk = v.float(v.isub(v.int((2 * v.bias - 4) << v.fraction), v.bits(grown)))
+    shrunk = v.from_bits(v.isub(v.integer((2 * v.bias - 4) << v.fraction), v.bits(grown)))
     # Where its exponent would be too small for a normal number, it is below a rounding.
     shrunk = v.select(v.compare("ogt", grown, v.const(2.0**(2 * v.precision))), v.const(0), shrunk)
     return v.sub(grown, shrunk), v.add(grown, shrunk)
@@ -67,8 +67,8 @@ def tanh(v: Lanes, x: Value) -> Value:
     """The hyperbolic tangent."""
     r = _reduced(v, x, v.pick(20, 10))
     # 2**(-2 n)
-    n = v.isub(r.bits, v.int(v.pattern(v.magic)))
-    shrunk = v.float(v.isub(v.int(v.bias << v.fraction), v.left(n, v.fraction + 1)))
+    n = v.isub(r.bits, v.integer(v.pattern(v.magic)))
+    shrunk = v.from_bits(v.isub(v.integer(v.bias << v.fraction), v.left(n, v.fraction + 1)))
     difference, total = v.sub(v.const(1), shrunk), v.add(v.const(1), shrunk)
     top, top_low = v.two_sum(difference, v.fma(total, r.sinh, v.mul(difference, r.cosh1)))
     bottom, bottom_low = v.two_sum(total, v.fma(difference, r.sinh, v.mul(total, r.cosh1)))

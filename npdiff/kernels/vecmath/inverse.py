@@ -1,7 +1,7 @@
 """arcsin, arccos, arctan, arctan2.
 
-arcsin is a polynomial below 1/2 and pi/2 - 2 arcsin(sqrt((1 - x) / 2)) above; arctan of a quotient is cut at tan(pi/8) and
-tan(3 pi/8), where the angle less a multiple of pi/4 has a tangent below sqrt(2) - 1 (W. J. Cody and W. Waite, Software
+arcsin is a polynomial below 1/2 and pi/2 - 2 arcsin(sqrt((1 - x) / 2)) above; arctan of a quotient is cut at tan(pi/8)
+and tan(3 pi/8): the angle less a multiple of pi/4 has a tangent below sqrt(2) - 1 (W. J. Cody and W. Waite, Software
 Manual for the Elementary Functions, chapters 10 and 11).
 """
 

@@ -53,7 +53,7 @@ class Lanes:
         """A float."""
         return self._all(scalar_type(self.dtype), number(self.dtype.type(x), self.dtype))
 
-    def int(self, x: int) -> Value:
+    def integer(self, x: int) -> Value:
         """An integer."""
         return self._all(f"i{8 * self.dtype.itemsize}", str(x))
 
@@ -165,7 +165,7 @@ class Lanes:
 
     def is_set(self, a: Value, bit: int) -> Value:
         """Whether a bit of an integer is set."""
-        return self.body.let(f"icmp ne {self._integer} {self.iand(a, self.int(1 << bit))}, {self._zero()}")
+        return self.body.let(f"icmp ne {self._integer} {self.iand(a, self.integer(1 << bit))}, {self._zero()}")
 
     def negative(self, a: Value) -> Value:
         """Whether a float's sign bit is set."""
@@ -180,7 +180,7 @@ class Lanes:
         """A float's bits."""
         return self.body.let(f"bitcast {self._float} {a} to {self._integer}")
 
-    def float(self, a: Value) -> Value:
+    def from_bits(self, a: Value) -> Value:
         """The float that has these bits."""
         return self.body.let(f"bitcast {self._integer} {a} to {self._float}")
 
@@ -209,11 +209,11 @@ class Lanes:
 
     def left(self, a: Value, count: int) -> Value:
         """Bits moved up."""
-        return self._integers("shl", a, self.int(count))
+        return self._integers("shl", a, self.integer(count))
 
     def right(self, a: Value, count: int) -> Value:
         """Bits moved down; zeros follow."""
-        return self._integers("lshr", a, self.int(count))
+        return self._integers("lshr", a, self.integer(count))
 
     # ------------------------------------------------------------------ roundings and powers of two
 
@@ -229,14 +229,15 @@ class Lanes:
 
     def power_of_two(self, n: Value, plus: int = 0) -> Value:
         """2**(n + plus), given the bits from `nearest`; the exponent has to be that of a normal number."""
-        return self.float(self.left(self.iadd(n, self.int(self.bias + plus - self.pattern(self.magic))), self.fraction))
+        field = self.iadd(n, self.integer(self.bias + plus - self.pattern(self.magic)))
+        return self.from_bits(self.left(field, self.fraction))
 
     def scale(self, x: Value, n: Value) -> Value:
         """x * 2**n, given the bits from `nearest`; n may lie outside the exponents of normal numbers."""
         offset = 2 << (9 if self.precision == 53 else 6)
-        k = self.iadd(n, self.int(offset - self.pattern(self.magic)))
+        k = self.iadd(n, self.integer(offset - self.pattern(self.magic)))
         half = self.right(k, 1)
         rest = self.isub(k, half)
-        one = self.float(self.left(self.iadd(half, self.int(self.bias - offset // 2)), self.fraction))
-        other = self.float(self.left(self.iadd(rest, self.int(self.bias - offset // 2)), self.fraction))
+        one = self.from_bits(self.left(self.iadd(half, self.integer(self.bias - offset // 2)), self.fraction))
+        other = self.from_bits(self.left(self.iadd(rest, self.integer(self.bias - offset // 2)), self.fraction))
         return self.mul(self.mul(x, one), other)

@@ -6,9 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
-import numpy as np
-
-from npdiff.kernels.llvm_text import Body, register, scalar_type, suffix
+from npdiff.kernels.llvm_text import Body, register, scalar_type, splat, suffix
 from npdiff.kernels.loop_ir import DType
 from npdiff.kernels.vecmath import exponential, hyperbolic, inverse, logarithm, power, trigonometric
 from npdiff.kernels.vecmath.lanes import Lanes, Value
@@ -51,7 +49,7 @@ def from_c(body: Body, name: str, dtype: DType, width: int, args: list[str]) -> 
 
 
 @lru_cache(maxsize=512)
-def definition(name: str, dtype: DType, width: int) -> Definition:
+def definition(name: str, dtype: DType, width: int, inline: bool) -> Definition:
     """The text of a function."""
     build = FUNCTIONS[name]
     kind = register(dtype, width)
@@ -60,33 +58,52 @@ def definition(name: str, dtype: DType, width: int) -> Definition:
     head = f"{kind} @{{}}({', '.join(f'{kind} {n}' for n in names)})"
     body = Body()
     v = Lanes(body, dtype, width)
+    y = build(v, *names)
     far = ""
     if name in _LIMITED:
-        huge = v.compare("oge", v.abs(names[0]), v.const(_LIMITED[name](v)))
-        if width > 1:
-            truth = f"<{width} x i1>"
-            huge = body.intrinsic(f"llvm.vector.reduce.or.v{width}i1", "i1", [truth], [huge])
-        body.do(f"br i1 {huge}, label %far, label %near, !prof !{{!\"branch_weights\", i32 1, i32 1000}}")
-        body.start("far")
-        body.do(f"ret {kind} {body.let(f'call {kind} @{symbol}.far({kind} %x0)')}")
-        body.start("near")
-        slow = Body()
-        y = from_c(slow, name, dtype, width, names)
-        far = "\n".join([f"define internal {head.format(symbol + '.far')} noinline cold nounwind {{",
-                         *slow.lines, f"  ret {kind} {y}", "}", ""])
-        body.declarations |= slow.declarations
-    y = build(v, *names)
-    text = "\n".join([f"define internal {head.format(symbol)} nounwind {{", "entry:", *body.lines,
+        far = _far(body, v, name, symbol, y)
+        y = "%y"
+    attribute = "alwaysinline" if inline else "noinline"
+    text = "\n".join([f"define internal {head.format(symbol)} {attribute} nounwind {{", "entry:", *body.lines,
                       f"  ret {kind} {y}", "}", ""])
     return Definition(symbol, far + text, frozenset(body.declarations))
+
+
+def _far(body: Body, v: Lanes, name: str, symbol: str, y: Value) -> str:
+    """End `body` with %y: `y`, but where the operand is huge the C library's value; returns the function for that.
+
+    A lane's value does not depend on its neighbours, only the time it takes does.
+    """
+    dtype, width, kind = v.dtype, v.width, register(v.dtype, v.width)
+    far = Body()
+    inside = Lanes(far, dtype, width)
+    limit = inside.const(_LIMITED[name](inside))
+    other = from_c(far, name, dtype, width, ["%x0"])
+    chosen = inside.select(inside.compare("oge", inside.abs("%x0"), limit), other, "%near")
+    some = huge = v.compare("oge", v.abs("%x0"), limit)
+    if width > 1:
+        some = body.intrinsic(f"llvm.vector.reduce.or.v{width}i1", "i1", [f"<{width} x i1>"], [huge])
+    body.do(f"br i1 {some}, label %far, label %end, !prof !{{!\"branch_weights\", i32 1, i32 1000}}")
+    body.start("far")
+    other = body.let(f"call {kind} @{symbol}.far({kind} %x0, {kind} {y})")
+    body.do("br label %end")
+    body.start("end")
+    body.do(f"%y = phi {kind} [ {y}, %entry ], [ {other}, %far ]")
+    body.declarations |= far.declarations
+    return "\n".join([f"define internal {kind} @{symbol}.far({kind} %x0, {kind} %near) noinline cold nounwind {{",
+                      *far.lines, f"  ret {kind} {chosen}", "}", ""])
 
 
 def call(body: Body, name: str, dtype: DType, width: int, args: list[str]) -> str:
     """A use of a function; its definition joins the module."""
     if name not in FUNCTIONS or not body.fma:
         return from_c(body, name, dtype, width, args)
-    known = definition(name, np.dtype(dtype), width)
+    lanes = max(width, body.lanes)
+    known = definition(name, dtype, lanes, body.inline)
     body.definitions[known.symbol] = known.text
     body.declarations |= known.declarations
-    kind = register(dtype, width)
-    return body.let(f"call {kind} @{known.symbol}({', '.join(f'{kind} {a}' for a in args)})")
+    kind = register(dtype, lanes)
+    if width < lanes:
+        args = [splat(body, a, scalar_type(dtype), lanes) for a in args]
+    y = body.let(f"call {kind} @{known.symbol}({', '.join(f'{kind} {a}' for a in args)})")
+    return y if width == lanes else body.let(f"extractelement {kind} {y}, i64 0")

@@ -28,16 +28,16 @@ def take_apart(v: Lanes, x: Value, subnormal: bool = True) -> Parts:
     whole = x if small is None else v.select(small, v.mul(x, v.const(2.0**lift)), x)
     bits, middle, top = v.bits(whole), v.pattern(0.5**0.5), v.bias + 1
     # The exponent plus `top`, which is positive, becomes the last bits of a float.
-    field = v.right(v.iadd(bits, v.int((top << v.fraction) - middle)), v.fraction)
+    field = v.right(v.iadd(bits, v.integer((top << v.fraction) - middle)), v.fraction)
     base = 2.0**v.fraction
-    biased = v.float(v.ior(field, v.int(v.pattern(base))))
+    biased = v.from_bits(v.ior(field, v.integer(v.pattern(base))))
     origin = v.const(base + top)
     if small is not None:
         origin = v.select(small, v.const(base + top + lift), origin)
     k = v.sub(biased, origin)
-    exponent = v.left(v.isub(field, v.int(top)), v.fraction)
-    f = v.sub(v.float(v.isub(bits, exponent)), v.const(1))
-    return Parts(k, f, v.float(v.isub(v.int(v.bias << v.fraction), exponent)))
+    exponent = v.left(v.isub(field, v.integer(top)), v.fraction)
+    f = v.sub(v.from_bits(v.isub(bits, exponent)), v.const(1))
+    return Parts(k, f, v.from_bits(v.isub(v.integer(v.bias << v.fraction), exponent)))
 
 
 def _series(v: Lanes, f: Value) -> tuple[Value, Value]:

@@ -54,8 +54,8 @@ def _cos(v: Lanes, a: Angle, z: Value) -> Value:
 
 def _signed(v: Lanes, y: Value, turns: Value) -> Value:
     """y, negative where the second bit of the quadrant is set."""
-    sign = v.iand(v.left(turns, 8 * v.dtype.itemsize - 2), v.int(v.pattern(-0.0)))
-    return v.float(v.ixor(v.bits(y), sign))
+    sign = v.iand(v.left(turns, 8 * v.dtype.itemsize - 2), v.integer(v.pattern(-0.0)))
+    return v.from_bits(v.ixor(v.bits(y), sign))
 
 
 def sin(v: Lanes, x: Value) -> Value:
@@ -71,7 +71,7 @@ def cos(v: Lanes, x: Value) -> Value:
     a = _angle(v, x)
     z = v.mul(a.r, a.r)
     y = v.select(v.is_set(a.turns, 0), _sin(v, a, z), _cos(v, a, z))
-    return _signed(v, y, v.iadd(a.turns, v.int(1)))
+    return _signed(v, y, v.iadd(a.turns, v.integer(1)))
 
 
 def tan(v: Lanes, x: Value) -> Value:
