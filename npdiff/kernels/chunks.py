@@ -21,7 +21,7 @@ MOST_CHUNKS = 256
 # An element of a part costs memory and joining: a chunk has at least so many points for each.
 POINTS_PER_PART = 8
 # Nanoseconds per point, of vectors in the cache; whatever is not listed is an arithmetic operation.
-_COSTS = {"call": 5.0, "div": 0.3, "sqrt": 0.4, "load": 0.1, "const": 0.0}
+_COSTS = {"call": 1.5, "div": 0.3, "sqrt": 0.4, "load": 0.1, "const": 0.0}
 _ARITHMETIC, _STORE = 0.04, 0.1
 
 

@@ -90,7 +90,7 @@ def load(text: str) -> Code:
             host = machine()
             begin = time.perf_counter()
             key = hashlib.sha256("\0".join([str(_FORMAT), *map(str, host), text]).encode()).hexdigest()
-            names = dict.fromkeys(re.findall(r"define [^@\n]*@(npdiff_\w+)\(", text))
+            names = dict.fromkeys(re.findall(r"^define (?!internal)[^@\n]*@(npdiff_\w+)\(", text, re.MULTILINE))
             symbols = {name: f"{name}_{key[:24]}" for name in names}
             found = cache.load(key)
             cached = found is not None

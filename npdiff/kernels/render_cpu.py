@@ -1,11 +1,12 @@
 """Loop IR to LLVM IR with explicit vectors.
 
 Loops are nested in the order of the axes; a node is evaluated in the outermost loop that fixes
-it, so what a row shares is computed once per row. The innermost axis is cut into vectors, with a
-scalar loop for the rest. A reduction over the innermost axis keeps several vector accumulators;
-sums of floats also start them afresh every few hundred elements and add up the partial results,
-so rounding errors grow with the number of blocks instead of the number of elements. A reduction
-that keeps the innermost axis accumulates in its output.
+it, so what a row shares is computed once per row. The innermost axis is cut into vectors, the last
+of which overlaps the one before it; next to a reduction a scalar loop does the rest instead. A
+reduction over the innermost axis keeps several vector accumulators; sums of floats also start them
+afresh every few hundred elements and add up the partial results, so rounding errors grow with the
+number of blocks instead of the number of elements. A reduction that keeps the innermost axis
+accumulates in its output.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from dataclasses import dataclass, field
 
 from npdiff.kernels.chunks import Work
 from npdiff.kernels.llvm_ops import combine, emit
-from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, wide
+from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat, wide
 from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, identity
+from npdiff.kernels.vecmath.library import FUNCTIONS
 
 # Elements each accumulator lane adds up before its partial sum is set aside, and partial sums likewise.
 BLOCK = 32
+# Up to so many uses of vector math are copied into the loop; more would take too long to compile.
+FEW_CALLS = 3
 
 
 @dataclass(slots=True)
@@ -34,26 +38,25 @@ class Accumulators:
 class Renderer:
     """Renders one kernel for vectors of `bits` bits."""
 
-    def __init__(self, kernel: Kernel, bits: int, work: Work) -> None:
+    def __init__(self, kernel: Kernel, bits: int, work: Work, fma: bool) -> None:
         # A kernel of one point is a loop of one turn.
         self.kernel = kernel
         self.work = work
         # The outermost loop: all of it, or the chunk that the caller names.
         self.range: tuple[str, str] = ("%begin", "%end") if work.wide else ("0", str(work.extent))
         self.depth = len(kernel.sizes)
-        self.body = Body()
         self.order = _live(kernel)
         self.level = _levels(kernel)
         self.inner = kernel.sizes[-1] if kernel.sizes else 1
         inside = [n for n in self.order if self.level[n] == self.depth]
         sizes = [kernel.nodes[n].dtype.itemsize for n in inside] or [8]
-        self.width = max(bits // 8 // max(sizes), 1)
         registers = [r for r in kernel.reductions if self._scope(r) < self.depth]
-        self.copies = 1 if not registers or len(inside) > 48 else 4 if len(inside) * len(registers) <= 16 else 2
-        if self.depth == 0 or self.inner < self.width:
-            self.width = 1
-        if self.width == 1:
+        calls = sum(n.op == "call" and n.data in FUNCTIONS for n in kernel.nodes) if fma else 0
+        self.width = self._vectors(max(bits // 8 // max(sizes), 1), calls)
+        self.copies = 4 if len(inside) * len(registers) <= 16 else 2
+        if not registers or calls or len(inside) > 48 or self.width == 1:
             self.copies = 1
+        self.body = Body(fma, self.width, calls <= FEW_CALLS)
         self.step = self.width * self.copies
         self.fixed: dict[int, str] = {}
         self.places: dict[tuple[int, ...], str] = {(): "0"}
@@ -65,6 +68,17 @@ class Renderer:
             self.blocks.append(span)
             span *= BLOCK
         self.accumulators = [self._accumulate(r) for r in registers]
+
+    def _vectors(self, native: int, calls: int) -> int:
+        """Lanes of a vector: more than a register has, next to vector math, whose steps wait for each other."""
+        if self.depth == 0 or self.inner < native:
+            return 1
+        for times in (4, 2) if calls > FEW_CALLS else (2,) if calls else ():
+            width = native * times
+            # The last vector overlaps the one before it: not for much of the axis.
+            if -self.inner % width * 8 <= self.inner:
+                return width
+        return native
 
     def _scope(self, r: Reduction) -> int:
         """How many loops are around the point where a reduction begins and ends."""
@@ -142,6 +156,14 @@ class Renderer:
             self._point(None, 1, 0)
             return
         begin, end = self.range if self.depth == 1 else ("0", str(self.inner))
+        if self.width > 1 and not self.kernel.reductions:
+            # The last vector begins where it ends with the axis or chunk: some points are computed and stored twice.
+            even = self.inner % self.width == 0
+            with self.body.loop(begin, end, self.width) as i:
+                at = i if even else self.body.intrinsic("llvm.smin.i64", "i64", ["i64", "i64"],
+                                                        [i, str(self.inner - self.width)])
+                self._point(at, self.width, 0)
+            return
         if self.width > 1 and self.inner >= self.step:
             whole = self._last(begin, end, self.step)
             self._blocks(len(self.blocks), begin, whole)
@@ -256,15 +278,8 @@ class Renderer:
             return constant(node.data, node.dtype, width)
         if n in values:
             return values[n]
-        values[n] = self._splat(self.fixed[n], scalar_type(node.dtype), width)
+        values[n] = splat(self.body, self.fixed[n], scalar_type(node.dtype), width)
         return values[n]
-
-    def _splat(self, x: str, kind: str, width: int) -> str:
-        if width == 1:
-            return x
-        first = self.body.let(f"insertelement {wide(kind, width)} poison, {kind} {x}, i64 0")
-        return self.body.let(
-            f"shufflevector {wide(kind, width)} {first}, {wide(kind, width)} poison, <{width} x i32> zeroinitializer")
 
     def _node(self, n: int, width: int, i: str | None, values: dict[int, str]) -> str:
         node = self.kernel.nodes[n]
@@ -354,14 +369,14 @@ def _levels(kernel: Kernel) -> list[int]:
     return levels
 
 
-def render(kernel: Kernel, bits: int, work: Work) -> str:
+def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
     """The module's text.
 
     ``@npdiff_kernel(addresses, begin, end)`` takes the addresses of the inputs' and outputs' elements and the turns of
     the outermost loop to do. ``@npdiff_join(addresses, whole, chunks)``, where chunks leave parts, puts these together
     into the outputs at `whole`.
     """
-    r = Renderer(kernel, bits, work)
+    r = Renderer(kernel, bits, work, fma)
     r.render()
     stems = [f"in{k}" for k in range(len(kernel.inputs))] + [f"out{k}" for k in range(len(kernel.outputs))]
     names = [f"ptr noalias %{n}" for n in stems] + ["i64 %begin", "i64 %end"]
@@ -388,7 +403,8 @@ def render(kernel: Kernel, bits: int, work: Work) -> str:
         lines += ["define void @npdiff_join(ptr %addresses, ptr %whole, i64 %chunks) nounwind {", "entry:",
                   *join.lines, "  ret void", "}"]
     declarations = sorted(r.body.declarations | join.declarations)
-    return "\n".join([*declarations, *body, *lines, LOOP_HINTS, *r.body.metadata, *join.metadata]) + "\n"
+    marks = [LOOP_HINTS, *r.body.metadata, *join.metadata]
+    return "\n".join([*declarations, *r.body.definitions.values(), *body, *lines, *marks]) + "\n"
 
 
 def _parted(work: Work, name: str) -> bool:

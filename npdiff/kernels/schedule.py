@@ -218,8 +218,8 @@ class Scheduler:
 
     def _worthwhile(self, group: list[int]) -> bool:
         """Whether one kernel beats NumPy's calls, which cost more than ours but run single operations as fast."""
-        cost = sum(3 if self.program.equations[i].prim.name.startswith("strong_") else 1 for i in group)
         size = int(np.prod(self._shape(group[0])))
+        cost = sum(classify.weight(self.program.equations[i], size) for i in group)
         return cost >= (2 if size > 4096 else 1 if size > 1 else 3)
 
     def steps(self) -> list[Step]:
