@@ -177,7 +177,7 @@ def info() -> CacheInfo:
     """
     place = folder()
     why = _why_not(place)
-    listed = [] if why else _listed(place)
+    listed = [] if why else [found for found in _listed(place) if found[2].endswith(_SUFFIX)]
     return CacheInfo(place, not why, why, len(listed), sum(size for _, size, _ in listed), limit(), _hits, _misses)
 
 

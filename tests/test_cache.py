@@ -178,6 +178,7 @@ def test_halves_of_dead_processes_go(folder):
     cache.trim()
     assert not old.exists()
     assert young.exists()
+    assert cache.info().files == 1
     assert cache.load(KEY) == DATA
 
 
