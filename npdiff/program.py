@@ -11,6 +11,7 @@ import numpy as np
 from npdiff import kernels
 from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import Handle, Primitive, aval, bind, innermost
+from npdiff.errors import JitWarning, warn_user
 from npdiff.graph import Equation, Graph, Literal, Var, evaluate, prune
 from npdiff.residuals import keeping, residuals, taking
 from npdiff.transforms.call import batch, pull, push
@@ -23,12 +24,13 @@ class Program:
     Some of the outputs may be values for the backward pass; `kept` are their variables.
     """
 
-    __slots__ = ("_derived", "_executable", "compile_seconds", "graph", "kept")
+    __slots__ = ("_derived", "_executable", "compile_seconds", "failure", "graph", "kept")
 
     def __init__(self, graph: Graph, kept: Sequence[Var] = ()) -> None:
         self.graph = graph
         self.kept = tuple(kept)
         self.compile_seconds = 0.0
+        self.failure = ""
         self._executable: kernels.Executable | None = None
         self._derived: dict[Any, Program] = {}
 
@@ -36,9 +38,14 @@ class Program:
         """The executable, compiled now if it has not been."""
         if self._executable is None:
             start = time.perf_counter()
-            made = kernels.compile_graph(with_literals(self.graph))
+            try:
+                self._executable = kernels.compile_graph(with_literals(self.graph))
+            except Exception as error:
+                self.failure = f"compiling it failed with {type(error).__name__}: {error}"
+                self._executable = kernels.interpret_graph(self.graph)
+                warn_user(f"npdiff.jit: a recording runs as NumPy calls one by one: {self.failure} "
+                          "(a defect in npdiff: please report it)", JitWarning)
             self.compile_seconds = time.perf_counter() - start
-            self._executable = made
         return self._executable
 
     def __repr__(self) -> str:
@@ -54,8 +61,9 @@ class Program:
         return self.prepare().run
 
     def explain(self) -> str:
-        """Kernels and host calls, as text."""
-        return self.prepare().explain()
+        """Kernels and host calls, as text; first of all why there are no kernels, if compiling failed."""
+        text = self.prepare().explain()
+        return "\n".join([*([self.failure] if self.failure else []), text])
 
     def tangents(self, which: tuple[bool, ...], values: Sequence[Any]) -> Program:
         """The program of the outputs' tangents, given all inputs and the tangents of those in `which`."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from npdiff.graph import Atom, Equation, Graph, Literal, Var, prune
+from npdiff.graph import Atom, Equation, Graph, Literal, Var, droppable
 
 # Elementwise functions that take longer than writing the result and reading it again.
 _DEAR = frozenset("exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh "
@@ -77,7 +77,7 @@ def _walk(graph: Graph, derived: Graph, available: Sequence[Var] | None) -> tupl
     seen: set[Var] = set()
     waiting: list[Atom] = [*derived.outputs]
     for eq in derived.equations:
-        if eq.prim.ordered and not _passed(eq, pairs):
+        if not droppable(eq, derived.constants) and not _passed(eq, pairs):
             waiting += eq.inputs
     while waiting:
         v = waiting.pop()
@@ -95,8 +95,10 @@ def _walk(graph: Graph, derived: Graph, available: Sequence[Var] | None) -> tupl
 
 
 def _passed(eq: Equation, pairs: dict[Var, Var]) -> bool:
-    """Whether a guard has been passed already, by the forward pass on the same values."""
-    return eq.prim.name.startswith("guard") and all(a in pairs for a in eq.inputs if isinstance(a, Var))
+    """Whether the forward pass has done this already on the same values: a guard, what may raise."""
+    if eq.prim.ordered:
+        return eq.prim.name.startswith("guard") and all(a in pairs for a in eq.inputs if isinstance(a, Var))
+    return bool(eq.outputs) and all(v in pairs for v in eq.outputs)
 
 
 def residuals(graph: Graph, derived: Graph) -> list[Var]:
@@ -121,10 +123,17 @@ def taking(graph: Graph, derived: Graph, kept: Sequence[Var]) -> Graph:
     def read(a: Atom) -> Atom:
         return new[taken[a]] if isinstance(a, Var) and a in taken else a
 
-    equations = [Equation(eq.prim, [read(a) for a in eq.inputs], eq.params, eq.outputs, eq.source, eq.regions)
-                 for eq in derived.equations if not (eq.prim.ordered and _passed(eq, pairs))]
     outputs = [read(a) for a in derived.outputs]
-    return prune(Graph([*derived.inputs, *new.values()], derived.constants, equations, outputs))
+    live = {a for a in outputs if isinstance(a, Var)}
+    equations: list[Equation] = []
+    for old in reversed(derived.equations):
+        wanted = any(v in live for v in old.outputs)
+        if wanted or not (droppable(old, derived.constants) or _passed(old, pairs)):
+            eq = Equation(old.prim, [read(a) for a in old.inputs], old.params, old.outputs, old.source, old.regions)
+            live.update(a for a in eq.inputs if isinstance(a, Var))
+            equations.append(eq)
+    constants = {v: c for v, c in derived.constants.items() if v in live}
+    return Graph([*derived.inputs, *new.values()], constants, equations[::-1], outputs)
 
 
 __all__ = ["keeping", "matched", "residuals", "taking"]

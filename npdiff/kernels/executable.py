@@ -26,7 +26,10 @@ _KINDS: dict[type, str] = {bool: "b", int: "i", float: "f"}
 def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
     """A C-contiguous array of exactly this shape and dtype; a Python number takes a dtype of its kind."""
     if type(value) is not ndarray:
-        value = np.asarray(value, dtype if _KINDS.get(type(value)) == dtype.kind else None)
+        try:
+            value = np.asarray(value, dtype if _KINDS.get(type(value)) == dtype.kind else None)
+        except OverflowError as error:  # an int of Python's that no kernel can hold
+            raise GuardFailed from error
     if value.dtype != dtype or value.shape != shape:
         raise GuardFailed(f"expected {Aval(shape, dtype)!r}, received {Aval(value.shape, value.dtype)!r}")
     out: np.ndarray[Any, Any] = value if value.flags.c_contiguous else value.copy("C")
