@@ -1,10 +1,12 @@
 """npdiff: derivatives, vectorisation and compilation for unmodified NumPy code."""
 
+from npdiff import cache
 from npdiff import operators as _operators  # noqa: F401
 from npdiff.array import DiffArray
 from npdiff.dispatch import rows as _rows  # noqa: F401
 from npdiff.dispatch.capture import record
 from npdiff.jit import jit
+from npdiff.kernels.threads import get_num_threads, set_num_threads
 from npdiff.transforms.checkpoint import checkpoint
 from npdiff.transforms.custom import custom_jvp, custom_vjp
 from npdiff.transforms.derivatives import (
@@ -29,11 +31,13 @@ from npdiff.tree import register_container
 __version__ = "0.1.0"
 __all__ = [
     "DiffArray",
+    "cache",
     "checkpoint",
     "custom_jvp",
     "custom_vjp",
     "debug_nans",
     "elementwise_grad",
+    "get_num_threads",
     "grad",
     "hessian",
     "hvp",
@@ -47,6 +51,7 @@ __all__ = [
     "print_trace",
     "record",
     "register_container",
+    "set_num_threads",
     "stop_gradient",
     "track",
     "value_and_grad",

@@ -86,6 +86,7 @@ class Recording:
         self.draws = self.prints = self.done = False
         self.program: Program | None = None
         self.calls = 0
+        self.quickened = 0  # how often a fast path was written for it
 
     # ------------------------------------------------------------------ replaying
 
@@ -104,12 +105,13 @@ class Recording:
 
         Raises GuardFailed where Python would have gone another way, and whatever an operation of the graph raises.
         """
+        program = self.compiled()
         if not self.draws and not self.prints:
-            return self.compiled().run(values)
+            return program.run(values)
         state = np.random.get_state(legacy=False)  # noqa: NPY002 (the user's stream is NumPy's)
         token = held_prints.set([])
         try:
-            outs = self.compiled().run(values)
+            outs = program.run(values)
             said = held_prints.get()
         except Exception:
             np.random.set_state(state)  # noqa: NPY002
