@@ -35,6 +35,8 @@ ufunc_primitives: dict[np.ufunc, Primitive] = {}
 python_primitives: dict[np.ufunc, Primitive] = {}
 # What array.py needs and dispatch/ provides: "getitem", "setitem", "ufunc", "operand" ...
 services: dict[str, Callable[..., Any]] = {}
+# While npdiff.debug_nans is on: what stands for the evaluation of a primitive on constants alone.
+watch_constants: Callable[[Primitive], Callable[..., Any]] | None = None
 
 
 class Handle:
@@ -250,7 +252,7 @@ def bind(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
                 level = t.level
     if top is not None:
         return top.process(prim, args, params)
-    call = prim.call
+    call = prim.call if watch_constants is None else watch_constants(prim)
     if not tracked:
         if call is prim:
             raise UnsupportedError(message(f"{prim.name}: has no evaluation rule", *args, instead="report this"))

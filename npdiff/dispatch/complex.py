@@ -8,7 +8,7 @@ import numpy as np
 
 from npdiff.array import view_of
 from npdiff.core import Handle, Primitive, aval, bind
-from npdiff.dispatch.declare import composite, function, linear_primitive, operand
+from npdiff.dispatch.declare import composite, function, linear_primitive, operand, point
 
 
 def _batch(prim_of: Any) -> Any:
@@ -41,7 +41,8 @@ def imag(val: Any) -> Any:
                    lambda base, new: np.add(np.real(base), np.multiply(new, 1j)))
 
 
-@composite(np.angle)
+@composite(np.angle, cases=("C(3)", "A(3)", "C(2), deg=True"), points=(
+    point("0 at the origin", "f(x)", 0j, 0, 0), point("0 along the real axis", "f(x)", [0.0, -1.0], 0, 0)))
 def angle(z: Any, deg: Any = False) -> Any:
     z = operand(z)
     out = np.arctan2(np.imag(z), np.real(z))

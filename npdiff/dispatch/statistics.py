@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from npdiff.core import Handle, aval, shape_of
 from npdiff.dispatch.common import float_dtype, safe_sqrt, scalar, truth
-from npdiff.dispatch.declare import _NO_VALUE, composite, operand, static, write_out
+from npdiff.dispatch.declare import _NO_VALUE, composite, operand, point, static, write_out
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import anywhere
 from npdiff.dispatch.reductions import axes_of
@@ -23,7 +24,7 @@ def counted(a: Any, axis: Any, keepdims: bool, where: Any) -> Any:
     shape = aval(a).shape
     axes = axes_of(axis, len(shape))
     if where is _NO_VALUE or where is True:
-        return int(np.prod([shape[k] for k in axes], dtype=int))
+        return math.prod([shape[k] for k in axes])
     mask: Any = np.broadcast_to(operand(where), shape)
     keep: Any = keepdims
     return np.sum(mask, axis=axes, keepdims=keep, dtype=np.intp)
@@ -34,6 +35,8 @@ def _masked(where: Any) -> dict[str, Any]:
 
 
 def _any_below(count: Any, least: Any) -> bool:
+    if type(count) is int:
+        return bool(count <= least)
     # Under a mask that is tracked the warning is left out: a batch has no single truth to test.
     return not isinstance(count, Handle) and bool(np.any(np.less_equal(count, least)))
 
@@ -41,6 +44,8 @@ def _any_below(count: Any, least: Any) -> bool:
 def divided(total: Any, count: Any) -> Any:
     """``total / count`` in total's dtype."""
     dtype = aval(total).dtype
+    if type(count) is int and count > 0:
+        return np.divide(total, count)
     if type(count) not in (int, float):
         count = cast(count, np.empty(0, dtype).real.dtype)
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -100,7 +105,9 @@ def _var(a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any, av
     return cast(result, np.float16) if half else result
 
 
-@composite(np.std, notes="0 where all values are equal", cases=(
+@composite(np.std, points=(
+    point("0 where all values are equal", "f(x)", [1.0, 1.0, 1.0], 0, 0),
+    point("0 where all values are equal", "f(x)", [1j, 1j], 0, 0)), cases=(
     "A(3)", "A(2, 3), axis=1, keepdims=True, ddof=1", "A(2, 3), axis=0, correction=1", _WHERE, "C(3)", "I(4)"))
 def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = _NO_VALUE, *,
         where: Any = _NO_VALUE, mean: Any = _NO_VALUE, correction: Any = _NO_VALUE) -> Any:
@@ -147,7 +154,9 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: Any = False
     return result, scalar(total) if not shape_of(result) else total
 
 
-@composite(np.ptp, notes="ties share equally", cases=("A(4)", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True"))
+@composite(np.ptp, points=(
+    point("ties share equally", "f(x)", [1.0, 1.0, 0.0, 0.0], [0.5, 0.5, -0.5, -0.5], 0),),
+           cases=("A(4)", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True"))
 def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO_VALUE) -> Any:
     a, keep = operand(a), truth(keepdims)
     return write_out(np.subtract(np.max(a, axis=axis, keepdims=keep), np.min(a, axis=axis, keepdims=keep)), out,

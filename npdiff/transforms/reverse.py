@@ -21,7 +21,7 @@ from npdiff import core
 from npdiff.array import DiffArray
 from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, unchanged, wrap
-from npdiff.errors import NotDifferentiableError, TracedValueError, message
+from npdiff.errors import NotDifferentiableError, TracedValueError, message, outside_write
 
 # Counts down, so that the newest node is the smallest: a heap of nodes hands out users before what they used.
 _serial = itertools.count(0, -1)
@@ -229,6 +229,8 @@ class ReverseTrace(Trace):
 
 def dropped(handle: Any, what: str) -> Exception:
     """The error for plain Python or NumPy computing with a number that carries a derivative."""
+    if what == "setitem":
+        return outside_write(handle)
     ways = {
         "np.asarray": "keep the array as it is; write np.array([x, y]) where a list of tracked values is handed on; "
                       "store into arrays made with np.zeros inside the transform (or under npdiff.record()); or take "
@@ -329,7 +331,7 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
             if rule.terms is not None:
                 pulled = [p and term and term(ct, out, *args) for p, term in zip(parents, rule.terms, strict=True)]
             else:
-                pulled = (rule.pull or _transposed_jvp(rule))(ct, out, args, parents, more)
+                pulled = (rule.pull or transposed_jvp(rule))(ct, out, args, parents, more)
             rest = [(p, c) for p, c in zip(parents, pulled, strict=False) if p is not None and c is not None]
             if not rest:
                 continue
@@ -362,7 +364,7 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
     return [results.get(node[0]) for node in wanted]
 
 
-def _transposed_jvp(prim: Primitive) -> Any:
+def transposed_jvp(prim: Primitive) -> Any:
     """The pullback that follows from a jvp: it is linear in the tangents, so its reverse is its transpose."""
     if prim.jvp is None:
         raise NotDifferentiableError(message(f"{prim.name}: has no derivative rule",
@@ -401,4 +403,5 @@ def seed(value: Any, ct: Any, trace: ReverseTrace) -> list[tuple[Node, Any]]:
     return []
 
 
-__all__ = ["Node", "ReverseTrace", "cast_cotangent", "dropped", "parents_of", "pullback", "seed", "unbroadcast"]
+__all__ = ["Node", "ReverseTrace", "cast_cotangent", "dropped", "parents_of", "pullback", "seed", "transposed_jvp",
+           "unbroadcast"]

@@ -104,7 +104,7 @@ def backward(y: DiffArray, cotangent: Any) -> None:
     for leaf, ct in zip(leaves, cts, strict=True):
         if ct is not None:
             ct = innermost(ct)
-            ct = ct.copy() if isinstance(ct, ndarray) else ct
+            ct = ct.copy()[()] if isinstance(ct, ndarray) else ct
             leaf.grad = ct if leaf.grad is None else leaf.grad + ct
 
 
