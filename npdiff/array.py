@@ -324,7 +324,7 @@ class DiffArray(Handle):
         return hash(self._number("hash"))
 
     def __repr__(self) -> str:
-        v = _shown(self)
+        v = shown(self)
         if self._trace is not None and self._trace.kind == "graph-recording" and not isinstance(self._value, Handle):
             return repr(v)  # under jit, code sees what NumPy would show
         if isinstance(v, ndarray):
@@ -332,14 +332,14 @@ class DiffArray(Handle):
         return f"DiffArray({v!r})"
 
     def __str__(self) -> str:
-        return str(_shown(self))
+        return str(shown(self))
 
     def __format__(self, spec: str) -> str:
-        return format(self._as_text("format") if spec and not self.shape else _shown(self), spec)
+        return format(self._as_text("format") if spec and not self.shape else shown(self), spec)
 
     def _as_text(self, what: str) -> Any:
         """The number to write as text; under vmap there is no such one, which is an error."""
-        v = _shown(self)
+        v = shown(self)
         return take(self, what) if core.shape_of(v) else v
 
     def __copy__(self) -> Any:
@@ -595,7 +595,7 @@ def take(x: Any, what: str) -> Any:
     return _descend(x, what, "take")
 
 
-def _shown(x: Any) -> Any:
+def shown(x: Any) -> Any:
     """The plain value for text; a recording notes that the text holds for this value only."""
     while isinstance(x, Handle):
         x._sync()
@@ -618,5 +618,6 @@ core.set_array_type(DiffArray)
 tree.leaf_types.update((DiffArray, View))
 
 __all__ = [
-    "PLAIN", "DiffArray", "View", "ask", "copy_layout", "is_scalar", "is_weak", "layout", "snapshot", "take", "view_of",
+    "PLAIN", "DiffArray", "View", "ask", "copy_layout", "is_scalar", "is_weak", "layout", "shown", "snapshot", "take",
+    "view_of",
 ]

@@ -88,7 +88,10 @@ class Primitive:
         Without one, reverse mode transposes the linearised `jvp`.
     terms
         For elementwise primitives, the pullback in parts: ``term(ct, out, *args)`` for each operand, None where no
-        derivative passes, `unchanged` where the cotangent does. Eager recording of one or two operands lives on it.
+        derivative passes, `unchanged` where the cotangent does.
+    back
+        For elementwise primitives of one or two operands, what the way back of eager recording lives on: the terms as
+        plain products, which make NaN of zero times infinity, and behind them `terms`.
     batch
         ``batch(size, args, batched, params)``: operands carry the batch axis in front where `batched`.
     saves
@@ -100,10 +103,14 @@ class Primitive:
         True when the output's shape depends on the operands' values (``x[mask]``).
     ordered
         True for a host call with an effect (a random draw, a guard): never dropped, merged or moved past another.
+    total
+        True if it has a result whatever the values of operands whose shapes and dtypes it takes. An equation that
+        nobody reads is dropped only then: ``np.linalg.cholesky`` and ``x[i]`` must still raise. May also be a
+        function ``total(equation, fixed)``, where `fixed` says which operands are constants of the graph.
     """
 
-    __slots__ = ("batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "pull", "saves",
-                 "terms", "ufunc")
+    __slots__ = ("back", "batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "pull", "saves",
+                 "terms", "total", "ufunc")
 
     def __init__(
         self,
@@ -120,6 +127,8 @@ class Primitive:
         dynamic: bool = False,
         ordered: bool = False,
         terms: tuple[Callable[..., Any] | None, ...] | None = None,
+        back: tuple[Callable[..., Any] | None, ...] | None = None,
+        total: bool | Callable[..., bool] | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -132,6 +141,9 @@ class Primitive:
         self.dynamic = dynamic
         self.ordered = ordered
         self.terms = terms
+        self.back = back
+        # A map by its kind, or a ufunc: nothing in it looks at values; of all others a row has to say so.
+        self.total = total if total is not None else kind in ("elementwise", "linear", "bilinear") or ufunc is not None
         self.call: Callable[..., Any] = call if call is not None else self
 
     def __call__(self, *args: Any, **params: Any) -> Any:

@@ -27,7 +27,7 @@ import numpy as np
 from npdiff.avals import PYTHON_NUMBERS, ndarray
 from npdiff.bytecode import global_names, outside_stores
 from npdiff.core import Handle
-from npdiff.dispatch.capture import stand_in_of
+from npdiff.dispatch.capture import original_of, stand_in_of
 
 # Functions and objects of these packages are not looked into: what they hold is their own affair.
 _LIBRARIES = frozenset(["numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "builtins",
@@ -46,6 +46,7 @@ _EFFECTS = frozenset(["random", "time", "builtins", "posix", "nt", "_io", "io", 
 _LARGEST = 20_000
 
 Get = Callable[[Any], Any]
+_BASES: tuple[type[Any], ...] = (list, tuple, dict, set)
 
 
 class Reading:
@@ -97,6 +98,11 @@ def _content_of(old: np.ndarray[Any, Any]) -> Callable[[Any], bool]:
 def _value_of(old: Any) -> Callable[[Any], bool]:
     kind = type(old)
     return lambda now: now is old or (type(now) is kind and (bool(now == old) or bool(now != now and old != old)))
+
+
+def _is_named(value: Any) -> bool:
+    """True for named tuples, which are made from their items one by one."""
+    return isinstance(value, tuple) and hasattr(type(value), "_fields")
 
 
 def _is(old: Any) -> Callable[[Any], bool]:
@@ -175,6 +181,26 @@ class Environment:
                 return None
         return arrays
 
+    def way_to(self, value: Any) -> Callable[[], Any]:
+        """How to find, at a later call, what stands where this container stood when it was read."""
+
+        def search(reading: Reading, now: Any, way: tuple[Get, ...]) -> tuple[Get, ...] | None:
+            if now is value:
+                return way
+            found = (search(part, get(now), (*way, get)) for get, part in reading.parts)
+            return next((w for w in found if w is not None), None)
+
+        for reading, root in zip(self._readings, self._roots, strict=True):
+            way = search(reading, root, ())
+            if way is not None:
+                return functools.partial(functools.reduce, lambda at, get: get(at), way, root)
+        return lambda: value
+
+    def changed(self) -> str:
+        """The name of the first thing outside that is no longer as it was; "" if there is none."""
+        looked = (reading.collect(root, []) for reading, root in zip(self._readings, self._roots, strict=True))
+        return next(filter(None, looked), "")
+
     def _read(self, value: Any, what: str, contents: bool) -> Reading:
         """Look at a value; with `contents` it cannot be copied, so that arrays in it are compared, not replaced."""
         kind = type(value)
@@ -216,8 +242,7 @@ class Environment:
         elif isinstance(value, functools.partial):
             for name in ("func", "args", "keywords"):
                 self._part(made, operator.attrgetter(name), getattr(value, name), what, contents)
-        elif kind in (list, tuple, dict, OrderedDict, defaultdict, set) or (
-                isinstance(value, tuple) and hasattr(kind, "_fields")):
+        elif kind in (list, tuple, dict, OrderedDict, defaultdict, set) or _is_named(value):
             self._read_container(made, value, what, contents)
         elif isinstance(value, types.FunctionType):
             self._read_function(made, value, what, contents)
@@ -295,6 +320,9 @@ class Environment:
         for key, held in state.items():
             self._part(made, lambda now, key=key: _state(now)[key], held, f"{label}.{key}", contents)  # type: ignore[misc]
         kind = type(value)
+        base = next((b for b in _BASES if isinstance(value, b)), None)
+        if base is not None:  # a class made from a container: the items are compared
+            self._part(made, base, base(value), f"the items of {label}", True)
         for cls in kind.__mro__:
             if _package(cls) in _LIBRARIES | {"npdiff"}:
                 continue
@@ -361,7 +389,7 @@ class Image:
         if isinstance(value, functools.partial):
             return functools.partial(self.of(value.func), *[self.of(a) for a in value.args],
                                      **{k: self.of(v) for k, v in value.keywords.items()})
-        if isinstance(value, tuple):
+        if _is_named(value):
             return kind(*[self.of(v) for v in value])
         if kind in (list, dict, OrderedDict, defaultdict, set):
             return self._container(value)
@@ -377,7 +405,8 @@ class Image:
 
     def original(self, value: Any) -> Any:
         """What a value is the image of; the value itself if it is none."""
-        return next((self._known[k] for k, v in self._done.items() if v is value and k in self._known), value)
+        found = next((self._known[k] for k, v in self._done.items() if v is value and k in self._known), value)
+        return original_of(found)
 
     def changed(self) -> list[str]:
         """What the function changed in its world."""

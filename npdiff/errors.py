@@ -72,7 +72,7 @@ class GuardFailed(Exception):
 
 
 class JitWarning(UserWarning):
-    """Said once per function: why a jitted function runs without compiled code."""
+    """Why a jitted function runs without compiled code; for each function, every reason is said once."""
 
 
 def outside_write(*received: Any) -> OutsideWriteError:

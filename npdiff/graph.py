@@ -8,7 +8,7 @@ graphs of its own, which is where loops and branches live.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -142,12 +142,22 @@ def last_uses(graph: Graph) -> dict[int, list[Var]]:
     return out
 
 
+def droppable(eq: Equation, constants: Container[Var]) -> bool:
+    """True if an equation does nothing but make its results: no effect, no error or shape that depends on values."""
+    prim = eq.prim
+    if prim.ordered or prim.dynamic:
+        return False
+    if isinstance(prim.total, bool):
+        return prim.total
+    return prim.total(eq, [isinstance(a, Literal) or a in constants for a in eq.inputs])
+
+
 def prune(graph: Graph) -> Graph:
-    """Drop equations whose results nobody reads (ordered ones stay)."""
+    """Drop equations whose results nobody reads, where nothing else would be missed."""
     live: set[Var] = {a for a in graph.outputs if isinstance(a, Var)}
     kept: list[Equation] = []
     for eq in reversed(graph.equations):
-        if eq.prim.ordered or any(v in live for v in eq.outputs):
+        if any(v in live for v in eq.outputs) or not droppable(eq, graph.constants):
             kept.append(eq)
             live.update(a for a in eq.inputs if isinstance(a, Var))
     constants = {v: c for v, c in graph.constants.items() if v in live}

@@ -91,7 +91,7 @@ class Jitted:
         self.function = f
         self._entries: dict[Any, Entry] = {}
         self._lock = threading.RLock()
-        self._warned = False
+        self._said: set[str] = set()
 
     def __repr__(self) -> str:
         return f"npdiff.jit({getattr(self.function, '__name__', self.function)!s})"
@@ -122,6 +122,7 @@ class Jitted:
         roots = [self.function, *[leaf for leaf, fixed in zip(leaves, static, strict=True) if fixed]]
         if tracked:
             return self._differentiate(entry, _Call(args, kwargs, leaves, structure, static, operands, roots))
+        failure: Exception | None = None
         for made in tuple(entry.recordings):
             values = made.inputs(roots, operands)
             if values is None:
@@ -130,11 +131,16 @@ class Jitted:
                 outs = made.execute(values)
             except GuardFailed:
                 continue
+            except Exception as error:
+                failure = error  # the function raises it too, or catches it, or we are at fault: recording will tell
+                continue
             made.calls += 1
             if made is not entry.recordings[0]:
                 self._to_front(entry, made)
             return made.finish(outs, values)
-        complete = self._record(entry, _Call(args, kwargs, leaves, structure, static, operands, roots))[1]
+        now, complete = self._record(entry, _Call(args, kwargs, leaves, structure, static, operands, roots))
+        if failure is not None and now is not None and not now.catches(failure):
+            self._blame(entry, failure)
         return self.function(*args, **kwargs) if complete is None else complete()
 
     def _new_entry(self, key: Any, keep: Any) -> Entry:
@@ -159,7 +165,7 @@ class Jitted:
             except NotRecorded as failed:
                 if isinstance(failed.__cause__, NonFiniteError):
                     raise failed.__cause__ from None
-                why = "; ".join(line.strip() for line in str(failed.__cause__).splitlines())
+                why = f"recording it failed with {_named(failed.__cause__)}"
                 return None, lambda: self._after_failure(entry, call, why)
             if made.environment.tracked:
                 return None, None  # it closes over values of a running transform: part of that
@@ -168,9 +174,10 @@ class Jitted:
                 if why != OVERLAP:  # other arrays of these types may lie apart
                     entry.unjitted = why
                 self._warn(why)
-                return None, None
+                return None, complete if made.done else None
             if len(entry.recordings) >= MAX_RECORDINGS:
-                entry.unjitted = f"it took a new path on each of {MAX_RECORDINGS} calls"
+                entry.unjitted = (f"it took a new path on each of {MAX_RECORDINGS} calls, "
+                                  + _parting([made, *entry.recordings]))
                 entry.recordings.clear()
                 self._warn(entry.unjitted)
             else:
@@ -184,9 +191,16 @@ class Jitted:
         self._warn(why)
         return result
 
+    def _blame(self, entry: Entry, failure: Exception) -> None:
+        """A replay raised what the function does not: nothing of this signature is replayed any more."""
+        entry.unjitted = (f"a replay failed with {_named(failure)}, and the function does not (a defect in npdiff: "
+                          "please report it)")
+        entry.recordings.clear()
+        self._warn(entry.unjitted)
+
     def _warn(self, why: str) -> None:
-        if not self._warned:
-            self._warned = True
+        if why not in self._said:
+            self._said.add(why)
             warn_user(f"npdiff.jit: {getattr(self.function, '__name__', 'the function')} runs without compiled "
                       f"code: {why}", JitWarning)
 
@@ -194,6 +208,7 @@ class Jitted:
 
     def _differentiate(self, entry: Entry, call: _Call) -> Any:
         plain = [innermost(o) for o in call.operands]
+        failure: Exception | None = None
         for _ in range(2):
             for made in tuple(entry.recordings):
                 values = made.inputs(call.roots, plain)
@@ -204,6 +219,9 @@ class Jitted:
                     outs = bind(run_program_p, values, {"program": made.compiled()})
                 except GuardFailed:
                     continue
+                except Exception as error:
+                    failure = error
+                    continue
                 made.calls += 1
                 return tree.unflatten(made.structure, made.leaves(outs, call.operands))
             state = np.random.get_state(legacy=False)  # noqa: NPY002 (the user's stream is NumPy's)
@@ -211,8 +229,13 @@ class Jitted:
             np.random.set_state(state)  # noqa: NPY002 (the recording is not this call: that comes now)
             if made_now is None or made_now.writes or made_now.draws or made_now.prints or entry.unjitted:
                 break
+            if failure is not None and not made_now.catches(failure):
+                break
         # Writes and effects keep their order only when run as they stand.
-        return self.function(*call.args, **call.kwargs)
+        result = self.function(*call.args, **call.kwargs)
+        if failure is not None and not any(made.catches(failure) for made in entry.recordings):
+            self._blame(entry, failure)
+        return result
 
     # ------------------------------------------------------------------ looking inside
 
@@ -266,11 +289,29 @@ class Jitted:
             guards = [eq for eq in made.graph.equations if eq.prim.name.startswith("guard")]
             for eq in guards:
                 where = f" at {eq.source[0]}:{eq.source[1]}" if eq.source else ""
-                lines.append(f"  guard: the value asked for{where} is {eq.params['expected']!r}")
+                if "error" in eq.params:
+                    lines.append(f"  guard: {eq.params['prim'].name}{where} raises {eq.params['error'].__name__}")
+                else:
+                    lines.append(f"  guard: the value asked for{where} is {eq.params['expected']!r}")
             if made.writes:
                 lines.append(f"  writes into input(s) {made.writes}")
             lines += ["  " + line for line in made.compiled().explain().splitlines()]
         return "\n".join(lines)
+
+
+def _named(error: BaseException | None) -> str:
+    """An error on one line."""
+    return f"{type(error).__name__}: " + "; ".join(line.strip() for line in str(error).splitlines())
+
+
+def _parting(recordings: Sequence[Recording]) -> str:
+    """In words, what sets the paths of a function apart."""
+    old, new = recordings[1], recordings[0]
+    for (where, before), (_, now) in zip(old.decisions(), new.decisions(), strict=False):
+        if before != now:
+            return f"for the value asked for at {where}: {before}, then {now}"
+    changed = old.environment.changed()
+    return f"for {changed} has changed" if changed else "for the arguments are other arrays or overlap in other ways"
 
 
 @while_watching(Jitted, "__call__")

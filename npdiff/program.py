@@ -11,6 +11,7 @@ import numpy as np
 from npdiff import kernels
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, innermost
+from npdiff.errors import JitWarning, warn_user
 from npdiff.graph import Equation, Graph, Literal, Var, evaluate, prune
 from npdiff.transforms.call import batch, pull, push
 from npdiff.transforms.stage import StageTrace
@@ -19,12 +20,19 @@ from npdiff.transforms.stage import StageTrace
 class Program:
     """A graph, its executable, and the programs of its derivatives, made when first needed."""
 
-    __slots__ = ("_derived", "_executable", "compile_seconds", "graph")
+    __slots__ = ("_derived", "_executable", "compile_seconds", "failure", "graph")
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         start = time.perf_counter()
-        self._executable = kernels.compile_graph(with_literals(graph))
+        self.failure = ""
+        try:
+            self._executable = kernels.compile_graph(with_literals(graph))
+        except Exception as error:
+            self.failure = f"compiling it failed with {type(error).__name__}: {error}"
+            self._executable = kernels.interpret_graph(graph)
+            warn_user(f"npdiff.jit: a recording runs as NumPy calls one by one: {self.failure} (a defect in npdiff: "
+                      "please report it)", JitWarning)
         self.compile_seconds = time.perf_counter() - start
         self._derived: dict[Any, Program] = {}
 
@@ -36,8 +44,8 @@ class Program:
         return self._executable(*values)
 
     def explain(self) -> str:
-        """Kernels and host calls, as text."""
-        return self._executable.explain()
+        """Kernels and host calls, as text; first of all why there are no kernels, if compiling failed."""
+        return "\n".join([*([self.failure] if self.failure else []), self._executable.explain()])
 
     def tangents(self, which: tuple[bool, ...], values: Sequence[Any]) -> Program:
         """The program of the outputs' tangents, given all inputs and the tangents of those in `which`."""

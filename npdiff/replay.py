@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,12 +15,11 @@ from npdiff.array import DiffArray, View, copy_layout, is_scalar
 from npdiff.avals import PYTHON_NUMBERS, ndarray
 from npdiff.core import Handle, innermost
 from npdiff.dispatch.effects import held_prints, let_out
-from npdiff.environment import Environment
-from npdiff.errors import GuardFailed
+from npdiff.environment import Environment, Image
 from npdiff.graph import Graph, prune, verify
 from npdiff.program import Program
 from npdiff.transforms.run import running
-from npdiff.transforms.stage import StageTrace, is_value
+from npdiff.transforms.stage import StageTrace, guard_raises, is_value
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Output:
 
     `how` is "array", "scalar" or "number" (a graph output as ndarray, NumPy scalar, Python number), "input" (the
     caller's own array, or a view of it through `views`), "view" (a view of a graph output), "same" (the object that an
-    earlier leaf is) or "object".
+    earlier leaf is), "outside" (a container that the function closes over; `value` finds it) or "object".
     """
 
     how: str
@@ -39,6 +40,8 @@ class Output:
         """The leaf, given the graph's outputs and inputs and the leaves before it."""
         if self.how == "same":
             return before[self.index]
+        if self.how == "outside":
+            return self.value()
         if self.how == "object":
             return self.value.copy() if type(self.value) is ndarray else self.value
         v = values[self.index] if self.how == "input" else outs[self.index]
@@ -67,6 +70,8 @@ class Recording:
         Positions of the inputs whose arrays the function wrote into.
     blocked
         Why it must not be replayed; empty if it may.
+    done
+        True if it is blocked, but the run it was made in can stand for the call, and must not be done again.
     """
 
     def __init__(self, environment: Environment) -> None:
@@ -78,7 +83,7 @@ class Recording:
         self.results = 0
         self.identities: tuple[int, ...] = ()
         self.blocked: list[str] = []
-        self.draws = self.prints = False
+        self.draws = self.prints = self.done = False
         self.program: Program | None = None
         self.calls = 0
 
@@ -95,24 +100,37 @@ class Recording:
         return values
 
     def execute(self, values: Sequence[Any]) -> Sequence[Any]:
-        """Outputs of the graph on plain values; where it cannot finish, it leaves no trace and raises GuardFailed."""
+        """Outputs of the graph on plain values; where it cannot finish, it leaves no trace.
+
+        Raises GuardFailed where Python would have gone another way, and whatever an operation of the graph raises.
+        """
         if not self.draws and not self.prints:
-            try:
-                return self.compiled().run(values)
-            except Exception as error:
-                raise GuardFailed from error
+            return self.compiled().run(values)
         state = np.random.get_state(legacy=False)  # noqa: NPY002 (the user's stream is NumPy's)
         token = held_prints.set([])
         try:
             outs = self.compiled().run(values)
             said = held_prints.get()
-        except Exception as error:
+        except Exception:
             np.random.set_state(state)  # noqa: NPY002
-            raise GuardFailed from error
+            raise
         finally:
             held_prints.reset(token)
         let_out(said or [])
         return outs
+
+    def catches(self, error: Exception) -> bool:
+        """True if in the recorded run an operation raised such an error, and the function went on."""
+        return any(eq.prim is guard_raises and isinstance(error, eq.params["error"]) for eq in self.graph.equations)
+
+    def decisions(self) -> list[tuple[str, str]]:
+        """Where Python asked for a value, or a size followed from values, and what it was."""
+        made = []
+        for eq in self.graph.equations:
+            if eq.source and (eq.prim.name.startswith("guard") or eq.prim.dynamic):
+                answer = eq.params.get("expected", eq.params.get("error", [v.aval.shape for v in eq.outputs]))
+                made.append((f"{eq.source[0]}:{eq.source[1]}", repr(answer)))
+        return made
 
     def compiled(self) -> Program:
         """The graph's program, compiled when first needed."""
@@ -144,7 +162,8 @@ def record(f: Callable[..., Any], roots: Sequence[Any], leaves: Sequence[Any], s
 
     `roots` are f and those arguments that are objects to look into; `static` marks leaves that are no operands.
     Returns the recording, and what completes the call: writes, prints and the result. Until then nothing outside
-    has changed; if the run cannot be used, nothing ever will have: NotRecorded is raised, or `blocked` says why.
+    has changed, except what the function does to files and the like; if the run cannot be used, NotRecorded is raised
+    or `blocked` says why.
     """
     made = Recording(Environment(roots))
     made.blocked += made.environment.blocked
@@ -156,7 +175,7 @@ def record(f: Callable[..., Any], roots: Sequence[Any], leaves: Sequence[Any], s
     try:
         complete = _run(made, f, roots, leaves, structure, static)
         said = held_prints.get() or []
-        good = not made.blocked
+        good = made.done or not made.blocked
     except Exception as error:
         made.blocked += made.environment.disturbed()
         raise NotRecorded from error
@@ -204,10 +223,11 @@ def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: S
         staged = [image.of(leaf) if fixed else leaf for leaf, fixed in zip(staged, static, strict=True)]
         given = tree.unflatten(structure, staged)
         out = image.of(f)(*given[0], **given[1])
-        out_leaves, made.structure = tree.flatten(out)
+        out_leaves, made.structure = tree.flatten(_with_originals(out, image))
         made.structure = _plain_keys(made.structure)
         made.identities = identities(operands)
-        made.outputs, results = _outputs([image.original(leaf) for leaf in out_leaves], handles, operands)
+        made.outputs, results = _outputs(
+            [image.original(leaf) for leaf in out_leaves], handles, operands, environment)
         made.results = len(results)
         written = []
         for k, (value, first) in enumerate(zip(operands, inputs, strict=True)):
@@ -216,17 +236,20 @@ def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: S
                     raise ValueError("a read-only array was written into")
                 made.writes.append(k)
                 written.append(handles[id(value)])
-        made.blocked += trace.blocked + image.changed() + environment.disturbed()
+        undone = image.changed() + environment.disturbed()
         if not _unmoved(given, staged, structure):
-            made.blocked.append("it changes a container among its arguments")
+            undone.append("it changes a container among its arguments")
         if made.writes and overlapping(operands):
-            made.blocked.append(OVERLAP)
+            undone.append(OVERLAP)
+        made.done = trace.acted and not undone
+        made.blocked += trace.blocked + undone
         graph = Graph([h._node for h in inputs], {}, trace.equations, [trace.atom(r) for r in [*results, *written]])
         graph.constants.update(trace.constants)
         made.graph = prune(graph)
         verify(made.graph)
-        made.draws = any(eq.prim.name.startswith("random.") for eq in made.graph.equations)
-        made.prints = any(eq.prim.name == "print" for eq in made.graph.equations)
+        called = [eq.params.get("prim", eq.prim).name for eq in made.graph.equations]
+        made.draws = any(name.startswith("random.") for name in called)
+        made.prints = "print" in called
         outs = [innermost(h) if isinstance(h, Handle) else h for h in [*results, *written]]
     copies = [o.copy("K") if type(o) is ndarray else o for o in outs]
     return lambda: made.finish(copies, operands)
@@ -249,8 +272,30 @@ def _plain_keys(structure: tree.Structure) -> tree.Structure:
     return structure if structure.kind is None else tree.Structure(structure.kind, aux, children)
 
 
-def _outputs(leaves: Sequence[Any], handles: dict[int, DiffArray], operands: Sequence[Any]) -> tuple[
-        list[Output], list[Any]]:
+class _Outside:
+    """Stands in a result for a container of the world outside, which is returned itself."""
+
+    def __init__(self, container: Any) -> None:
+        self.container = container
+
+
+def _with_originals(value: Any, image: Image) -> Any:
+    """A result in which images of containers are marked as what they are images of."""
+    kind = type(value)
+    if kind not in (list, dict, OrderedDict, defaultdict, tuple):
+        return value
+    original = image.original(value)
+    if original is not value:
+        return _Outside(original)
+    if kind in (list, tuple):
+        return kind([_with_originals(v, image) for v in value])
+    same = copy.copy(value)
+    same.update((k, _with_originals(v, image)) for k, v in value.items())
+    return same
+
+
+def _outputs(leaves: Sequence[Any], handles: dict[int, DiffArray], operands: Sequence[Any],
+             environment: Environment) -> tuple[list[Output], list[Any]]:
     outputs: list[Output] = []
     results: list[Any] = []
     seen: dict[int, int] = {}
@@ -258,10 +303,12 @@ def _outputs(leaves: Sequence[Any], handles: dict[int, DiffArray], operands: Seq
     own = {id(handles[id(v)]): k for k, v in reversed(list(enumerate(operands))) if id(v) in handles}
     paths = [_path(leaf) for leaf in leaves]
     for k, (leaf, (root, views)) in enumerate(zip(leaves, paths, strict=True)):
-        if not isinstance(leaf, Handle):
-            outputs.append(Output("object", value=leaf))
-        elif id(leaf) in seen:
+        if id(leaf) in seen and (isinstance(leaf, Handle) or type(leaf) is ndarray):
             outputs.append(Output("same", seen[id(leaf)]))
+        elif isinstance(leaf, _Outside):
+            outputs.append(Output("outside", value=environment.way_to(leaf.container)))
+        elif not isinstance(leaf, Handle):
+            outputs.append(Output("object", value=leaf))
         elif id(root) in own and type(operands[own[id(root)]]) is ndarray:
             outputs.append(Output("input", own[id(root)], views=views))
         elif views and sum(other is root for other, _ in paths) > 1:

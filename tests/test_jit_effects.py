@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 
 import numpy as np
@@ -182,3 +183,40 @@ def test_writing_into_an_array_is_no_reason_to_run_without_compiled_code():
         jitted = npdiff.jit(written)
         jitted(params, np.ones(2))
     assert "1 recording(s)" in jitted.explain(params, np.ones(2))
+
+
+def asks(x):
+    return x * float(input("factor? "))
+
+
+def rolls(x):
+    import random
+
+    x += random.random()
+    print("rolled")
+    return x
+
+
+def test_what_was_asked_while_recording_is_not_asked_again(monkeypatch, capsys):
+    monkeypatch.setattr("sys.stdin", io.StringIO("2.5\n7\n"))
+    f = npdiff.jit(asks)
+    with pytest.warns(JitWarning, match="builtins.input gives another answer or acts outside at each call"):
+        np.testing.assert_array_equal(f(np.ones(2)), [2.5, 2.5])
+    np.testing.assert_array_equal(f(np.ones(2)), [7.0, 7.0])
+    assert capsys.readouterr().out == "factor? " * 2
+
+
+def test_the_stream_of_pythons_random_moves_once_a_call(capsys):
+    import random
+
+    results = []
+    for f in (rolls, npdiff.jit(rolls)):
+        random.seed(3)
+        xs = [np.zeros(2) for _ in range(3)]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", JitWarning)
+            outs = [f(x) for x in xs]
+        assert all(out is x for out, x in zip(outs, xs, strict=True))
+        results.append([plain(x) for x in xs])
+    assert results[0] == results[1]
+    assert capsys.readouterr().out == "rolled\n" * 6

@@ -25,7 +25,7 @@ from npdiff.array import is_scalar, layout
 from npdiff.avals import ndarray
 from npdiff.bytecode import calls_another
 from npdiff.core import Handle, Trace, constant, overrides, services
-from npdiff.dispatch.creation import arange, assemble, full, holds_handle, no_dtype
+from npdiff.dispatch.creation import arange, assemble, full, holds_handle, kaiser, no_dtype
 from npdiff.errors import behind
 
 _original: dict[str, Any] = {}
@@ -77,7 +77,8 @@ def handled(value: Any) -> Any:
     if type(value) is _ndarray and value.dtype.kind in "biufc":
         return constant(value)
     if isinstance(value, (tuple, list)):
-        return type(value)([handled(v) for v in value])
+        made = {id(v): handled(v) for v in value}  # np.diag_indices gives the same array for each axis
+        return type(value)([made[id(v)] for v in value])
     return value
 
 
@@ -183,6 +184,12 @@ def _make_arange(original: Any, *args: Any, dtype: Any = None, **kwargs: Any) ->
     if any(isinstance(a, Handle) for a in args):
         return arange(*args, dtype=dtype)
     return handled(original(*args, dtype=dtype, **kwargs))
+
+
+def _make_kaiser(original: Any, M: Any, beta: Any) -> Any:
+    if not isinstance(beta, Handle):
+        return handled(original(size(M), beta))
+    return kaiser(int(size(M)), beta)
 
 
 def _from_function(_original: Any, function: Any, shape: Any, *, dtype: Any = float, **kwargs: Any) -> Any:
@@ -320,7 +327,7 @@ class _Vectorize(_vectorize):  # type: ignore[valid-type, misc]
 # ---------------------------------------------------------------------- in and out
 
 _MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "frombuffer", "fromstring",
-           "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett", "kaiser"]
+           "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett"]
 # Functions with rows, whose results may be written into.
 _ROWS = ["logspace", "geomspace", "linspace", "vander", "zeros_like", "ones_like", "empty_like", "full_like", "copy",
          "tile", "repeat", "diag", "diagflat", "meshgrid", "tril", "triu"]
@@ -330,7 +337,7 @@ _LISTS = ["sum", "prod", "mean", "std", "var", "max", "min", "median", "average"
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_contiguous("C"),
     "asfortranarray": _as_contiguous("F"), "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
-    "fromfunction": _from_function, "fromiter": _from_iterable, "ndenumerate": _nd_enumerate,
+    "fromfunction": _from_function, "fromiter": _from_iterable, "ndenumerate": _nd_enumerate, "kaiser": _make_kaiser,
 }
 _stand_ins: dict[str, Any] = {}
 # Namespaces in which names are replaced, with the originals and the stand-ins.
@@ -338,17 +345,29 @@ _namespaces: list[tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = [(var
 
 
 _by_original: dict[int, Any] = {}
+_by_stand_in: dict[int, Any] = {}
+
+
+def _know(originals: dict[str, Any], stand_ins: dict[str, Any]) -> None:
+    _by_original.update((id(originals[name]), stand_in) for name, stand_in in stand_ins.items())
+    _by_stand_in.update((id(stand_in), originals[name]) for name, stand_in in stand_ins.items())
 
 
 def also_capture(namespace: dict[str, Any], stand_ins: dict[str, Any]) -> None:
     """Let these stand in for the names of another module while a transform runs."""
-    _namespaces.append((namespace, {name: namespace[name] for name in stand_ins}, stand_ins))
-    _by_original.update((id(namespace[name]), stand_in) for name, stand_in in stand_ins.items())
+    originals = {name: namespace[name] for name in stand_ins}
+    _namespaces.append((namespace, originals, stand_ins))
+    _know(originals, stand_ins)
 
 
 def stand_in_of(original: Any) -> Any:
     """What stands in for a function while a transform runs, for code that holds it by a name of its own; or None."""
     return _by_original.get(id(original))
+
+
+def original_of(value: Any) -> Any:
+    """What a value stands in for; the value itself if it is no stand-in."""
+    return _by_stand_in.get(id(value), value)
 
 
 def _prepare() -> None:
@@ -362,7 +381,7 @@ def _prepare() -> None:
                            ("vectorize", _Vectorize)):
         _original[name] = getattr(np, name)
         _stand_ins[name] = stand_in
-    _by_original.update((id(original), _stand_ins[name]) for name, original in _original.items())
+    _know(_original, _stand_ins)
 
 
 _prepare()

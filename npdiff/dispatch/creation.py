@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.array import layout
+from npdiff.array import ask, layout
 from npdiff.core import Handle, aval, innermost, services
 from npdiff.dispatch.declare import composite, operand, static
 from npdiff.dispatch.manipulation import cast
@@ -134,14 +134,19 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
 def arange(*args: Any, dtype: Any = None) -> Any:
     """``np.arange`` for tracked start or step: ``start + step * k``."""
     start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
-    count = len(np.arange(_plain(start), _plain(stop), _plain(step)))
+    # Only the number of elements comes from the values; it carries no derivative.
+    count = len(np.arange(*[ask(v, "np.arange") for v in (start, stop, step)]))
     out = start + step * np.arange(count)
     return out if dtype is None else cast(out, dtype)
 
 
-def _plain(x: Any) -> Any:
-    # Only the number of elements comes from this; it carries no derivative.
-    return innermost(x) if isinstance(x, Handle) else x
+def kaiser(count: int, beta: Any) -> Any:
+    """``np.kaiser`` for a tracked beta."""
+    if count == 1:
+        return np.ones(1)
+    middle = (count - 1) / 2
+    rounded = np.sqrt(1 - ((np.arange(count) - middle) / middle) ** 2)
+    return np.divide(np.i0(np.multiply(beta, rounded)), np.i0(beta))
 
 
-__all__: Sequence[str] = ["arange", "assemble", "full", "holds_handle", "no_dtype"]
+__all__: Sequence[str] = ["arange", "assemble", "full", "holds_handle", "kaiser", "no_dtype"]

@@ -55,7 +55,7 @@ def _cumprod_jvp(_out: Any, primals: Any, tangents: Any, *, axis: int) -> Any:
 
 
 cumprod_p: Primitive = own_primitive("cumprod", lambda a, *, axis: np.cumprod(a, axis=axis), jvp=_cumprod_jvp,
-                          batch=batch_axis(lambda: cumprod_p))
+                          batch=batch_axis(lambda: cumprod_p), total=True)
 
 
 def _running(prim: Any, name: str) -> Any:
@@ -250,7 +250,8 @@ def _turns(p: Any, *, axis: int, discont: Any = None, period: Any = 2 * np.pi) -
     return np.subtract(np.unwrap(p, discont, axis, period=period), p)
 
 
-turns_p: Primitive = constant_primitive("unwrap_turns", None, impl=_turns, batch=batch_axis(lambda: turns_p))
+turns_p: Primitive = constant_primitive("unwrap_turns", None, impl=_turns, batch=batch_axis(lambda: turns_p),
+                                         total=True)
 
 
 @composite(np.unwrap, points=(

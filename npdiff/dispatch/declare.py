@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import cmath
 import inspect
+import operator
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -139,6 +140,8 @@ def static(v: Any) -> Any:
         return tuple([static(x) for x in v])
     if isinstance(v, list):
         return [static(x) for x in v]
+    if isinstance(v, dict):
+        return {static(k): static(x) for k, x in v.items()}
     return v
 
 
@@ -289,6 +292,21 @@ def _term(rule: Any, product: Rule, operands: int) -> Rule | None:
     return (lambda x, _y, *_args: -x) if rule == -1 else (lambda x, _y, *_args: x * rule)
 
 
+def _plain_term(rule: Any, product: Rule, operands: int) -> Rule | None:
+    """`_term` for plain arrays without a look at zeros and infinities."""
+    if not callable(rule):
+        return _term(rule, product, operands)
+    if operands == 1:
+        return lambda x, y, a, _b=None: (
+            x * p if type(p := rule(y, a)) is ndarray and type(x) is ndarray else product(x, p))
+    if rule is first:
+        return lambda x, _y, a, _b: x * a if type(a) is ndarray and type(x) is ndarray else product(x, a)
+    if rule is second:
+        return lambda x, _y, _a, b: x * b if type(b) is ndarray and type(x) is ndarray else product(x, b)
+    return lambda x, y, a, b: (
+        x * p if type(p := rule(y, a, b)) is ndarray and type(x) is ndarray else product(x, p))
+
+
 def elementwise_primitive(
     name: str,
     call: Rule | None,
@@ -297,6 +315,7 @@ def elementwise_primitive(
     chooses: bool = False,
     ufunc: np.ufunc | None = None,
     impl: Rule | None = None,
+    total: Any = None,
 ) -> Primitive:
     """A primitive with one partial derivative per operand.
 
@@ -310,7 +329,9 @@ def elementwise_primitive(
         if callable(rule):
             saves = [VALUE if w else s for s, w in zip(saves, wants(rule), strict=True)]
 
-    terms = tuple([_term(rule, product, len(partials)) for rule in partials])
+    count = len(partials)
+    terms = tuple([_term(rule, product, count) for rule in partials])
+    back = None if count > 2 else tuple([_plain_term(rule, product, count) for rule in partials]) + terms
 
     def jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         return add_tangents(*[
@@ -318,11 +339,29 @@ def elementwise_primitive(
         ])
 
     rules: dict[str, Any] = {
-        "kind": "elementwise", "jvp": jvp, "terms": terms, "saves": tuple(saves), "ufunc": ufunc,
+        "kind": "elementwise", "jvp": jvp, "terms": terms, "back": back, "saves": tuple(saves), "ufunc": ufunc,
+        "total": total,
     }
     rules["batch"] = batch_elementwise(lambda: prim)
     prim = own_primitive(name, impl, **rules) if impl is not None else Primitive(name, call, **rules)
     return prim
+
+
+# Operators of Python that raise nothing on numbers of one kind; of these, the second needs to be known.
+_ALWAYS = frozenset([operator.add, operator.sub, operator.mul, operator.neg, operator.pos, operator.eq, operator.ne,
+                     operator.lt, operator.le, operator.gt, operator.ge, operator.and_, operator.or_, operator.xor,
+                     operator.invert])
+_BY_A_NUMBER = frozenset([operator.truediv, operator.floordiv, operator.mod])
+
+
+def _python_total(python: Rule) -> Any:
+    """When an operator on Python numbers cannot raise: ``1 / x`` can, where NumPy would give inf."""
+
+    def total(eq: Any, fixed: Sequence[bool]) -> bool:
+        kinds = {a.aval.dtype.kind for a in eq.inputs} - {"b"}
+        return (python in _ALWAYS and len(kinds) < 2) or (python in _BY_A_NUMBER and kinds == {"f"} and fixed[1])
+
+    return total
 
 
 def elementwise(
@@ -333,16 +372,18 @@ def elementwise(
     python: Rule | None = None,
     notes: str = "",
     points: Sequence[Point] = (),
+    total: Any = None,
 ) -> None:
     """Row of a differentiable ufunc: its partial derivatives, given the output and the operands.
 
     `python` is the operator that Python applies to plain numbers, whose results stay plain numbers (NEP 50).
     """
     name = ufunc.__name__
-    prim = elementwise_primitive(name, ufunc, partials, chooses=chooses, ufunc=ufunc)
+    prim = elementwise_primitive(name, ufunc, partials, chooses=chooses, ufunc=ufunc, total=total)
     ufunc_primitives[ufunc] = prim
     if python is not None:
-        core.python_primitives[ufunc] = elementwise_primitive(name, python, partials, chooses=chooses, ufunc=ufunc)
+        core.python_primitives[ufunc] = elementwise_primitive(name, python, partials, chooses=chooses, ufunc=ufunc,
+                                                              total=_python_total(python))
     add_row(Row(f"np.{name}", "elementwise", ufunc, prim, domain=domain, notes=notes, points=tuple(points)))
 
 
@@ -356,7 +397,8 @@ def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, pull: Rule | None = None, dom
     prim = Primitive(ufunc.__name__, ufunc, batch=batch_elementwise(lambda: prim), **rules)
     ufunc_primitives[ufunc] = prim
     if python is not None:
-        other = Primitive(ufunc.__name__, python, batch=batch_elementwise(lambda: other), **rules)
+        other = Primitive(ufunc.__name__, python, batch=batch_elementwise(lambda: other), **rules,
+                          total=_python_total(python))
         core.python_primitives[ufunc] = other
     add_row(Row(f"np.{ufunc.__name__}", "elementwise", ufunc, prim, domain=domain, notes=notes, points=tuple(points)))
 
@@ -367,12 +409,12 @@ def nondifferentiable_ufunc(*ufuncs: np.ufunc, python: Rule | None = None, point
         prim = _constant_ufunc(ufunc, ufunc)
         ufunc_primitives[ufunc] = prim
         if python is not None:
-            core.python_primitives[ufunc] = _constant_ufunc(ufunc, python)
+            core.python_primitives[ufunc] = _constant_ufunc(ufunc, python, _python_total(python))
         add_row(Row(f"np.{ufunc.__name__}", "nondifferentiable", ufunc, prim, points=tuple(points)))
 
 
-def _constant_ufunc(ufunc: np.ufunc, call: Rule) -> Primitive:
-    prim = Primitive(ufunc.__name__, call, kind="nondifferentiable", ufunc=ufunc, multiple=ufunc.nout > 1,
+def _constant_ufunc(ufunc: np.ufunc, call: Rule, total: Any = None) -> Primitive:
+    prim = Primitive(ufunc.__name__, call, kind="nondifferentiable", ufunc=ufunc, multiple=ufunc.nout > 1, total=total,
                      batch=batch_elementwise(lambda: prim))
     return prim
 
@@ -382,7 +424,7 @@ def _constant_ufunc(ufunc: np.ufunc, call: Rule) -> Primitive:
 
 def linear_primitive(
     name: str, call: Rule | None, transpose: Rule, *, batch: Rule | None = None, impl: Rule | None = None,
-    operands: tuple[int, ...] | None = None, kind: str = "linear",
+    operands: tuple[int, ...] | None = None, kind: str = "linear", total: Any = None,
 ) -> Primitive:
     """A primitive linear in its operands together: its jvp is itself, its pullback its transpose.
 
@@ -410,7 +452,7 @@ def linear_primitive(
     saves: tuple[int, ...] = (NOTHING, AVAL)
     if operands is not None:
         saves = (NOTHING, *[AVAL if linear_in(i) else VALUE for i in range(max(operands) + 1)], VALUE)
-    rules: dict[str, Any] = {"kind": kind, "jvp": jvp, "pull": pull, "batch": batch, "saves": saves}
+    rules: dict[str, Any] = {"kind": kind, "jvp": jvp, "pull": pull, "batch": batch, "saves": saves, "total": total}
     prim = own_primitive(name, impl, **rules) if impl is not None else Primitive(name, call, **rules)
     return prim
 
@@ -439,9 +481,10 @@ def bilinear_primitive(
 
 
 def constant_primitive(name: str, call: Rule | None, *, batch: Rule | None = None, impl: Rule | None = None,
-                       multiple: bool = False, dynamic: bool = False) -> Primitive:
+                       multiple: bool = False, dynamic: bool = False, total: bool | None = None) -> Primitive:
     """A primitive whose result carries no derivative (indices, counts, tests)."""
-    rules: dict[str, Any] = {"kind": "nondifferentiable", "batch": batch, "multiple": multiple, "dynamic": dynamic}
+    rules: dict[str, Any] = {"kind": "nondifferentiable", "batch": batch, "multiple": multiple, "dynamic": dynamic,
+                             "total": total}
     return own_primitive(name, impl, **rules) if impl is not None else Primitive(name, call, **rules)
 
 
@@ -508,9 +551,9 @@ def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: 
 
 def nonlinear(func: Any, *, jvp: Rule, arrays: Sequence[str] = ("a",), batch: Rule | None = None,
               multiple: bool = False, notes: str = "", cases: Sequence[str] = (),
-              points: Sequence[Point] = ()) -> Primitive:
+              points: Sequence[Point] = (), total: bool | None = None) -> Primitive:
     """Row of a function with a hand-written jvp; reverse mode transposes the linearised jvp."""
-    prim = Primitive(numpy_name(func)[3:], func, kind="nonlinear", jvp=jvp, batch=batch, multiple=multiple)
+    prim = Primitive(numpy_name(func)[3:], func, kind="nonlinear", jvp=jvp, batch=batch, multiple=multiple, total=total)
     direct(func, "nonlinear", prim, arrays, notes, cases, points)
     return prim
 

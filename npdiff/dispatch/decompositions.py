@@ -69,7 +69,7 @@ def _over_gap_pull(ct: Any, out: Any, args: Any, needed: Any, params: Any) -> An
 
 
 over_gap_p: Primitive = own_primitive("over_gap", _over_gap, kind="elementwise", jvp=_over_gap_jvp, pull=_over_gap_pull,
-                           batch=batch_elementwise(lambda: over_gap_p))
+                           batch=batch_elementwise(lambda: over_gap_p), total=False)
 
 
 def over_gap(x: Any, gap: Any, what: str) -> Any:
@@ -95,7 +95,7 @@ def _undetermined_pull(ct: Any, _out: Any, args: Any, _needed: Any, params: Any)
 
 # The tangent of columns that the matrix does not determine: zero, or an error where a derivative would be lost.
 undetermined_p: Primitive = own_primitive("undetermined", _undetermined, kind="linear", jvp=_undetermined_jvp,
-                               pull=_undetermined_pull, batch=batch_leading(lambda: undetermined_p))
+                               pull=_undetermined_pull, batch=batch_leading(lambda: undetermined_p), total=False)
 
 
 def _off_diagonal(a: Any) -> Any:

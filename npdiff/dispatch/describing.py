@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.array import DiffArray, View, ask, get_value, layout
+from npdiff.array import DiffArray, View, ask, get_value, layout, shown
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, constant, innermost
 from npdiff.dispatch.declare import composite, constant_primitive, operand, static
@@ -160,18 +160,14 @@ def may_share_memory(a: Any, b: Any, /, max_work: Any = 0) -> Any:
 # ---------------------------------------------------------------------- text
 
 
-def _shown(a: Any) -> Any:
-    return innermost(a) if isinstance(a, Handle) else a
-
-
 @composite(np.array_repr)
 def array_repr(arr: Any, max_line_width: Any = None, precision: Any = None, suppress_small: Any = None) -> Any:
-    return np.array_repr(np.asarray(_shown(arr)), max_line_width, precision, suppress_small)
+    return np.array_repr(np.asarray(shown(arr)), max_line_width, precision, suppress_small)
 
 
 @composite(np.array_str)
 def array_str(a: Any, max_line_width: Any = None, precision: Any = None, suppress_small: Any = None) -> Any:
-    return np.array_str(np.asarray(_shown(a)), max_line_width, precision, suppress_small)
+    return np.array_str(np.asarray(shown(a)), max_line_width, precision, suppress_small)
 
 
 @composite(np.array2string)
@@ -180,5 +176,5 @@ def array2string(a: Any, max_line_width: Any = None, precision: Any = None, supp
                  edgeitems: Any = None, sign: Any = None, floatmode: Any = None, suffix: Any = "",
                  legacy: Any = None) -> Any:
     return np.array2string(
-        np.asarray(_shown(a)), max_line_width, precision, suppress_small, separator, prefix, formatter=formatter,
+        np.asarray(shown(a)), max_line_width, precision, suppress_small, separator, prefix, formatter=formatter,
         threshold=threshold, edgeitems=edgeitems, sign=sign, floatmode=floatmode, suffix=suffix, legacy=legacy)

@@ -175,6 +175,7 @@ def _blocking(module: Any, names: Sequence[str]) -> dict[str, Any]:
             host = _host()
             if host is not None and called_by_user():
                 host.block(f"{module.__name__}.{name} gives another answer or acts outside at each call")
+                host.acted = True
             return original(*args, **kwargs)
 
         return stand_in

@@ -78,7 +78,7 @@ def _batch(_size: int, args: Sequence[Any], batched: Sequence[bool], params: dic
 
 
 einsum_p: Primitive = own_primitive("einsum", _impl, kind="nonlinear", jvp=_jvp, pull=_pull, batch=_batch,
-                                    saves=(NOTHING, VALUE))
+                                    saves=(NOTHING, VALUE), total=True)
 
 # ---------------------------------------------------------------------- subscripts
 

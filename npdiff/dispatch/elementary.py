@@ -68,9 +68,11 @@ if _clip_ufunc is not None:
 _STEPS = point("0 everywhere, at the jumps too", "f(x)", [0.0, 0.5, 1.0], 0, 0)
 for _func in (np.round, np.around):
     direct(_func, "nondifferentiable",
-           Primitive(_func.__name__, _func, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p)), ("a",),
+           Primitive(_func.__name__, _func, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p),
+                     total=True), ("a",),
            cases=("A(4)", "I(3)", "123.456 + A(2), -1", "I(3, high=99), decimals=-1"), points=(_STEPS,))
-round_p: Primitive = Primitive("round", np.round, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p))
+round_p: Primitive = Primitive("round", np.round, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p),
+                               total=True)
 nondifferentiable(np.fix, arrays=("x",), batch=batch_elementwise(lambda: fix_p))
 fix_p: Primitive = Primitive("fix", np.fix, kind="nondifferentiable", batch=batch_elementwise(lambda: fix_p))
 

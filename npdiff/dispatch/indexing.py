@@ -266,12 +266,17 @@ def _write_masked(prim: Primitive, a: Any, v: Any, mask: Any) -> Any:
     return np.where(mask, np.astype(v, aval(a).dtype) if prim is setitem_p else np.add(a, v), a)
 
 
+def _in_range(count: int) -> Callable[..., bool]:
+    """Indices are known to be in range if they were there when it was recorded: the first `count` operands are none."""
+    return lambda _eq, fixed: all(fixed[count:])
+
+
 getitem_p: Primitive = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
-                            batch=_getitem_batch(lambda: getitem_p))
+                            batch=_getitem_batch(lambda: getitem_p), total=_in_range(1))
 setitem_p: Primitive = linear_primitive("setitem", None, _setitem_transpose, impl=_setitem, operands=(0, 1),
-                             batch=_write_batch(lambda: setitem_p))
+                             batch=_write_batch(lambda: setitem_p), total=_in_range(2))
 index_add_p: Primitive = linear_primitive("index_add", None, _index_add_transpose, impl=_index_add, operands=(0, 1),
-                               batch=_write_batch(lambda: index_add_p))
+                               batch=_write_batch(lambda: index_add_p), total=_in_range(2))
 getitem_dynamic_p: Primitive = linear_primitive("getitem", None, _getitem_transpose, impl=_getitem, operands=(0,),
                                      batch=_getitem_batch(lambda: getitem_dynamic_p))
 getitem_dynamic_p.dynamic = True

@@ -201,7 +201,8 @@ def tile(A: Any, reps: Any) -> Any:
         return np.copy(np.reshape(a, shape))
     apart = np.reshape(a, tuple([n for s in shape for n in (1, s)]))
     spread = np.broadcast_to(apart, tuple([n for r, s in zip(reps, shape, strict=True) for n in (r, s)]))
-    return np.reshape(spread, tuple([r * s for r, s in zip(reps, shape, strict=True)]))
+    # A copy even where the broadcast needs none: NumPy's result has memory of its own.
+    return np.copy(np.reshape(spread, tuple([r * s for r, s in zip(reps, shape, strict=True)])))
 
 
 @composite(np.repeat, cases=(

@@ -87,7 +87,7 @@ def _det_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
     return None if t is None else np.sum(np.multiply(cofactor_p.call(a), t), axis=(-2, -1))
 
 
-det_p: Primitive = nonlinear(np.linalg.det, jvp=_det_jvp, batch=batch_leading(lambda: det_p),
+det_p: Primitive = nonlinear(np.linalg.det, jvp=_det_jvp, batch=batch_leading(lambda: det_p), total=True,
                              cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"), points=(
     point("first derivatives at singular matrices too, second ones are an error", "f(x)", [[1.0, 1.0], [1.0, 1.0]],
           [[1, -1], [-1, 1]], np.linalg.LinAlgError),
@@ -105,7 +105,7 @@ def _slogdet_jvp(out: Any, primals: Any, tangents: Any) -> Any:
 
 
 slogdet_p: Primitive = Primitive("linalg.slogdet", np.linalg.slogdet, jvp=_slogdet_jvp, multiple=True,
-                      batch=batch_leading(lambda: slogdet_p))
+                      batch=batch_leading(lambda: slogdet_p), total=True)
 
 
 @function(np.linalg.slogdet, "nonlinear", slogdet_p, points=(

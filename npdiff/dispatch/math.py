@@ -88,7 +88,9 @@ _POWER = (
           np.nan),
     point(_UNTAKEN, "np.where(x > 0, f(x, 0.5), 0)", [0.0, 4.0], [0, 0.25], [0, -0.03125]),
 )
-elementwise(np.power, _power_base, _power_exponent, python=operator.pow, domain=(POSITIVE, REAL), points=_POWER)
+elementwise(np.power, _power_base, _power_exponent, python=operator.pow, domain=(POSITIVE, REAL), points=_POWER,
+            # NumPy refuses integers to negative integer powers.
+            total=lambda eq, fixed: fixed[1] or eq.outputs[0].aval.dtype.kind != "i")
 elementwise(np.float_power, _power_base, _power_exponent, domain=(POSITIVE, REAL), points=_POWER)
 elementwise(np.square, lambda _y, a: np.multiply(2, a), domain=(REAL,))
 elementwise(np.sqrt, lambda y, _a: np.divide(0.5, y), domain=(POSITIVE,), points=(

@@ -34,6 +34,8 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
     a = operand(array)
     shape = aval(a).shape
     pad_width = static(pad_width)
+    if "stat_length" in kwargs:
+        kwargs["stat_length"] = static(kwargs["stat_length"])
     # One element along each axis lets NumPy check the arguments.
     np.pad(np.zeros([min(n, 1) for n in shape], aval(a).dtype), pad_width,
            "constant" if callable(mode) else mode, **({} if callable(mode) else phantom_values(kwargs)))

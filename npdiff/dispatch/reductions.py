@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
 from npdiff.avals import ndarray
-from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive
+from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     constant_primitive,
@@ -102,7 +102,7 @@ def _prod_pull(ct: Any, _out: Any, args: Any, _needed: Any, params: Any) -> Any:
 
 
 prod_p: Primitive = own_primitive("prod", _reducer(np.multiply), jvp=_prod_jvp, pull=_prod_pull, saves=(NOTHING, VALUE),
-                       batch=batch_reduction(lambda: prod_p))
+                       batch=batch_reduction(lambda: prod_p), total=True)
 
 
 def _shares(a: Any, out: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
@@ -123,15 +123,17 @@ def _extremum_pull(ct: Any, out: Any, args: Any, _needed: Any, params: Any) -> A
 
 
 max_p: Primitive = own_primitive("max", _reducer(np.maximum), jvp=_extremum_jvp, pull=_extremum_pull,
-                      batch=batch_reduction(lambda: max_p))
+                      batch=batch_reduction(lambda: max_p), total=True)
 min_p: Primitive = own_primitive("min", _reducer(np.minimum), jvp=_extremum_jvp, pull=_extremum_pull,
-                      batch=batch_reduction(lambda: min_p))
+                      batch=batch_reduction(lambda: min_p), total=True)
 fmax_p: Primitive = own_primitive("fmax_reduce", _reducer(np.fmax), jvp=_extremum_jvp, pull=_extremum_pull,
-                       batch=batch_reduction(lambda: fmax_p))
+                       batch=batch_reduction(lambda: fmax_p), total=True)
 fmin_p: Primitive = own_primitive("fmin_reduce", _reducer(np.fmin), jvp=_extremum_jvp, pull=_extremum_pull,
-                       batch=batch_reduction(lambda: fmin_p))
-all_p: Primitive = constant_primitive("all", None, impl=_reducer(np.logical_and), batch=batch_reduction(lambda: all_p))
-any_p: Primitive = constant_primitive("any", None, impl=_reducer(np.logical_or), batch=batch_reduction(lambda: any_p))
+                       batch=batch_reduction(lambda: fmin_p), total=True)
+all_p: Primitive = constant_primitive("all", None, impl=_reducer(np.logical_and), batch=batch_reduction(lambda: all_p),
+                                       total=True)
+any_p: Primitive = constant_primitive("any", None, impl=_reducer(np.logical_or), batch=batch_reduction(lambda: any_p),
+                                       total=True)
 
 reducers: dict[np.ufunc, Primitive] = {
     np.add: sum_p, np.multiply: prod_p, np.maximum: max_p, np.minimum: min_p, np.fmax: fmax_p, np.fmin: fmin_p,
@@ -147,12 +149,12 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any =
     axis = axes_of(axis, v.ndim)
     keepdims = bool(keepdims)
     if where is not True:
-        fill = ufunc.identity if initial is _NO_VALUE else initial
-        if fill is None:
+        fill = ufunc.identity if ufunc.identity is not None else initial
+        if fill is _NO_VALUE:
             raise ValueError(
                 f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
                 "specify 'initial'")
-        a = np.where(where, a, np.asarray(fill).astype(v.dtype))
+        a = np.where(where, a, services["astype"](fill, v.dtype))
     if initial is not _NO_VALUE and ufunc.identity is None and any(v.shape[k] == 0 for k in axis):
         kept = [1 if k in axis else n for k, n in enumerate(v.shape)] if keepdims else [
             n for k, n in enumerate(v.shape) if k not in axis]
@@ -174,6 +176,7 @@ _MASK = "where=np.array([[True, False, True], [True, True, True]])"
 _CASES: tuple[str, ...] = (
     "A(4)", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "A(2, 3, 2), axis=(0, -1)", "A(2, 3), axis=()", "C(3)",
     "I(2, 3), axis=1", "A(3), initial=0.5", "I(3), dtype=float", "B(4)", f"A(2, 3), axis=1, {_MASK}",
+    f"A(2, 3), axis=1, initial=0.5, {_MASK}", f"I(2, 3), axis=1, dtype=float, initial=0.5, {_MASK}",
 )
 
 

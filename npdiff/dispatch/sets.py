@@ -94,7 +94,8 @@ def _batch_isin(size: int, args: Sequence[Any], batched: Sequence[bool], params:
     return one_by_one(isin_p, size, args, batched, params)
 
 
-isin_p: Primitive = constant_primitive("isin", None, impl=lambda a, b, **how: np.isin(a, b, **how), batch=_batch_isin)
+isin_p: Primitive = constant_primitive("isin", None, impl=lambda a, b, **how: np.isin(a, b, **how), batch=_batch_isin,
+                                        total=True)
 
 
 @function(np.isin, "nondifferentiable", isin_p, cases=("I(4), I(2)", "A(2, 3), A(3)", "I(4), I(2), invert=True"))

@@ -33,7 +33,8 @@ def _argpartition(a: Any, *, axis: int, **how: Any) -> Any:
     return np.argpartition(a, axis=axis, **how)
 
 
-argsort_p: Primitive = constant_primitive("argsort", None, impl=_argsort, batch=batch_axis(lambda: argsort_p))
+argsort_p: Primitive = constant_primitive("argsort", None, impl=_argsort, batch=batch_axis(lambda: argsort_p),
+                                           total=True)
 argpartition_p: Primitive = constant_primitive("argpartition", None, impl=_argpartition,
                                     batch=batch_axis(lambda: argpartition_p))
 
@@ -118,7 +119,8 @@ def _lexsort(*keys: Any, axis: int) -> Any:
     return np.lexsort(keys, axis=axis)
 
 
-lexsort_p: Primitive = constant_primitive("lexsort", None, impl=_lexsort, batch=batch_axis(lambda: lexsort_p))
+lexsort_p: Primitive = constant_primitive("lexsort", None, impl=_lexsort, batch=batch_axis(lambda: lexsort_p),
+                                           total=True)
 
 
 @function(np.lexsort, "nondifferentiable", lexsort_p, cases=("(A(4), I(4))", "A(2, 4)", "(A(2, 3), I(2, 3)), axis=0"))
@@ -135,7 +137,7 @@ def lexsort(keys: Any, axis: Any = -1) -> Any:
 
 def _arg(plain: Any, name: str) -> Any:
     prim: Primitive = constant_primitive(name, None, impl=lambda a, *, axis: plain(a, axis=axis),
-                                         batch=batch_axis(lambda: prim))
+                                         batch=batch_axis(lambda: prim), total=not name.startswith("nan"))
 
     def impl(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = _NO_VALUE) -> Any:
         a = operand(a)
@@ -167,7 +169,8 @@ def _searchsorted(a: Any, v: Any, sorter: Any = None, *, side: Any = "left") -> 
     return np.searchsorted(a, v, side, sorter)
 
 
-searchsorted_p: Primitive = constant_primitive("searchsorted", None, impl=_searchsorted, batch=_batch_searchsorted)
+searchsorted_p: Primitive = constant_primitive("searchsorted", None, impl=_searchsorted, batch=_batch_searchsorted,
+                                                total=True)
 
 
 @function(np.searchsorted, "nondifferentiable", searchsorted_p, cases=(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.array import copy_layout, is_scalar, snapshot
+from npdiff.array import ask, copy_layout, is_scalar, snapshot
 from npdiff.avals import ndarray
 from npdiff.core import (
     Handle,
@@ -297,8 +297,9 @@ def _outer(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
 
 def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
     if not isinstance(a, Handle):
-        if is_tracked(b):
-            raise outside_write(f"np.{ufunc.__name__}.at", a, b)
+        for tracked in (b, indices):
+            if is_tracked(tracked):
+                raise outside_write(f"np.{ufunc.__name__}.at", a, tracked)
         a_plain: Any = a
         ufunc.at(a_plain, innermost(indices), *([] if b is None else [innermost(b)]))
         return
@@ -318,7 +319,7 @@ def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
         return
     # Any other ufunc: element after element, in the order NumPy takes them.
     numbers = np.arange(target.size).reshape(target.shape)
-    spots_plain = numbers[tuple([np.asarray(innermost(arrays[i.number])) if hasattr(i, "number") else i
+    spots_plain = numbers[tuple([np.asarray(ask(arrays[i.number], "index")) if hasattr(i, "number") else i
                                  for i in template])]
     flat = np.ravel(snapshot(target))
     values = None if b is None else np.ravel(np.broadcast_to(operand(b), spots_plain.shape))

@@ -11,6 +11,7 @@ import numpy as np
 from npdiff.array import DiffArray, is_scalar, layout, read_only, snapshot, view_of
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, innermost, services, unsupported
+from npdiff.dispatch.common import pick
 from npdiff.dispatch.declare import composite, operand, static
 from npdiff.dispatch.operands import anywhere, is_tracked, numbered, outside_write, phantom
 from npdiff.dispatch.selecting import along_index, in_range
@@ -122,7 +123,7 @@ def place(arr: Any, mask: Any, vals: Any) -> Any:
         return None
     # The k-th element that the mask takes gets the k-th value, so no selection of unknown size is made.
     turn = np.remainder(np.subtract(np.cumsum(mask), 1), count)
-    target[...] = np.where(np.reshape(mask, shape), np.reshape(values[turn], shape), snapshot(target))
+    target[...] = np.where(np.reshape(mask, shape), np.reshape(pick(values, turn), shape), snapshot(target))
     return None
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 from npdiff.errors import GuardFailed
 from npdiff.graph import Graph
 from npdiff.kernels.executable import Executable
-from npdiff.kernels.schedule import schedule
+from npdiff.kernels.schedule import HostStep, schedule
 from npdiff.kernels.simplify import simplify
 
 
@@ -26,4 +26,9 @@ def compile_graph(graph: Graph) -> Executable:
     return Executable(small, schedule(small))
 
 
-__all__ = ["Executable", "GuardFailed", "compile_graph"]
+def interpret_graph(graph: Graph) -> Executable:
+    """The graph as it stands, one NumPy call per equation: where compiling it failed."""
+    return Executable(graph, [HostStep(eq) for eq in graph.equations])
+
+
+__all__ = ["Executable", "GuardFailed", "compile_graph", "interpret_graph"]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.avals import Aval, python_type
-from npdiff.graph import Atom, Equation, Literal
+from npdiff.graph import Atom, Equation, Literal, droppable
 from npdiff.kernels.expressions import BOOL, Expressions, can_cast
 from npdiff.kernels.loop_ir import DTYPES, DType
 from npdiff.kernels.ufunc_rules import RULES
@@ -58,10 +58,17 @@ def _fits(a: Atom, dtype: DType) -> bool:
     return bool(info.min <= a.value <= info.max) if isinstance(a, Literal) else dtype == a.aval.dtype
 
 
+def _as_numpy(eq: Equation) -> bool:
+    """Whether an operator on Python numbers does what NumPy does: it raises nothing, and its integers stay small."""
+    return droppable(eq, ()) and eq.outputs[0].aval.dtype.kind in "fb"
+
+
 def _ufunc(eq: Equation) -> Build | None:
     rule = RULES.get(eq.prim.name)
     loop = _loop_dtypes(eq)
     if rule is None or loop is None or eq.params or eq.prim.ufunc is None or eq.prim.ufunc.__name__ != eq.prim.name:
+        return None
+    if eq.prim.call is not eq.prim.ufunc and not _as_numpy(eq):
         return None
     operands, result = loop[:-1], loop[-1]
     if len(set(operands)) != 1 or operands[0].kind not in rule.kinds or operands[0] not in DTYPES:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npdiff.graph import Equation, Graph, Literal, Var
+from npdiff.graph import Equation, Graph, Literal, Var, droppable
 from npdiff.kernels import classify, views
 from npdiff.kernels.loop_ir import Kernel
 from npdiff.kernels.lower import Group, Program
@@ -127,7 +127,7 @@ class Scheduler:
         wanted = set(self.outputs)
         for i in range(len(self.program.equations) - 1, -1, -1):
             eq = self.program.equations[i]
-            if not (eq.prim.ordered or any(v in needed for v in eq.outputs)):
+            if not any(v in needed for v in eq.outputs) and droppable(eq, self.graph.constants):
                 continue
             running.add(i)
             if not self._fused(i):

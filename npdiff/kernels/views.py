@@ -51,6 +51,8 @@ def _transpose(v: View, axes: tuple[int, ...]) -> View | None:
 
 
 def _reshape(v: View, shape: tuple[int, ...]) -> View | None:
+    if 0 in v.shape:
+        return None  # there is nothing to walk
     # Runs of axes that are walked as one are cut anew; a new axis may not straddle two runs.
     runs: list[list[int]] = []
     for n, s in zip(v.shape, v.strides, strict=True):

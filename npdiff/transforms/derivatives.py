@@ -15,7 +15,7 @@ from npdiff.core import Handle, aval, shape_of
 from npdiff.errors import ArgumentError, message
 from npdiff.graph import Graph, prune
 from npdiff.transforms.jvp import JvpTrace
-from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, pullback, seed
+from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, cotangents, seed
 from npdiff.transforms.run import (
     Inputs,
     called,
@@ -40,9 +40,7 @@ def _zeros(leaf: Any) -> Any:
 
 
 def _pull(outputs: Sequence[tuple[Node, Any]], nodes: Sequence[Node], leaves: Sequence[Any]) -> list[Any]:
-    # Partials may be infinite where the cotangent is zero; NumPy's warnings belong to the user's own forward code.
-    with np.errstate(all="ignore"):
-        cts = pullback(outputs, nodes)
+    cts = cotangents(outputs, nodes)
     return [_plain(_zeros(leaf) if ct is None else ct, leaf) for ct, leaf in zip(cts, leaves, strict=True)]
 
 

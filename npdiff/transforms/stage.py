@@ -35,7 +35,7 @@ def _truth(value: Any, *, expected: bool) -> tuple[()]:
 
 
 def _equal(value: Any, *, expected: Any) -> tuple[()]:
-    if not _same(value, expected):
+    if not _same(ask(value, "jit"), expected):  # tracked where a derivative of the recording is made
         raise GuardFailed
     return ()
 
@@ -86,6 +86,8 @@ class StageTrace(Trace):
         Variables for arrays that were not made from the inputs.
     blocked
         Why the recording cannot be replayed; empty if it can.
+    acted
+        True if the run did something outside that a second run would do once more.
     effects
         True if random draws and prints belong to the graph; False where it runs any number of times for one call.
     """
@@ -99,6 +101,7 @@ class StageTrace(Trace):
         self.equations: list[Equation] = []
         self.constants: dict[Var, Any] = {}
         self.blocked: list[str] = []
+        self.acted = False
         self._known: dict[int, tuple[Any, Var]] = {}
 
     def input(self, value: Any) -> DiffArray:
@@ -132,8 +135,7 @@ class StageTrace(Trace):
         try:
             out = prim.call(*[self._payload(a) for a in args], **params)
         except Exception as error:
-            self.equations.append(Equation(
-                guard_raises, inputs, {"error": type(error), "prim": prim, "params": params}, [], source))
+            self._raised(error, prim, inputs, params, source)
             raise
         if prim.multiple:
             results = [DiffArray(self, o, self.var(o)) for o in out]
@@ -142,6 +144,12 @@ class StageTrace(Trace):
         result = DiffArray(self, out, self.var(out))
         self.equations.append(Equation(prim, inputs, params, [result._node], source))
         return result
+
+    def _raised(self, error: Exception, prim: Primitive, inputs: Sequence[Atom], params: dict[str, Any],
+                source: tuple[str, int] | None) -> None:
+        """Note that an operation raised: if the code goes on from there, a replay holds while it raises again."""
+        told = {"error": type(error), "prim": prim, "params": params}
+        self.equations.append(Equation(guard_raises, inputs, told, [], source))
 
     def _payload(self, a: Any) -> Any:
         if isinstance(a, Handle):
@@ -191,14 +199,19 @@ class StageTrace(Trace):
             return function(*new_args, **new_kwargs)
 
         inputs = [self.atom(a) for a in operands]
-        out = run(*[innermost(self._payload(a)) for a in operands])
+        source = _source()
+        try:
+            out = run(*[innermost(self._payload(a)) for a in operands])
+        except Exception as error:
+            self._raised(error, Primitive(name, run, multiple=True), inputs, {}, source)
+            raise
         if out is not None and not is_value(out):
             self.block(f"{name} gives {type(out).__name__}, which a graph cannot hold,")
         results = [DiffArray(self, out, self.var(out))] if is_value(out) else []
         # Another shape at a later call (a size that was an argument) is another recording.
         prim = Primitive(name, lambda *values: (run(*values),) if results else run(*values) or (), multiple=True,
                          kind="nondifferentiable", ordered=True, dynamic=True)
-        self.equations.append(Equation(prim, inputs, {}, [r._node for r in results], _source()))
+        self.equations.append(Equation(prim, inputs, {}, [r._node for r in results], source))
         return results[0] if results else out
 
     def show(self, handle: Any) -> Any:
@@ -233,4 +246,4 @@ def result_value(trace: Trace, value: Any) -> Any:
     return value
 
 
-__all__ = ["StageTrace", "guard_equal", "guard_truth", "result_value"]
+__all__ = ["StageTrace", "guard_equal", "guard_raises", "guard_truth", "result_value"]

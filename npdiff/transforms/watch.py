@@ -300,10 +300,10 @@ def _stage_then_check(original: Method) -> Method:
     return process
 
 
-@while_watching(derivatives, "pullback")
-@while_watching(track, "pullback")
+@while_watching(derivatives, "cotangents")
+@while_watching(track, "cotangents")
 def _only_what_was_seen(original: Method) -> Method:
-    def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> Any:
+    def cotangents(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> Any:
         stack = [node for node, _ in outputs]
         seen: set[int] = set()
         while stack:
@@ -317,7 +317,7 @@ def _only_what_was_seen(original: Method) -> Method:
             stack += [p for p in parents_of(node) if p is not None and p[0] not in seen]
         return original(outputs, wanted)
 
-    return pullback
+    return cotangents
 
 
 @while_watching(DiffArray, "__array_function__")
