@@ -120,6 +120,8 @@ def test_versus_prints_one_table(tmp_path):
     done = subprocess.run(run, capture_output=True, text=True, check=True)
     assert [line.split()[0] for line in done.stdout.splitlines()[3:]] == ["relax", "mixing", "geometric"]
     assert [f["workload"] for f in json.loads(kept.read_text())["figures"]] == ["relax", "mixing"]
+
+
 def test_runtime_prints_its_tables():
     run = [sys.executable, str(FOLDER / "runtime.py"), "--repeats", "1", "--seconds", "0"]
     done = subprocess.run(run, capture_output=True, text=True, check=True)

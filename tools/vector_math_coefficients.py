@@ -132,7 +132,7 @@ def tables() -> dict[str, dict[int, tuple[float, ...]]]:
     start = interpolate(lambda x: x**(-mpf(1) / 3), mpf(1), mpf(8), 6)
     out["CBRT"] = {size: rounded(start, size) for size in GOAL}
     constants: dict[str, tuple[Any, int]] = {
-        "LN2": (m.log(2), 2), "LOG2_E": (1 / m.log(2), 2), "LOG10_2": (m.log(2, 10), 2), "LOG10_E": (1 / m.log(10), 2),
+        "LN2": (m.log(2), 2), "LOG2_E": (1 / m.log(2), 2), "LOG10_E": (1 / m.log(10), 2),
         "HALF_PI": (m.pi / 2, 3), "TWO_OVER_PI": (2 / m.pi, 1), "PI": (m.pi, 2), "QUARTER_PI": (m.pi / 4, 2),
         "THIRD": (mpf(1) / 3, 2),
     }

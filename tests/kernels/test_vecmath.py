@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from graphs import Recorder, expected, kernels_of, same
 
+import npdiff
 from npdiff.kernels import compile_graph
 from npdiff.kernels.chunks import Work
 from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Store
@@ -114,6 +115,15 @@ def test_many_uses_in_one_kernel(size):
     k = compile_graph(g)
     assert kernels_of(k) == 1
     same(k(x), expected(g, (x,)), rtol=1e-13)
+
+
+def test_a_value_and_its_gradient_leave_nothing_to_numpy():
+    def f(x):
+        return np.sum(np.tanh(x) * np.exp(-x) + np.log1p(x) * np.arctan(x) + np.sin(x) * np.power(x, 1.5))
+
+    x = np.linspace(0.1, 2, 5000)
+    text = npdiff.jit(npdiff.value_and_grad(f)).explain(x)
+    assert "1 kernels, 0 host calls" in text
 
 
 def kernel_of(names, dtype, size=1000):

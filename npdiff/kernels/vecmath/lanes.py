@@ -155,10 +155,6 @@ class Lanes:
         """p or q"""
         return self.body.let(f"or {self._truth} {p}, {q}")
 
-    def differ(self, p: Value, q: Value) -> Value:
-        """p or q, and not both"""
-        return self.body.let(f"xor {self._truth} {p}, {q}")
-
     def select(self, condition: Value, yes: Value, no: Value) -> Value:
         """`yes` in the lanes where the condition holds, else `no`."""
         return self.body.let(f"select {self._truth} {condition}, {self._float} {yes}, {self._float} {no}")
