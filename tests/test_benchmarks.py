@@ -55,7 +55,7 @@ def test_another_numpy_takes_the_place_of_np():
 
 
 CLASSES = [cls for module in (eager, jit, rows) for cls in vars(module).values()
-           if isinstance(cls, type) and cls.__module__ == module.__name__]
+           if isinstance(cls, type) and any(name.startswith("time_") for name in vars(cls))]
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -66,10 +66,9 @@ def test_benchmark_runs(cls):
         bench.setup(*parameters)
     except NotImplementedError as why:
         pytest.skip(str(why))
-    names = [name for name in dir(bench) if name.startswith("time_")]
-    assert names
-    for name in names:
-        getattr(bench, name)(*parameters)
+    for name in dir(bench):
+        if name.startswith("time_"):
+            getattr(bench, name)(*parameters)
 
 
 @pytest.mark.parametrize("name", rows.SAMPLES)
