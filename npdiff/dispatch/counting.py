@@ -9,15 +9,17 @@ import numpy as np
 from npdiff.array import ask
 from npdiff.core import Handle, Primitive, aval, bind
 from npdiff.dispatch.common import batch_by_size, one_by_one, truth
-from npdiff.dispatch.declare import composite, constant_primitive, function, operand, static
+from npdiff.dispatch.declare import composite, constant_primitive, function, numpy_is, operand, static
 from npdiff.dispatch.indexing import Slot, index_add_p
-from npdiff.dispatch.manipulation import cast
+from npdiff.dispatch.manipulation import cast, number
 from npdiff.dispatch.operands import phantom
 
 
 @composite(np.count_nonzero, cases=("A(3) * [1, 0, 1]", "I(2, 4), axis=1", "B(2, 3), axis=0, keepdims=True", "A(2, 2)"))
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
-    return np.sum(np.not_equal(operand(a), 0), axis=axis, dtype=np.intp, keepdims=truth(keepdims))
+    count = np.sum(np.not_equal(operand(a), 0), axis=axis, dtype=np.intp, keepdims=truth(keepdims))
+    # The count of all elements was a Python number before NumPy 2.3.
+    return count if numpy_is("2.3") or axis is not None or truth(keepdims) else number(count)
 
 
 bincount_p: Primitive = constant_primitive("bincount", None, dynamic=True,

@@ -14,7 +14,6 @@ from npdiff.dispatch.declare import (
     _NO_VALUE,
     composite,
     constant_primitive,
-    found,
     function,
     linear_primitive,
     operand,
@@ -65,6 +64,8 @@ def _running(prim: Any, name: str) -> Any:
             dtype = np.cumsum(np.zeros(1, aval(a).dtype)).dtype  # small integers are summed in the platform's
         if dtype is not None and np.dtype(dtype) != aval(a).dtype:
             a = cast(a, dtype)
+        if isinstance(out, Handle) and not out._writable():
+            np.cumsum([0], out=np.broadcast_to(0, (1,)))  # NumPy's own error
         return write_out(bind(prim, (a,), {"axis": axis}), out, name)
 
     return impl
@@ -96,8 +97,9 @@ def _cumulative(name: str, running: Any, start: int) -> Any:
 
 
 _CASES = ("A(3)", "A(2, 3), axis=0", "A(2, 3), axis=1, include_initial=True")
-function(found("cumulative_sum"), "linear", cumsum_p, cases=_CASES)(_cumulative("cumulative_sum", cumsum, 0))
-function(found("cumulative_prod"), "nonlinear", cumprod_p, cases=_CASES)(_cumulative("cumulative_prod", cumprod, 1))
+function("cumulative_sum", "linear", cumsum_p, since="2.1", cases=_CASES)(_cumulative("cumulative_sum", cumsum, 0))
+function("cumulative_prod", "nonlinear", cumprod_p, since="2.1", cases=_CASES)(
+    _cumulative("cumulative_prod", cumprod, 1))
 
 # ---------------------------------------------------------------------- differences
 
@@ -236,9 +238,9 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
     return np.sum(widths * (late + early) / 2.0, axis=axis)
 
 
-for _name in ("trapezoid", "trapz"):
-    composite(found(_name), cases=("A(4)", "A(4), A(4)", "A(2, 3), dx=0.5", "A(3, 2), A(3), axis=0", "A(2, 3), A(2, 3)",
-                                   "C(3), A(3)"))(_trapezoid)
+for _name, _until in (("trapezoid", ""), ("trapz", "2.4")):
+    composite(_name, until=_until, cases=("A(4)", "A(4), A(4)", "A(2, 3), dx=0.5", "A(3, 2), A(3), axis=0",
+                                          "A(2, 3), A(2, 3)", "C(3), A(3)"))(_trapezoid)
 
 # ---------------------------------------------------------------------- unwrap
 

@@ -33,6 +33,7 @@ from npdiff.core import (
     shape_of,
     ufunc_primitives,
 )
+from npdiff.errors import warn_user
 
 Rule = Callable[..., Any]
 _NO_VALUE = np._NoValue  # type: ignore[attr-defined]
@@ -44,7 +45,8 @@ class Row:
 
     `domain` says where a ufunc's operands may be drawn from. `cases` are sample calls of other functions, as text
     that the generated tests evaluate: ``A(2, 3)`` is a float array that is differentiated, ``I(4, high=3)`` an
-    integer one, ``B(3)`` a mask (see tests/sampling.py).
+    integer one, ``B(3)`` a mask (see tests/sampling.py). `since` is the first NumPy that has the function, `until` the
+    first that no longer has it, "" for all that npdiff runs on; a function on its way out warns when it is called.
     """
 
     name: str
@@ -56,10 +58,14 @@ class Row:
     notes: str = ""
     domain: tuple[str, ...] = ()
     cases: tuple[str, ...] = ()
+    since: str = ""
+    until: str = ""
 
 
 # Every row by the NumPy name it is about ("np.linalg.inv").
 rows: dict[str, Row] = {}
+# Rows of functions that the NumPy that runs does not have.
+absent: dict[str, Row] = {}
 
 
 def numpy_name(func: Any) -> str:
@@ -358,6 +364,20 @@ def constant_primitive(name: str, call: Rule | None, *, batch: Rule | None = Non
 # ---------------------------------------------------------------------- rows for functions
 
 
+def numpy_is(version: str) -> bool:
+    """True if the NumPy that runs is this release ("2.1") or a later one."""
+    return _release(np.__version__) >= _release(version)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple([int(n) for n in version.split(".")[:2]])
+
+
+def since(version: str, *cases: str) -> tuple[str, ...]:
+    """Sample calls that NumPy takes from this release on; none of them where an older one runs."""
+    return cases if numpy_is(version) else ()
+
+
 def found(name: str) -> Any:
     """A function by its name below ``np`` ("linalg.vecdot"); None where this NumPy does not have it.
 
@@ -375,22 +395,56 @@ def found(name: str) -> Any:
 
 
 def function(func: Any, kind: str = "composite", prim: Primitive | None = None, notes: str = "",
-             cases: Sequence[str] = ()) -> Callable[[Rule], Rule]:
-    """Row of a NumPy function written over primitives; the decorated code has NumPy's own signature."""
+             cases: Sequence[str] = (), since: str = "", until: str = "",
+             retired: dict[str, str] | None = None) -> Callable[[Rule], Rule]:
+    """Row of a NumPy function written over primitives; the decorated code has the newest NumPy's own signature.
+
+    A function that not every NumPy has goes by its name ("unstack"), with the release it came (`since`) or went with
+    (`until`). `retired` names the parameters that only older NumPys have, and which parameter each has become ("" for
+    one without effect).
+    """
 
     def enter(impl: Rule) -> Rule:
-        if func is None:  # this NumPy does not have it
+        known = found(func) if isinstance(func, str) else func
+        name = f"np.{func}" if isinstance(func, str) else numpy_name(func)
+        row = Row(name, kind, known, prim, notes=notes, cases=tuple(cases), since=since, until=until)
+        if known is None:
+            absent[name] = row
             return impl
-        overrides[func] = impl
-        add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases)))
+        overrides[known] = _as_before(known, impl, retired) if retired else impl
+        add_row(row)
         return impl
 
     return enter
 
 
-def composite(func: Any, notes: str = "", cases: Sequence[str] = ()) -> Callable[[Rule], Rule]:
+def _as_before(func: Any, impl: Rule, retired: dict[str, str]) -> Rule:
+    """`impl` behind the signature of an older NumPy; `impl` itself where the newest runs."""
+    theirs = inspect.signature(func)
+    if not set(retired) & set(theirs.parameters):
+        return impl
+    leading = [p.name for p in inspect.signature(impl).parameters.values() if p.kind is p.POSITIONAL_ONLY]
+
+    def older(*args: Any, **kwargs: Any) -> Any:
+        given = theirs.bind(*args, **kwargs).arguments
+        for old, new in retired.items():
+            value = given.pop(old, None)
+            if value is None or value is _NO_VALUE:
+                continue
+            if theirs.parameters[old].default is not inspect.Parameter.empty:
+                warn_user(f"{numpy_name(func)}: the parameter `{old}` is deprecated", DeprecationWarning)
+            if new:
+                given[new] = value
+        return impl(*[given.pop(name) for name in leading if name in given], **given)
+
+    older.__signature__ = theirs  # type: ignore[attr-defined]
+    return older
+
+
+def composite(func: Any, notes: str = "", cases: Sequence[str] = (), since: str = "", until: str = "",
+              retired: dict[str, str] | None = None) -> Callable[[Rule], Rule]:
     """Row of a NumPy function that is NumPy code over other functions."""
-    return function(func, "composite", notes=notes, cases=cases)
+    return function(func, "composite", None, notes, cases, since, until, retired)
 
 
 def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: str = "",
@@ -465,8 +519,8 @@ def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
 
 
 __all__ = [
-    "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive", "composite",
-    "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found", "function",
-    "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_name", "operand",
-    "rows", "shift_axis", "static", "strong_multiply", "unsupported", "write_out",
+    "Row", "absent", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive",
+    "composite", "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found",
+    "function", "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_is",
+    "numpy_name", "operand", "rows", "shift_axis", "since", "static", "strong_multiply", "unsupported", "write_out",
 ]

@@ -174,7 +174,7 @@ def array_str(a: Any, max_line_width: Any = None, precision: Any = None, suppres
     return np.array_str(np.asarray(_shown(a)), max_line_width, precision, suppress_small)
 
 
-@composite(np.array2string)
+@composite(np.array2string, retired={"style": ""})
 def array2string(a: Any, max_line_width: Any = None, precision: Any = None, suppress_small: Any = None,
                  separator: Any = " ", prefix: Any = "", *, formatter: Any = None, threshold: Any = None,
                  edgeitems: Any = None, sign: Any = None, floatmode: Any = None, suffix: Any = "",

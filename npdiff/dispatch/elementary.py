@@ -21,6 +21,7 @@ from npdiff.dispatch.declare import (
     function,
     nondifferentiable,
     operand,
+    since,
     write_out,
 )
 from npdiff.dispatch.manipulation import cast
@@ -37,8 +38,8 @@ def _clipped(a: Any, low: Any, high: Any) -> Any:
 
 
 @composite(np.clip, notes="1 inside, 0 outside; at a bound the two share equally", cases=(
-    "A(5), -0.7, 0.6", "A(2, 3), A(3) - 1.01, 1.03", "A(4), None, 0.6", "A(4), -0.6, None", "A(4), min=-0.6, max=0.6",
-    "I(4), 1, 2", "A(4), 0.6, -0.6", "A(3)"))
+    "A(5), -0.7, 0.6", "A(2, 3), A(3) - 1.01, 1.03", "A(4), None, 0.6", "A(4), -0.6, None",
+    *since("2.1", "A(4), min=-0.6, max=0.6", "A(3)"), "I(4), 1, 2", "A(4), 0.6, -0.6"))
 def clip(a: Any, a_min: Any = _NO_VALUE, a_max: Any = _NO_VALUE, out: Any = None, *, min: Any = _NO_VALUE,
          max: Any = _NO_VALUE, **kwargs: Any) -> Any:
     if a_min is _NO_VALUE and a_max is _NO_VALUE:

@@ -17,6 +17,7 @@ from npdiff.dispatch.declare import (
     function,
     linear_primitive,
     operand,
+    since,
     static,
 )
 from npdiff.errors import warn_user
@@ -140,7 +141,8 @@ def _target_shape(name: str, a: Any, shape: Any) -> tuple[int, ...]:
 
 @function(np.reshape, "linear", reshape_p, cases=(
     "A(2, 3), (3, 2)", "A(6), (2, -1)", "A(2, 3), -1, order='F'", "A(2, 3, 2), (4, 3), order='F'", "A(2, 3).T, 6",
-    "A(4), (2, 2), copy=True", "C(2, 2), 4", "A(0, 3), (3, 0)", "A(), (1, 1)"))
+    *since("2.1", "A(4), (2, 2), copy=True"), "C(2, 2), 4", "A(0, 3), (3, 0)",
+    "A(), (1, 1)"), retired={"newshape": "shape"})
 def reshape(a: Any, /, shape: Any, order: Any = "C", *, copy: Any = None) -> Any:
     a = operand(a)
     target = _target_shape("np.reshape", a, shape)

@@ -9,7 +9,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from npdiff.core import Primitive, aval, bind, own_primitive, services
 from npdiff.dispatch.common import safe_sqrt, scalar, truth
-from npdiff.dispatch.declare import batch_leading, composite, found, operand, static
+from npdiff.dispatch.declare import batch_leading, composite, numpy_is, operand, static
 from npdiff.dispatch.operands import phantom
 
 
@@ -98,13 +98,13 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
     return scalar(result)
 
 
-@composite(found("linalg.matrix_norm"), notes="0 at 0", cases=("A(3, 2)", "A(2, 3, 2), ord='nuc'",
+@composite(np.linalg.matrix_norm, notes="0 at 0", cases=("A(3, 2)", "A(2, 3, 2), ord='nuc'",
                                                               "P(2, 3, 2), ord=1, keepdims=True"))
 def matrix_norm(x: Any, /, *, keepdims: Any = False, ord: Any = "fro") -> Any:
     return np.linalg.norm(x, ord, axis=(-2, -1), keepdims=keepdims)
 
 
-@composite(found("linalg.vector_norm"), notes="0 at 0", cases=("A(3)", "A(2, 3)", "A(2, 3), ord=1, keepdims=True",
+@composite(np.linalg.vector_norm, notes="0 at 0", cases=("A(3)", "A(2, 3)", "A(2, 3), ord=1, keepdims=True",
                                                               "A(2, 3), axis=0, ord=3", "A(2, 3, 2), axis=(0, 2)"))
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
     x = operand(x)
@@ -147,4 +147,6 @@ def cond(x: Any, p: Any = None) -> Any:
     else:
         ratio = np.multiply(np.linalg.norm(sound, p, axis=(-2, -1)),
                             np.linalg.norm(np.linalg.inv(sound), p, axis=(-2, -1)))
+    if not numpy_is("2.3") and p not in (None, 2, -2):  # older NumPys multiply norms of the matrix's own dtype
+        ratio = np.astype(ratio, dtype)
     return scalar(np.where(bad, np.array(np.inf, dtype=aval(ratio).dtype), ratio))

@@ -9,7 +9,7 @@ import numpy as np
 
 from npdiff.core import aval, services, shape_of
 from npdiff.dispatch.common import scalar
-from npdiff.dispatch.declare import composite, found, operand, static, write_out
+from npdiff.dispatch.declare import composite, operand, static, write_out
 from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.ufuncs import apply, composite_ufunc
 
@@ -125,7 +125,7 @@ def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axi
 # ---------------------------------------------------------------------- the ufuncs beside matmul
 
 
-@composite_ufunc(found("vecdot"), cases=("A(3), A(3)", "A(2, 3), A(3)", "C(2, 3), C(3)", "A(3, 2), A(3, 2), axis=0",
+@composite_ufunc(np.vecdot, cases=("A(3), A(3)", "A(2, 3), A(3)", "C(2, 3), C(3)", "A(3, 2), A(3, 2), axis=0",
                                          "A(2, 3), A(2, 3), keepdims=True"))
 def vecdot(a: Any, b: Any) -> Any:
     if aval(a).shape[-1:] != aval(b).shape[-1:] or aval(a).ndim == 0:
@@ -134,14 +134,14 @@ def vecdot(a: Any, b: Any) -> Any:
     return scalar(np.matmul(np.expand_dims(a, -2), np.expand_dims(b, -1))[..., 0, 0])
 
 
-@composite_ufunc(found("matvec"), cases=("A(2, 3), A(3)", "A(4, 2, 3), A(4, 3)", "C(2, 3), C(3)"))
+@composite_ufunc("matvec", since="2.2", cases=("A(2, 3), A(3)", "A(4, 2, 3), A(4, 3)", "C(2, 3), C(3)"))
 def matvec(a: Any, b: Any) -> Any:
     if aval(a).ndim < 2 or aval(a).shape[-1:] != aval(b).shape[-1:]:
         np.matvec(phantom(a), phantom(b))
     return np.matmul(a, np.expand_dims(b, -1))[..., 0]
 
 
-@composite_ufunc(found("vecmat"), cases=("A(3), A(3, 2)", "A(4, 3), A(4, 3, 2)", "C(3), C(3, 2)"))
+@composite_ufunc("vecmat", since="2.2", cases=("A(3), A(3, 2)", "A(4, 3), A(4, 3, 2)", "C(3), C(3, 2)"))
 def vecmat(a: Any, b: Any) -> Any:
     if aval(a).ndim == 0 or aval(b).ndim < 2 or aval(a).shape[-1] != aval(b).shape[-2]:
         np.vecmat(phantom(a), phantom(b))

@@ -188,13 +188,14 @@ _PERCENT = ("A(5), 30", "A(5), [25, 60.5]", "A(2, 4), 40, axis=1", "A(2, 4), 41.
 _GAPS = ("A(5) + [0, np.nan, 0, 0, 0], 0.3", "A(2, 4) + [0, np.nan, 0, 0], [0.2, 0.7], axis=1")
 
 
-@composite(np.quantile, notes="ties: the stable order", cases=_CASES)
+@composite(np.quantile, notes="ties: the stable order", cases=_CASES, retired={"interpolation": "method"})
 def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False, method: Any = "linear",
              keepdims: Any = False, *, weights: Any = None) -> Any:
     return _quantile("np.quantile", a, q, axis, out, static(method), keepdims, weights, False)
 
 
-@composite(np.nanquantile, notes="ties: the stable order", cases=(*_CASES[:5], *_GAPS))
+@composite(np.nanquantile, notes="ties: the stable order", cases=(*_CASES[:5], *_GAPS),
+           retired={"interpolation": "method"})
 def nanquantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
                 method: Any = "linear", keepdims: Any = _NO_VALUE, *, weights: Any = None) -> Any:
     return _quantile("np.nanquantile", a, q, axis, out, static(method), keepdims, weights, True)
@@ -208,13 +209,14 @@ def _hundredth(a: Any, q: Any) -> Any:
     return np.divide(q, hundred)
 
 
-@composite(np.percentile, notes="ties: the stable order", cases=_PERCENT)
+@composite(np.percentile, notes="ties: the stable order", cases=_PERCENT, retired={"interpolation": "method"})
 def percentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
                method: Any = "linear", keepdims: Any = False, *, weights: Any = None) -> Any:
     return _quantile("np.percentile", a, _hundredth(a, q), axis, out, static(method), keepdims, weights, False)
 
 
-@composite(np.nanpercentile, notes="ties: the stable order", cases=(*_PERCENT[:4], "A(4) + [0, 0, np.nan, 0], 30"))
+@composite(np.nanpercentile, notes="ties: the stable order", cases=(*_PERCENT[:4], "A(4) + [0, 0, np.nan, 0], 30"),
+           retired={"interpolation": "method"})
 def nanpercentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
                   method: Any = "linear", keepdims: Any = _NO_VALUE, *, weights: Any = None) -> Any:
     return _quantile("np.nanpercentile", a, _hundredth(a, q), axis, out, static(method), keepdims, weights, True)

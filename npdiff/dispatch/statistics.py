@@ -228,7 +228,8 @@ def _weights(x: Any, fweights: Any, aweights: Any) -> Any:
     return weights
 
 
-@composite(np.corrcoef, cases=("A(2, 4)", "A(4), A(4)", "A(4, 2), rowvar=False", "A(4)"))
+@composite(np.corrcoef, cases=("A(2, 4)", "A(4), A(4)", "A(4, 2), rowvar=False", "A(4)"),
+           retired={"bias": "", "ddof": ""})
 def corrcoef(x: Any, y: Any = None, rowvar: Any = True, *, dtype: Any = None) -> Any:
     c = np.cov(x, y, rowvar, dtype=dtype) if isinstance(x, Handle) or isinstance(y, Handle) else cov(
         x, y, rowvar, dtype=dtype)

@@ -28,8 +28,10 @@ from npdiff.core import (
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     Row,
+    absent,
     add_row,
     constant_primitive,
+    found,
     numpy_name,
     operand,
     rows,
@@ -44,14 +46,19 @@ from npdiff.errors import OutsideWriteError, message, user_frame
 composites: dict[np.ufunc, Callable[..., Any]] = {}
 
 
-def composite_ufunc(ufunc: Any, notes: str = "",
-                    cases: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Row of a ufunc that is code over others."""
+def composite_ufunc(ufunc: Any, notes: str = "", cases: tuple[str, ...] = (),
+                    since: str = "") -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Row of a ufunc that is code over others; by its name if not every NumPy has it, as in `declare.function`."""
 
     def enter(impl: Callable[..., Any]) -> Callable[..., Any]:
-        if ufunc is not None:
-            composites[ufunc] = impl
-            add_row(Row(f"np.{ufunc.__name__}", "composite", ufunc, notes=notes, cases=cases))
+        known = found(ufunc) if isinstance(ufunc, str) else ufunc
+        name = f"np.{ufunc if isinstance(ufunc, str) else ufunc.__name__}"
+        row = Row(name, "composite", known, notes=notes, cases=cases, since=since)
+        if known is None:
+            absent[name] = row
+        else:
+            composites[known] = impl
+            add_row(row)
         return impl
 
     return enter

@@ -54,12 +54,11 @@ def _enter() -> None:
     for why, names in REFUSED.items():
         for name in names.split():
             func = found(name)
-            if func is not None:
-                unsupported(func, why, _INSTEAD.get(why, "compute it on x.value, the plain array"), f"np.{name}")
+            unsupported(func, why, _INSTEAD.get(why, "compute it on x.value, the plain array"), f"np.{name}")
     for why, names in UNTRACKED.items():
         for name in names.split():
             func = found(name)
-            if func is not None and f"np.{name}" not in rows:
+            if f"np.{name}" not in rows:
                 add_row(Row(f"np.{name}", _KINDS.get(why, "untracked"), func, why=why))
 
 
