@@ -119,4 +119,10 @@ def calls_another(frame: types.FrameType, name: str) -> bool:
     return called != name if kind else name not in frame.f_code.co_names
 
 
-__all__ = ["calls_another", "global_names", "outside_stores"]
+def calls(frame: types.FrameType, name: str) -> bool:
+    """True if a frame is calling a function of this name."""
+    kind, called = _callees(frame.f_code).get(frame.f_lasti, _UNKNOWN)
+    return getattr(frame.f_locals.get(called), "__name__", "") == name if kind == "local" else called == name
+
+
+__all__ = ["calls", "calls_another", "global_names", "outside_stores"]

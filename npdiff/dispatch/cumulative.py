@@ -65,7 +65,7 @@ def _running(prim: Any, name: str) -> Any:
         if dtype is not None and np.dtype(dtype) != aval(a).dtype:
             a = cast(a, dtype)
         if isinstance(out, Handle) and not out._writable():
-            np.cumsum([0], out=np.broadcast_to(0, (1,)))  # NumPy's own error
+            np.cumsum([0], out=np.broadcast_to(0.0, (1,)))  # NumPy's own error
         return write_out(bind(prim, (a,), {"axis": axis}), out, name)
 
     return impl
