@@ -64,7 +64,7 @@ CALLS: dict[str, tuple[str, ...]] = {
     "argpartition": ("x.argpartition(1)", "x.argpartition(1, 0, 'introselect')"),
     "argsort": ("x.argsort()", "x.argsort(0, 'stable')", "x.argsort(axis=None)", "x.argsort(stable=True)"),
     "astype": ("x.astype(np.float32)", "x.astype(complex, 'K', 'safe', True, False)", "x.astype(dtype=float)"),
-    "choose": ("(x > 0).astype(int).choose([x, -x])", "(x > 0).astype(int).choose(choices=[x, -x], mode='clip')"),
+    "choose": ("(x > 0).astype(int).choose([x, -x])", "(x > 0).astype(int).choose([x, -x], mode='clip')"),
     "clip": ("x.clip(-0.5)", "x.clip(-0.5, 0.7)", "x.clip(max=0.7)", "x.clip(min=-0.5, max=x * 2 + 0.01)",
              "x.clip(-0.5, 0.7, np.zeros((2, 3)))"),
     "compress": ("x.compress([True, False, True], 1)", "x.compress(condition=[True], axis=0)", "x.compress([0, 1])"),

@@ -11,16 +11,18 @@ import numpy as np
 import pytest
 from differential import differential, function
 
-from npdiff.core import overrides
+from npdiff.core import overrides, ufunc_primitives
 from npdiff.dispatch import declare
 from npdiff.dispatch.declare import absent, numpy_is, rows, since
+from npdiff.dispatch.effects import _GENERATORS
 from npdiff.dispatch.ufuncs import composites
 
-NAMESPACES = (("np", np), ("np.linalg", np.linalg), ("np.fft", np.fft), ("np.random", np.random))
+NAMESPACES = (("np", np), ("np.linalg", np.linalg), ("np.fft", np.fft), ("np.random", np.random),
+              ("np.random.Generator", np.random.Generator))
 
 
 def public(prefix: str, module: Any) -> dict[str, Any]:
-    """The functions of a namespace; classes, dtypes, modules and constants are not functions."""
+    """The functions and classes of a namespace; scalar types, errors, modules and constants are not counted."""
     found = {}
     for name in dir(module):
         if name.startswith("_"):
@@ -31,7 +33,9 @@ def public(prefix: str, module: Any) -> dict[str, Any]:
                 thing = getattr(module, name)
             except (AttributeError, DeprecationWarning, FutureWarning):
                 continue  # on its way out: using the name warns already
-        if callable(thing) and not isinstance(thing, (type, types.ModuleType, np.dtype)):
+        if isinstance(thing, type) and issubclass(thing, (np.generic, BaseException)):
+            continue
+        if callable(thing) and not isinstance(thing, (types.ModuleType, np.dtype)):
             found[f"{prefix}.{name}"] = thing
     return found
 
@@ -152,6 +156,25 @@ def test_parameters_of_older_numpys(call: str, parameter: str) -> None:
     if parameter not in inspect.signature(getattr(np, call[3:call.index("(")])).parameters:
         pytest.skip("this NumPy no longer has the parameter")
     differential(function(f"return {call}", "x"), np.array([[0.1, 0.5, 0.3], [0.2, 0.9, 0.4]]))
+
+
+def test_legacy_generators_have_the_functions_of_np_random() -> None:
+    methods = {n for n in dir(np.random.RandomState) if not n.startswith("_")}
+    assert {n for n in methods if f"np.random.{n}" not in rows} == {"tomaxint"}
+
+
+def test_every_bit_generator_is_noticed() -> None:
+    kinds = {n for n, thing in vars(np.random).items() if isinstance(thing, type)
+             and issubclass(thing, (np.random.BitGenerator, np.random.RandomState, np.random.SeedSequence))}
+    assert kinds - {"BitGenerator"} == set(_GENERATORS) - {"default_rng"}
+
+
+def test_every_ufunc_has_a_rule() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        ufuncs = {u for n in dir(np) if isinstance(u := getattr(np, n), np.ufunc)}
+    covered = {*ufunc_primitives, *composites, *[row.func for row in rows.values() if row.kind == "unsupported"]}
+    assert {u.__name__ for u in ufuncs - covered} == set()
 
 
 def test_composite_ufuncs_are_ufuncs() -> None:

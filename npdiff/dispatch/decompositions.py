@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.core import Primitive, aval, bind, own_primitive, shape_of
+from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of
 from npdiff.dispatch.common import adjoint
 from npdiff.dispatch.declare import (
     add_tangents,
@@ -370,7 +370,9 @@ qr_p: Primitive = own_primitive("linalg.qr", lambda a, mode="reduced": tuple(np.
 
 @function(np.linalg.qr, "nonlinear", qr_p, notes="full rank of the leading columns; the extra columns of "
           "mode='complete' have no derivative", cases=("M(3)", "A(4, 2)", "A(2, 3)", "A(2, 3, 2)", "A(4, 2), mode='r'",
-                                                       "M(3), mode='complete'", "C(3, 2)"))
+                                                       "M(3), mode='complete'", "C(3, 2)",
+                                                       "A(4, 2), 'raw'", "A(2, 3), 'raw'", "M(2, 3, 3), 'raw'",
+                                                       "C(3, 2), 'raw'"))
 def qr(a: Any, mode: Any = "reduced") -> Any:
     a = operand(a)
     if mode not in ("reduced", "complete"):
@@ -381,10 +383,34 @@ def qr(a: Any, mode: Any = "reduced") -> Any:
 
 
 def _other_mode(a: Any, mode: Any) -> Any:
-    if mode == "raw":
-        raise _refusal("np.linalg.qr(mode='raw')")
+    if mode == "raw" and aval(a).ndim > 1:
+        return _reflectors(a)
     v = aval(a)
     return np.linalg.qr(np.zeros(v.shape, v.dtype), mode)
+
+
+def _reflectors(a: Any) -> tuple[Any, Any]:
+    """Householder's reflections and their factors, as LAPACK's geqrf leaves them, transposed (LAPACK's larfg)."""
+    a = services["astype"](a, np.linalg.qr(np.zeros((1, 1), aval(a).dtype), "r").dtype)
+    edges, factors = [], []
+    for _ in range(min(shape_of(a)[-2:])):
+        head, rest, others = a[..., :1, :1], a[..., 1:, :1], a[..., :, 1:]
+        # With nothing below the head to reflect, the factor is zero and the column stays.
+        idle = np.logical_and(np.equal(np.linalg.norm(rest, axis=-2, keepdims=True), 0), np.equal(np.imag(head), 0))
+        size = np.where(idle, 1, np.linalg.norm(a[..., :, :1], axis=-2, keepdims=True))
+        beta = np.where(np.less(np.real(head), 0), size, np.negative(size))
+        factor = np.where(idle, 0, np.divide(np.subtract(beta, head), beta))
+        v = np.where(idle, 0, np.divide(rest, np.where(idle, 1, np.subtract(head, beta))))
+        whole = np.concatenate([np.ones_like(head), v], axis=-2)
+        turned = np.matmul(np.multiply(whole, np.conjugate(factor)), np.matmul(adjoint(whole), others))
+        others = np.subtract(others, turned)
+        edges.append((np.where(idle, head, beta), v, others[..., :1, :]))
+        factors.append(factor[..., 0, 0])
+        a = others[..., 1:, :]
+    for corner, column, row in edges[::-1]:
+        a = np.concatenate([np.concatenate([corner, row], axis=-1), np.concatenate([column, a], axis=-1)], axis=-2)
+    lead = shape_of(a)[:-2]
+    return np.swapaxes(a, -1, -2), np.stack(factors, axis=-1) if factors else np.zeros((*lead, 0), aval(a).dtype)
 
 
 __all__: Sequence[str] = ["EigResult", "EighResult", "QRResult", "SVDResult"]
