@@ -126,7 +126,8 @@ def batched(f: Any, leaves: list[Any], which: list[bool]) -> Any:
     """f over stacked operands; the others are the same for all examples."""
     trace = BatchTrace(SIZE)
     try:
-        out = f(*[npdiff.DiffArray(trace, x, None) if b else x for x, b in zip(leaves, which, strict=True)])
+        with npdiff.record():
+            out = f(*[npdiff.DiffArray(trace, x, None) if b else x for x, b in zip(leaves, which, strict=True)])
         return tree.map_leaves(lambda o: np.asarray(batch_output(trace, o, 0)), out)
     finally:
         trace.close()
@@ -184,7 +185,8 @@ def batched_inside(f: Any, leaves: list[Any], which: list[bool]) -> Any:
     trace = BatchTrace(SIZE)
     try:
         inside = [npdiff.DiffArray(trace, x, None) if b else x for x, b in zip(leaves, which, strict=True)]
-        return tree.map_leaves(lambda o: batch_output(trace, o, 0), f(*inside))
+        with npdiff.record():
+            return tree.map_leaves(lambda o: batch_output(trace, o, 0), f(*inside))
     finally:
         trace.close()
 

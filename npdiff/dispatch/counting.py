@@ -16,7 +16,8 @@ from npdiff.dispatch.manipulation import cast, number
 from npdiff.dispatch.operands import phantom
 
 
-@composite(np.count_nonzero, cases=("A(3) * [1, 0, 1]", "I(2, 4), axis=1", "B(2, 3), axis=0, keepdims=True", "A(2, 2)"))
+@composite(np.count_nonzero, captured="lists",
+           cases=("A(3) * [1, 0, 1]", "I(2, 4), axis=1", "B(2, 3), axis=0, keepdims=True", "A(2, 2)"))
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     count = np.sum(np.not_equal(operand(a), 0), axis=axis, dtype=np.intp, keepdims=truth(keepdims))
     # The count of all elements was a Python number before NumPy 2.3.

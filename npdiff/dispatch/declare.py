@@ -48,6 +48,8 @@ class Row:
     that the generated tests evaluate: ``A(2, 3)`` is a float array that is differentiated, ``I(4, high=3)`` an
     integer one, ``B(3)`` a mask (see tests/sampling.py). `since` is the first NumPy that has the function, `until` the
     first that no longer has it, "" for all that npdiff runs on; a function on its way out warns when it is called.
+    `captured` says for which calls it has a stand-in while a transform runs, because NumPy's dispatch does not bring
+    them here: those on "lists" that hold tracked values, all on "tracked" values, or those whose result is "made" new.
     """
 
     name: str
@@ -61,6 +63,7 @@ class Row:
     cases: tuple[str, ...] = ()
     since: str = ""
     until: str = ""
+    captured: str = ""
 
 
 # Every row by the NumPy name it is about ("np.linalg.inv").
@@ -400,7 +403,7 @@ def found(name: str) -> Any:
 
 def function(func: Any, kind: str = "composite", prim: Primitive | None = None, notes: str = "",
              cases: Sequence[str] = (), since: str = "", until: str = "",
-             retired: dict[str, str] | None = None) -> Callable[[Rule], Rule]:
+             retired: dict[str, str] | None = None, captured: str = "") -> Callable[[Rule], Rule]:
     """Row of a NumPy function written over primitives; the decorated code has the newest NumPy's own signature.
 
     A function that not every NumPy has goes by its name ("unstack"), with the release it came (`since`) or went with
@@ -411,7 +414,8 @@ def function(func: Any, kind: str = "composite", prim: Primitive | None = None, 
     def enter(impl: Rule) -> Rule:
         known = found(func) if isinstance(func, str) else func
         name = f"np.{func}" if isinstance(func, str) else numpy_name(func)
-        row = Row(name, kind, known, prim, notes=notes, cases=tuple(cases), since=since, until=until)
+        row = Row(name, kind, known, prim, notes=notes, cases=tuple(cases), since=since, until=until,
+                  captured=captured)
         if known is None:
             absent[name] = row
             return impl
@@ -446,13 +450,13 @@ def _as_before(func: Any, impl: Rule, retired: dict[str, str]) -> Rule:
 
 
 def composite(func: Any, notes: str = "", cases: Sequence[str] = (), since: str = "", until: str = "",
-              retired: dict[str, str] | None = None) -> Callable[[Rule], Rule]:
+              retired: dict[str, str] | None = None, captured: str = "") -> Callable[[Rule], Rule]:
     """Row of a NumPy function that is NumPy code over other functions."""
-    return function(func, "composite", None, notes, cases, since, until, retired)
+    return function(func, "composite", None, notes, cases, since, until, retired, captured)
 
 
 def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: str = "",
-           cases: Sequence[str] = ()) -> None:
+           cases: Sequence[str] = (), captured: str = "") -> None:
     """Row of a function that is itself a primitive: `arrays` are its operands, all else are parameters."""
     parameters = inspect.signature(func).parameters
     names = list(parameters)
@@ -470,14 +474,14 @@ def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: 
 
     impl.__signature__ = inspect.signature(func)  # type: ignore[attr-defined]
     overrides[func] = impl
-    add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases)))
+    add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases), captured=captured))
 
 
 def nonlinear(func: Any, *, jvp: Rule, arrays: Sequence[str] = ("a",), batch: Rule | None = None,
-              multiple: bool = False, notes: str = "", cases: Sequence[str] = ()) -> Primitive:
+              multiple: bool = False, notes: str = "", cases: Sequence[str] = (), captured: str = "") -> Primitive:
     """Row of a function with a hand-written jvp; reverse mode transposes the linearised jvp."""
     prim = Primitive(numpy_name(func)[3:], func, kind="nonlinear", jvp=jvp, batch=batch, multiple=multiple)
-    direct(func, "nonlinear", prim, arrays, notes, cases)
+    direct(func, "nonlinear", prim, arrays, notes, cases, captured)
     return prim
 
 

@@ -165,7 +165,7 @@ cholesky_p: Primitive = own_primitive("linalg.cholesky", _cholesky_call, jvp=_ch
                                       batch=batch_leading(lambda: cholesky_p))
 
 
-@function(np.linalg.cholesky, "nonlinear", cholesky_p, notes="reads one triangle, as LAPACK does",
+@function(np.linalg.cholesky, "nonlinear", cholesky_p, captured="lists", notes="reads one triangle, as LAPACK does",
           cases=("S(3)", "S(3, 2)", "S(3), upper=True", "S(2) + 0.3j * np.array([[0, 1], [-1, 0]])"))
 def cholesky(a: Any, /, *, upper: Any = False) -> Any:
     return bind(cholesky_p, (operand(a),), {"upper": True} if upper else {})
@@ -196,7 +196,8 @@ eigh_p: Primitive = own_primitive("linalg.eigh", _eigh_call, jvp=_eigh_jvp, mult
                                   batch=batch_leading(lambda: eigh_p))
 
 
-@function(np.linalg.eigh, "nonlinear", eigh_p, notes="reads one triangle; an error at equal eigenvalues",
+@function(np.linalg.eigh, "nonlinear", eigh_p, captured="lists",
+          notes="reads one triangle; an error at equal eigenvalues",
           cases=("S(3)", "S(3, 2)", "S(3), UPLO='U'"))
 def eigh(a: Any, UPLO: Any = "L") -> Any:
     return EighResult(*bind(eigh_p, (operand(a),), {} if UPLO == "L" else {"UPLO": static(UPLO)}))
@@ -210,7 +211,8 @@ def _eigvalsh_jvp(_out: Any, primals: Any, tangents: Any, UPLO: Any = "L") -> An
     return np.real(_diagonal(np.matmul(adjoint(v), np.matmul(from_triangle(t, UPLO.upper()), v))))
 
 
-eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh, jvp=_eigvalsh_jvp, batch=batch_leading(lambda: eigvalsh_p),
+eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh, captured="lists",
+                                  jvp=_eigvalsh_jvp, batch=batch_leading(lambda: eigvalsh_p),
                        notes="reads one triangle; at equal eigenvalues right for functions symmetric in them",
                        cases=("S(3)", "S(3, 2)", "S(3), UPLO='U'"))
 
@@ -239,7 +241,7 @@ eig_p: Primitive = own_primitive("linalg.eig", lambda a: tuple(np.linalg.eig(a))
                       batch=batch_leading(lambda: eig_p))
 
 
-@function(np.linalg.eig, "nonlinear", eig_p, notes="distinct eigenvalues",
+@function(np.linalg.eig, "nonlinear", eig_p, captured="lists", notes="distinct eigenvalues",
           cases=("S(3)", "M(3) + np.diag([0., 1, 2])", "np.array([[1., 2], [-2, 1.5]]) + 0.1 * A(2, 2)"))
 def eig(a: Any) -> Any:
     return EigResult(*bind(eig_p, (operand(a),), {}))
@@ -253,7 +255,8 @@ def _eigvals_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
     return _diagonal(np.linalg.solve(v, np.matmul(t, v)))
 
 
-eigvals_p: Primitive = nonlinear(np.linalg.eigvals, jvp=_eigvals_jvp, batch=batch_leading(lambda: eigvals_p),
+eigvals_p: Primitive = nonlinear(np.linalg.eigvals, captured="lists",
+                                 jvp=_eigvals_jvp, batch=batch_leading(lambda: eigvals_p),
                       notes="distinct eigenvalues",
                       cases=("S(3)", "M(3) + np.diag([0., 1, 2])", "np.array([[1., 2], [-2, 1.5]]) + 0.1 * A(2, 2)"))
 
@@ -307,7 +310,8 @@ svd_p: Primitive = own_primitive("linalg.svd", lambda a, full_matrices=True: tup
                       jvp=_svd_jvp, multiple=True, batch=batch_leading(lambda: svd_p))
 
 
-@function(np.linalg.svd, "nonlinear", svd_p, notes="distinct singular values; the extra vectors of full_matrices=True "
+@function(np.linalg.svd, "nonlinear", svd_p, captured="lists",
+          notes="distinct singular values; the extra vectors of full_matrices=True "
           "have no derivative", cases=("M(3) + np.diag([0., 1, 2]), False",
                                        "A(4, 2), full_matrices=False", "A(2, 4), full_matrices=False",
                                        "A(2, 3, 2), full_matrices=False", "A(3, 2), compute_uv=False",
@@ -368,7 +372,8 @@ qr_p: Primitive = own_primitive("linalg.qr", lambda a, mode="reduced": tuple(np.
                      batch=batch_leading(lambda: qr_p))
 
 
-@function(np.linalg.qr, "nonlinear", qr_p, notes="full rank of the leading columns; the extra columns of "
+@function(np.linalg.qr, "nonlinear", qr_p, captured="lists",
+          notes="full rank of the leading columns; the extra columns of "
           "mode='complete' have no derivative", cases=("M(3)", "A(4, 2)", "A(2, 3)", "A(2, 3, 2)", "A(4, 2), mode='r'",
                                                        "M(3), mode='complete'", "C(3, 2)",
                                                        "A(4, 2), 'raw'", "A(2, 3), 'raw'", "M(2, 3, 3), 'raw'",

@@ -37,7 +37,7 @@ def _clipped(a: Any, low: Any, high: Any) -> Any:
     return a if high is None else np.minimum(a, high)
 
 
-@composite(np.clip, notes="1 inside, 0 outside; at a bound the two share equally", cases=(
+@composite(np.clip, captured="lists", notes="1 inside, 0 outside; at a bound the two share equally", cases=(
     "A(5), -0.7, 0.6", "A(2, 3), A(3) - 1.01, 1.03", "A(4), None, 0.6", "A(4), -0.6, None",
     *since("2.1", "A(4), min=-0.6, max=0.6", "A(3)"), "I(4), 1, 2", "A(4), 0.6, -0.6"))
 def clip(a: Any, a_min: Any = _NO_VALUE, a_max: Any = _NO_VALUE, out: Any = None, *, min: Any = _NO_VALUE,
@@ -143,7 +143,7 @@ def i0(x: Any) -> Any:
 # ---------------------------------------------------------------------- interpolation
 
 
-@composite(np.interp, notes="at a knot the slope to its right", cases=(
+@composite(np.interp, captured="lists", notes="at a knot the slope to its right", cases=(
     "A(4), np.array([-1., 0.03, 1.2]), A(3)", "A(2, 2), P(3).cumsum() - 1, A(3), left=-1.0, right=2.0",
     "A(4), np.array([0.1, 0.75, 1.3]), A(3), period=1.7", "0.3, P(3).cumsum(), A(3)", "A(2), P(3).cumsum(), C(3)",
     "A(3), P(1), A(1)"))
@@ -236,7 +236,7 @@ def _part(full: Any, n: int, m: int, mode: Any) -> Any:
 _MODES = ("full", "same", "valid", 0, 1, 2)
 
 
-@function(np.convolve, "bilinear", convolve_p, cases=(
+@function(np.convolve, "bilinear", convolve_p, captured="lists", cases=(
     "A(4), A(3)", "A(3), A(5)", "A(4), A(3), 'same'", "A(3), A(4), 'same'", "A(4), A(3), 'valid'",
     "A(2), A(5), 'valid'", "A(5), A(2), mode='same'", "C(3), C(2)", "I(3), A(2)"))
 def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
@@ -247,7 +247,8 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     return _part(bind(convolve_p, (a, v), {}), max(n, m), min(n, m), mode)
 
 
-@composite(np.correlate, cases=("A(4), A(3)", "A(3), A(5)", "A(4), A(3), 'same'", "A(3), A(4), 'same'",
+@composite(np.correlate, captured="lists",
+           cases=("A(4), A(3)", "A(3), A(5)", "A(4), A(3), 'same'", "A(3), A(4), 'same'",
                                 "A(2), A(5), 'same'", "A(5), A(2), 'same'", "A(4), A(3), 'full'", "A(2), A(4), 'full'",
                                 "C(3), C(2), 'full'"))
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:

@@ -185,7 +185,7 @@ def unstack(x: Any, /, *, axis: Any = 0) -> Any:
 # ---------------------------------------------------------------------- repeating
 
 
-@composite(np.tile, cases=(
+@composite(np.tile, captured="made", cases=(
     "A(3), 2", "A(2, 3), (2, 1)", "A(3), (2, 2)", "A(2, 3), 2", "A(), (2, 3)", "A(3), 0", "A(2, 2), ()"))
 def tile(A: Any, reps: Any) -> Any:
     a = operand(A)
@@ -202,7 +202,7 @@ def tile(A: Any, reps: Any) -> Any:
     return np.reshape(spread, tuple([r * s for r, s in zip(reps, shape, strict=True)]))
 
 
-@composite(np.repeat, cases=(
+@composite(np.repeat, captured="made", cases=(
     "A(3), 2", "A(2, 3), 2", "A(2, 3), 2, axis=0", "A(2, 3), [1, 0, 2], axis=-1", "A(2, 3), [2], 1", "A(), 3",
     "A(3), 0", "A(3), [1, 2, 0]"))
 def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:

@@ -44,7 +44,7 @@ def _inv_jvp(out: Any, _primals: Any, tangents: Any) -> Any:
     return None if t is None else np.negative(np.matmul(out, np.matmul(t, out)))
 
 
-inv_p: Primitive = nonlinear(np.linalg.inv, jvp=_inv_jvp, batch=batch_leading(lambda: inv_p),
+inv_p: Primitive = nonlinear(np.linalg.inv, captured="lists", jvp=_inv_jvp, batch=batch_leading(lambda: inv_p),
                   cases=("M(3)", "M(2, 3, 3)", "S(3)", "C(2, 2)"))
 
 
@@ -85,7 +85,7 @@ def _det_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
     return None if t is None else np.sum(np.multiply(cofactor_p.call(a), t), axis=(-2, -1))
 
 
-det_p: Primitive = nonlinear(np.linalg.det, jvp=_det_jvp, batch=batch_leading(lambda: det_p),
+det_p: Primitive = nonlinear(np.linalg.det, captured="lists", jvp=_det_jvp, batch=batch_leading(lambda: det_p),
                   notes="first derivatives at singular matrices too", cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"))
 
 
@@ -103,7 +103,7 @@ slogdet_p: Primitive = Primitive("linalg.slogdet", np.linalg.slogdet, jvp=_slogd
                       batch=batch_leading(lambda: slogdet_p))
 
 
-@function(np.linalg.slogdet, "nonlinear", slogdet_p, cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"))
+@function(np.linalg.slogdet, "nonlinear", slogdet_p, captured="lists", cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"))
 def slogdet(a: Any) -> Any:
     return SlogdetResult(*bind(slogdet_p, (operand(a),), {}))
 
@@ -135,7 +135,7 @@ solve_p: Primitive = own_primitive("solve", _solve, jvp=_solve_jvp, pull=_solve_
 
 
 
-@function(np.linalg.solve, "nonlinear", solve_p, cases=(
+@function(np.linalg.solve, "nonlinear", solve_p, captured="lists", cases=(
     "M(3), A(3)", "M(3), A(3, 2)", "M(2, 3, 3), A(3)", "M(2, 3, 3), A(2, 3, 1)", "M(3), A(2, 3, 1)", "C(2, 2), C(2)"))
 def solve(a: Any, b: Any) -> Any:
     a, b = operand(a), operand(b)
@@ -198,7 +198,7 @@ def _pinv_jvp(out: Any, primals: Any, tangents: Any, **_params: Any) -> Any:
 pinv_p: Primitive = Primitive("linalg.pinv", np.linalg.pinv, jvp=_pinv_jvp, batch=batch_leading(lambda: pinv_p))
 
 
-@function(np.linalg.pinv, "nonlinear", pinv_p, notes="at constant rank",
+@function(np.linalg.pinv, "nonlinear", pinv_p, captured="lists", notes="at constant rank",
           cases=("M(3)", "A(3, 2) + np.eye(3, 2)", "M(2, 2, 3)", "S(3), hermitian=True", "M(3), rcond=1e-10"))
 def pinv(a: Any, rcond: Any = None, hermitian: Any = False, *, rtol: Any = _NO_VALUE) -> Any:
     a = operand(a)
@@ -255,7 +255,7 @@ def _singular_value_change(a: Any, t: Any) -> Any:
 lstsq_p: Primitive = Primitive("linalg.lstsq", _lstsq_call, jvp=_lstsq_jvp, multiple=True, batch=_batch_single_matrix)
 
 
-@function(np.linalg.lstsq, "nonlinear", lstsq_p, notes="at constant rank",
+@function(np.linalg.lstsq, "nonlinear", lstsq_p, captured="lists", notes="at constant rank",
           cases=("A(4, 2), A(4)", "A(4, 2), A(4, 3)", "A(2, 3), A(2)", "M(3), A(3), rcond=1e-8"))
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     a, b = operand(a), operand(b)
@@ -266,7 +266,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
 # ---------------------------------------------------------------------- powers and chains
 
 
-@composite(np.linalg.matrix_power, cases=("M(3), 3", "M(3), 0", "M(3), -2", "M(2, 3, 3), 5"))
+@composite(np.linalg.matrix_power, captured="lists", cases=("M(3), 3", "M(3), 0", "M(3), -2", "M(2, 3, 3), 5"))
 def matrix_power(a: Any, n: Any) -> Any:
     a, n = operand(a), static(n)
     shape = aval(a).shape

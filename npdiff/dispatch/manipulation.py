@@ -178,7 +178,7 @@ def ravel(a: Any, order: Any = "C") -> Any:
     return flat
 
 
-@function(np.transpose, "linear", transpose_p, cases=(
+@function(np.transpose, "linear", transpose_p, captured="lists", cases=(
     "A(2, 3)", "A(2, 3, 4), (1, 2, 0)", "A(2, 3, 4), (-1, 0, 1)", "A(3)", "C(2, 2)", "A()"))
 def transpose(a: Any, axes: Any = None) -> Any:
     a = operand(a)
@@ -282,7 +282,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     return where_three(condition, x, y)
 
 
-@function(np.copy, "linear", copy_p, cases=("A(2, 3)", "A(2, 3), 'F'", "A()", "C(2)"))
+@function(np.copy, "linear", copy_p, captured="made", cases=("A(2, 3)", "A(2, 3), 'F'", "A()", "C(2)"))
 def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     return bind(copy_p, (operand(a),), {"order": order} if order != "K" else {})
 

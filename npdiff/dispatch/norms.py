@@ -69,7 +69,7 @@ def _matrix(x: Any, p: Any, axis: tuple[int, int], keepdims: Any) -> Any:
     return result if keepdims else np.squeeze(result, axis=axis)
 
 
-@composite(np.linalg.norm, notes="0 at 0", cases=(
+@composite(np.linalg.norm, captured="lists", notes="0 at 0", cases=(
     "A(3)", "A(2, 3)", "A(2, 3, 2)", "C(3)", "A(3), 1", "A(3), np.inf", "A(3), -np.inf", "A(3), 0", "A(3), 3",
     "A(3), -1", "A(3), 2.5", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "A(2, 3), 3, axis=-1", "M(3), 'fro'",
     "M(3), 'nuc'", "A(3, 2), 2", "A(3, 2), -2", "P(3, 2) - 1, 1", "P(3, 2) - 1, -1", "P(3, 2) - 1, np.inf",
@@ -131,7 +131,8 @@ unbounded_p: Primitive = own_primitive("unbounded_condition", _unbounded, kind="
                             batch=batch_leading(lambda: unbounded_p))
 
 
-@composite(np.linalg.cond, cases=("M(3)", "A(3, 2)", "M(2, 3, 3)", "M(3), 1", "M(3), 'fro'", "M(3), np.inf",
+@composite(np.linalg.cond, captured="lists",
+           cases=("M(3)", "A(3, 2)", "M(2, 3, 3)", "M(3), 1", "M(3), 'fro'", "M(3), np.inf",
                                  "M(3), -2"))
 def cond(x: Any, p: Any = None) -> Any:
     x, p = operand(x), static(p)

@@ -235,7 +235,7 @@ def ix_(*args: Any) -> Any:
     return tuple(out)
 
 
-@composite(np.meshgrid, cases=(
+@composite(np.meshgrid, captured="made", cases=(
     "A(3), A(2)", "A(3), A(2), indexing='ij'", "A(3), A(2), sparse=True", "A(2), A(1), A(3)", "A(3), 1.0", "A(3)",
     "A(3), A(2), copy=False"))
 def meshgrid(*xi: Any, copy: Any = True, sparse: Any = False, indexing: Any = "xy") -> Any:
