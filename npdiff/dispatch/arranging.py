@@ -96,8 +96,8 @@ def sliding_window_view(x: Any, window_shape: Any, axis: Any = None, *, subok: A
 
 @composite(numpy_as_strided, "stays inside the array; read-only where elements are shared", captured="tracked", cases=(
     "a := A(5), (3, 2), (a.nbytes // a.size, a.nbytes // a.size)", "a := A(2, 3), (3,), (2 * a.nbytes // a.size,)",
-    "a := A(2, 3), (2, 2), (a.nbytes // a.size, a.strides[0])", "a := A(2, 3), strides=(a.nbytes // a.size,), shape=(4,)",
-    "a := A(3), (2, 3), (0, a.nbytes // a.size)"))
+    "a := A(2, 3), (2, 2), (a.nbytes // a.size, a.strides[0])",
+    "a := A(2, 3), strides=(a.nbytes // a.size,), shape=(4,)", "a := A(3), (2, 3), (0, a.nbytes // a.size)"))
 def as_strided(x: Any, shape: Any = None, strides: Any = None, subok: Any = False, writeable: Any = True,
                *, check_bounds: Any = None) -> Any:
     x = operand(x)
