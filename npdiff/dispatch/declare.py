@@ -284,14 +284,24 @@ def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, pull: Rule | None = None, dom
     add_row(Row(f"np.{ufunc.__name__}", "elementwise", ufunc, prim, domain=domain, notes=notes))
 
 
-def nondifferentiable_ufunc(*ufuncs: np.ufunc, python: Rule | None = None) -> None:
+# Sample operands of ufuncs without derivatives, of floats and of whole numbers; the second is for two operands.
+_CONSTANT_CASES = {
+    False: (("A(2, 3)", "A()[()]"), ("A(2, 3), A(3)", "A(3), 0.7", "A(2)[1], A(2)[0]")),
+    True: (("I(2, 3)", "I()[()]"), ("I(2, 3, high=6), I(3, low=1, high=5)", "I(3, high=6), 2")),
+}
+
+
+def nondifferentiable_ufunc(*ufuncs: np.ufunc, python: Rule | None = None, cases: tuple[str, ...] = ()) -> None:
     """Rows of ufuncs whose derivative is zero wherever it exists (comparisons, rounding, bits)."""
     for ufunc in ufuncs:
         prim = _constant_ufunc(ufunc, ufunc)
         ufunc_primitives[ufunc] = prim
         if python is not None:
             core.python_primitives[ufunc] = _constant_ufunc(ufunc, python)
-        add_row(Row(f"np.{ufunc.__name__}", "nondifferentiable", ufunc, prim))
+        floats = any(t[0] == "d" for t in ufunc.types)
+        # (np.isnat takes dates only)
+        own = cases or (() if ufunc is np.isnat else _CONSTANT_CASES[not floats][ufunc.nin - 1])
+        add_row(Row(f"np.{ufunc.__name__}", "nondifferentiable", ufunc, prim, cases=own))
 
 
 def _constant_ufunc(ufunc: np.ufunc, call: Rule) -> Primitive:

@@ -166,7 +166,8 @@ cholesky_p: Primitive = own_primitive("linalg.cholesky", _cholesky_call, jvp=_ch
 
 
 @function(np.linalg.cholesky, "nonlinear", cholesky_p, captured="lists", notes="reads one triangle, as LAPACK does",
-          cases=("S(3)", "S(3, 2)", "S(3), upper=True", "S(2) + 0.3j * np.array([[0, 1], [-1, 0]])"))
+          cases=("S(3)", "S(3, 2)", "S(3), upper=True", "S(3, 2), upper=True",
+                 "S(2) + 0.3j * np.array([[0, 1], [-1, 0]])"))
 def cholesky(a: Any, /, *, upper: Any = False) -> Any:
     return bind(cholesky_p, (operand(a),), {"upper": True} if upper else {})
 

@@ -15,27 +15,27 @@ from npdiff.dispatch.operands import phantom
 # ---------------------------------------------------------------------- shape and dtype
 
 
-@composite(np.shape)
+@composite(np.shape, cases=("A(2, 3)", "A()"))
 def shape(a: Any) -> Any:
     return aval(operand(a)).shape
 
 
-@composite(np.ndim)
+@composite(np.ndim, cases=("A(2, 3)", "2.0"))
 def ndim(a: Any) -> Any:
     return aval(operand(a)).ndim
 
 
-@composite(np.size)
+@composite(np.size, cases=("A(2, 3)", "A(2, 3), 1"))
 def size(a: Any, axis: Any = None) -> Any:
     return np.size(phantom(operand(a)), static(axis))
 
 
-@composite(np.iscomplexobj)
+@composite(np.iscomplexobj, cases=("A(2)", "C(2)"))
 def iscomplexobj(x: Any) -> Any:
     return aval(operand(x)).dtype.kind == "c"
 
 
-@composite(np.isrealobj)
+@composite(np.isrealobj, cases=("A(2)", "C(2)"))
 def isrealobj(x: Any) -> Any:
     return aval(operand(x)).dtype.kind != "c"
 

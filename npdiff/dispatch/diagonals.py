@@ -92,16 +92,16 @@ def triu(m: Any, k: Any = 0) -> Any:
     return _triangle(m, k, False)
 
 
-@composite(np.tril_indices_from)
+@composite(np.tril_indices_from, cases=("A(3, 3)",))
 def tril_indices_from(arr: Any, k: Any = 0) -> Any:
     return np.tril_indices_from(phantom(arr), int(static(k)))
 
 
-@composite(np.triu_indices_from)
+@composite(np.triu_indices_from, cases=("A(3, 3)",))
 def triu_indices_from(arr: Any, k: Any = 0) -> Any:
     return np.triu_indices_from(phantom(arr), int(static(k)))
 
 
-@composite(np.diag_indices_from)
+@composite(np.diag_indices_from, cases=("A(3, 3)",))
 def diag_indices_from(arr: Any) -> Any:
     return np.diag_indices_from(phantom(arr))

@@ -20,6 +20,7 @@ from npdiff.dispatch.declare import (
     found,
     function,
     nondifferentiable,
+    numpy_is,
     operand,
     since,
     write_out,
@@ -67,7 +68,8 @@ for _func in (np.round, np.around):
            Primitive(_func.__name__, _func, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p)), ("a",),
            cases=("A(4)", "I(3)", "123.456 + A(2), -1", "I(3, high=99), decimals=-1"))
 round_p: Primitive = Primitive("round", np.round, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p))
-nondifferentiable(np.fix, arrays=("x",), batch=batch_elementwise(lambda: fix_p))
+nondifferentiable(np.fix, arrays=("x",), batch=batch_elementwise(lambda: fix_p),
+                  cases=() if numpy_is("2.5") else ("2 * A(2, 3)", "A()[()]"))  # it warns since NumPy 2.5
 fix_p: Primitive = Primitive("fix", np.fix, kind="nondifferentiable", batch=batch_elementwise(lambda: fix_p))
 
 # ---------------------------------------------------------------------- functions whose derivatives form a family

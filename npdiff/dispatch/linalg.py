@@ -199,7 +199,8 @@ pinv_p: Primitive = Primitive("linalg.pinv", np.linalg.pinv, jvp=_pinv_jvp, batc
 
 
 @function(np.linalg.pinv, "nonlinear", pinv_p, captured="lists", notes="at constant rank",
-          cases=("M(3)", "A(3, 2) + np.eye(3, 2)", "M(2, 2, 3)", "S(3), hermitian=True", "M(3), rcond=1e-10"))
+          cases=("M(3)", "A(3, 2) + np.eye(3, 2)", "M(2, 2, 3)", "S(3), hermitian=True", "M(3), rcond=1e-10",
+                 "M(3), rtol=1e-9"))
 def pinv(a: Any, rcond: Any = None, hermitian: Any = False, *, rtol: Any = _NO_VALUE) -> Any:
     a = operand(a)
     params = {"rcond": static(rcond)} if rcond is not None else {}

@@ -71,7 +71,8 @@ def _matrix(x: Any, p: Any, axis: tuple[int, int], keepdims: Any) -> Any:
 
 @composite(np.linalg.norm, captured="lists", notes="0 at 0", cases=(
     "A(3)", "A(2, 3)", "A(2, 3, 2)", "C(3)", "A(3), 1", "A(3), np.inf", "A(3), -np.inf", "A(3), 0", "A(3), 3",
-    "A(3), -1", "A(3), 2.5", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "A(2, 3), 3, axis=-1", "M(3), 'fro'",
+    "A(3), -1", "A(3), 2.5", "A(3), -2.5", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "A(2, 3), 3, axis=-1",
+    "M(3), 'fro'",
     "M(3), 'nuc'", "A(3, 2), 2", "A(3, 2), -2", "P(3, 2) - 1, 1", "P(3, 2) - 1, -1", "P(3, 2) - 1, np.inf",
     "P(3, 2), -np.inf", "A(2, 3, 2), 2, axis=(0, 2), keepdims=True", "A(2, 3, 2), 'nuc', axis=(2, 1)",
     "P(2, 3, 2), 1, axis=(0, 1)",
@@ -132,7 +133,8 @@ unbounded_p: Primitive = own_primitive("unbounded_condition", _unbounded, kind="
 
 
 @composite(np.linalg.cond, captured="lists",
-           cases=("M(3)", "A(3, 2)", "M(2, 3, 3)", "M(3), 1", "M(3), 'fro'", "M(3), np.inf",
+           cases=("M(3)", "A(3, 2)", "M(2, 3, 3)", "M(3), 1", "M(3), 'fro'", "M(3), np.inf", "M(3), -np.inf",
+                                 "M(3), -1", "M(3), 'nuc'",
                                  "M(3), -2"))
 def cond(x: Any, p: Any = None) -> Any:
     x, p = operand(x), static(p)

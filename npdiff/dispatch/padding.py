@@ -29,7 +29,8 @@ Pairs = list[tuple[Any, Any]]
     "A(2, 3), (1, 2), 'wrap'", "A(3), 2, 'linear_ramp', end_values=(1.0, 2.0)", "A(2, 2), (1, 2), 'linear_ramp'",
     "A(4), 2, 'mean'", "A(2, 3), 1, 'mean', stat_length=2", "A(2, 3), (1, 2), 'maximum'",
     "A(4), 1, 'minimum', stat_length=3",
-    "A(5), 1, 'median'", *since("2.4", "A(2, 3), {1: (1, 2)}"), "A(3), 0, 'edge'"))
+    "A(5), 1, 'median'", *since("2.4", "A(2, 3), {1: (1, 2)}"), "A(3), 0, 'edge'",
+    "A(2, 2), 1, lambda v, width, axis, kw: v.__setitem__(slice(0, width[0]), 2 * v[width[0]])"))
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     a = operand(array)
     shape = aval(a).shape

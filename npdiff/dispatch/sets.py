@@ -48,7 +48,7 @@ def _distinct(a: Any, axis: Any = None, equal_nan: Any = True, unsorted: bool = 
 
 @function(np.unique, "composite", unique_p, notes=_NOTES, cases=(
     "A(4)", "I(2, 5)", "A(4), return_index=True, return_inverse=True, return_counts=True", "A(2, 3), axis=0",
-    "A(2, 2), return_inverse=True"))
+    "A(2, 2), return_inverse=True", "A(2, 3), True, True, True, axis=1"))
 def unique(ar: Any, return_index: Any = False, return_inverse: Any = False, return_counts: Any = False,
            axis: Any = None, *, equal_nan: Any = True, sorted: Any = True) -> Any:
     only_values = not (return_index or return_inverse or return_counts)

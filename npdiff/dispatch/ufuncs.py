@@ -354,19 +354,19 @@ def _reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: Any = 0, dtype: Any =
 frexp_p = constant_primitive("frexp", np.frexp, multiple=True)
 
 
-@composite_ufunc(np.divmod)
+@composite_ufunc(np.divmod, cases=("A(2, 3), 0.99 + 0.01 * P(3)", "A(3), 0.9", "I(3, high=9), 2"))
 def divmod_(a: Any, b: Any) -> Any:
     return np.floor_divide(a, b), np.remainder(a, b)
 
 
-@composite_ufunc(np.modf)
+@composite_ufunc(np.modf, cases=("2 * A(2, 3)", "A()[()]"))
 def modf(a: Any) -> Any:
     whole = np.trunc(a)
     rest = np.where(np.isinf(a), np.zeros((), aval(whole).dtype), a - whole)
     return np.copysign(rest, a), whole
 
 
-@composite_ufunc(np.frexp)
+@composite_ufunc(np.frexp, cases=("A(2, 3)", "A()[()]"))
 def frexp(a: Any) -> Any:
     _, exponent = bind(frexp_p, (a,), {})
     return np.ldexp(a, np.negative(exponent)), exponent
