@@ -182,8 +182,11 @@ def _refusal(name: str) -> Any:
     return _named(name, refuse, why)
 
 
+_numpy_clip = np.clip  # (a stand-in has the name while a transform runs)
+
+
 def _clip(self: Any, /, min: Any = None, max: Any = None, out: Any = None, **kwargs: Any) -> Any:
-    return overrides[np.clip](self, min, max, out, **kwargs)
+    return overrides[_numpy_clip](self, min, max, out, **kwargs)
 
 
 def _compress(self: Any, /, condition: Any, axis: Any = None, out: Any = None) -> Any:
