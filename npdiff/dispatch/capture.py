@@ -32,6 +32,7 @@ _users = 0
 # The traces that run in this context, outermost first; empty: nothing is captured.
 _running: ContextVar[tuple[Trace | None, ...]] = ContextVar("npdiff_running", default=())
 
+_LIST_TYPES = frozenset([list, tuple])
 _ndarray, _vectorize = ndarray, np.vectorize
 
 
@@ -111,9 +112,9 @@ def _hearing(original: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        for a in args:
-            if (type(a) is list or type(a) is tuple) and holds_handle(a):
-                return (overrides[original] if called_by_user(name) else original)(*args, **kwargs)
+        if (_LIST_TYPES.intersection(map(type, args)) and called_by_user(name)
+                and any([type(a) in _LIST_TYPES and holds_handle(a) for a in args])):
+            return overrides[original](*args, **kwargs)
         return original(*args, **kwargs)
 
     return stand_in
