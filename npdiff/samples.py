@@ -99,7 +99,8 @@ class Call:
 
     def __call__(self, args: Any, kwargs: Any) -> Any:
         """Call the function that stands under this name in the numpy namespace now."""
-        return lookup(self.name)(*args, **kwargs)
+        func = lookup(self.name)
+        return func(*args, **kwargs)
 
 
 def lookup(name: str) -> Any:

@@ -29,9 +29,11 @@ from npdiff.dispatch.declare import (
     _NO_VALUE,
     Point,
     Row,
+    absent,
     add_row,
     constant_primitive,
     elementwise_primitive,
+    found,
     numpy_name,
     operand,
     point,
@@ -48,13 +50,19 @@ composites: dict[np.ufunc, Callable[..., Any]] = {}
 
 
 def composite_ufunc(ufunc: Any, notes: str = "", cases: tuple[str, ...] = (),
-                    points: tuple[Point, ...] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Row of a ufunc that is code over others."""
+                    since: str = "", points: tuple[Point, ...] = ()) -> Callable[
+                        [Callable[..., Any]], Callable[..., Any]]:
+    """Row of a ufunc that is code over others; by its name if not every NumPy has it, as in `declare.function`."""
 
     def enter(impl: Callable[..., Any]) -> Callable[..., Any]:
-        if ufunc is not None:
-            composites[ufunc] = impl
-            add_row(Row(f"np.{ufunc.__name__}", "composite", ufunc, notes=notes, cases=cases, points=points))
+        known = found(ufunc) if isinstance(ufunc, str) else ufunc
+        name = f"np.{ufunc if isinstance(ufunc, str) else ufunc.__name__}"
+        row = Row(name, "composite", known, notes=notes, cases=cases, since=since, points=points)
+        if known is None:
+            absent[name] = row
+        else:
+            composites[known] = impl
+            add_row(row)
         return impl
 
     return enter
@@ -351,7 +359,8 @@ def _reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: Any = 0, dtype: Any =
 frexp_p = constant_primitive("frexp", np.frexp, multiple=True)
 
 
-@composite_ufunc(np.divmod, points=(point("at a jump as beside it", "f(x, 1.0)[1]", [0.0, 1.0, 0.5], 1, 0),))
+@composite_ufunc(np.divmod, cases=("A(2, 3), 0.99 + 0.01 * P(3)", "A(3), 0.9", "I(3, high=9), 2"), points=(
+    point("at a jump as beside it", "f(x, 1.0)[1]", [0.0, 1.0, 0.5], 1, 0),))
 def divmod_(a: Any, b: Any) -> Any:
     return np.floor_divide(a, b), np.remainder(a, b)
 
@@ -360,12 +369,13 @@ def divmod_(a: Any, b: Any) -> Any:
 fraction_p = elementwise_primitive("fraction", None, (1,), impl=lambda a: np.modf(a)[0])
 
 
-@composite_ufunc(np.modf, points=(point("at a jump as beside it", "f(x)[0]", [0.0, 1.0, -1.0, 0.5], 1, 0),))
+@composite_ufunc(np.modf, cases=("2 * A(2, 3)", "A()[()]"), points=(
+    point("at a jump as beside it", "f(x)[0]", [0.0, 1.0, -1.0, 0.5], 1, 0),))
 def modf(a: Any) -> Any:
     return bind(fraction_p, (a,), {}), np.trunc(a)
 
 
-@composite_ufunc(np.frexp)
+@composite_ufunc(np.frexp, cases=("A(2, 3)", "A()[()]"))
 def frexp(a: Any) -> Any:
     _, exponent = bind(frexp_p, (a,), {})
     return np.ldexp(a, np.negative(exponent)), exponent
