@@ -11,6 +11,15 @@ import numpy as np
 
 from npdiff import tree
 from npdiff.dispatch.declare import Row, rows
+from npdiff.dispatch.optional import load_seen
+
+try:
+    import scipy
+    import scipy.linalg
+    import scipy.special
+except ImportError:  # its rows are then not tested: tests/test_scipy.py says so
+    scipy = None
+load_seen()
 
 
 class Maker:
@@ -103,9 +112,10 @@ class Call:
 
 
 def lookup(name: str) -> Any:
-    """The object that ``np.linalg.inv`` names at this moment."""
-    found: Any = np
-    for part in name.split(".")[1:]:
+    """The object that ``np.linalg.inv`` or ``scipy.special.erf`` names at this moment."""
+    package, *parts = name.split(".")
+    found: Any = np if package == "np" else scipy
+    for part in parts:
         found = getattr(found, part)
     return found
 
@@ -113,7 +123,7 @@ def lookup(name: str) -> Any:
 def evaluate(name: str, text: str, seed: int = 0, *, empty: bool = False, dtype: Any = float) -> Call:
     """The call that a case text describes."""
     maker = Maker(zlib.crc32(text.encode()) + seed, empty, dtype)
-    scope = {"np": np, "call": lambda *args, **kwargs: Call(name, args, kwargs)}
+    scope = {"np": np, "scipy": scipy, "call": lambda *args, **kwargs: Call(name, args, kwargs)}
     scope |= {m: getattr(maker, m) for m in _MAKERS}
     made: Call = eval(f"call({text})", scope)
     return made

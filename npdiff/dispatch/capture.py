@@ -24,6 +24,7 @@ from npdiff.avals import ndarray
 from npdiff.bytecode import calls_another
 from npdiff.core import Handle, Trace, constant, overrides, services
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, no_dtype
+from npdiff.dispatch.optional import load_seen
 
 _original: dict[str, Any] = {}
 _lock = threading.Lock()
@@ -322,8 +323,11 @@ _by_original: dict[int, Any] = {}
 
 def also_capture(namespace: dict[str, Any], stand_ins: dict[str, Any]) -> None:
     """Let these stand in for the names of another module while a transform runs."""
-    _namespaces.append((namespace, {name: namespace[name] for name in stand_ins}, stand_ins))
-    _by_original.update((id(namespace[name]), stand_in) for name, stand_in in stand_ins.items())
+    with _lock:
+        _namespaces.append((namespace, {name: namespace[name] for name in stand_ins}, stand_ins))
+        _by_original.update((id(namespace[name]), stand_in) for name, stand_in in stand_ins.items())
+        if _users:  # the module was imported by the function that is transformed
+            namespace.update(stand_ins)
 
 
 def stand_in_of(original: Any) -> Any:
@@ -357,6 +361,7 @@ def _install(stand_ins: bool) -> None:
 def enter(trace: Trace | None) -> None:
     """A transform starts in this context."""
     global _users
+    load_seen()
     with _lock:
         _users += 1
         if _users == 1:

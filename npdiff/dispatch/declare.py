@@ -33,6 +33,7 @@ from npdiff.core import (
     shape_of,
     ufunc_primitives,
 )
+from npdiff.errors import NotDifferentiableError, message
 
 Rule = Callable[..., Any]
 _NO_VALUE = np._NoValue  # type: ignore[attr-defined]
@@ -60,12 +61,14 @@ class Row:
 
 # Every row by the NumPy name it is about ("np.linalg.inv").
 rows: dict[str, Row] = {}
+# The same names by ufunc: ufuncs of other packages may be called as NumPy's are.
+_ufunc_names: dict[np.ufunc, str] = {}
 
 
 def numpy_name(func: Any) -> str:
     """``np.linalg.inv`` for a NumPy function or ufunc."""
     if isinstance(func, np.ufunc):
-        return f"np.{func.__name__}"
+        return _ufunc_names.get(func, f"ufunc {func.__name__}")
     module = getattr(func, "__module__", None) or "numpy"
     return f"{module.replace('numpy', 'np', 1)}.{getattr(func, '__name__', func)}"
 
@@ -75,6 +78,8 @@ def add_row(row: Row) -> None:
     if row.name in rows:
         raise ValueError(f"{row.name} already has a row")
     rows[row.name] = row
+    if isinstance(row.func, np.ufunc):
+        _ufunc_names[row.func] = row.name
 
 
 # ---------------------------------------------------------------------- operands and parameters
@@ -188,10 +193,23 @@ def wants(rule: Rule) -> list[bool]:
 # ---------------------------------------------------------------------- elementwise
 
 
+class NoPartial:
+    """Stands for a partial derivative that is not known: asking for it is an error."""
+
+    def __init__(self, text: str, instead: str) -> None:
+        self.text, self.instead = text, instead
+
+    def refuse(self, _x: Any, _y: Any, *args: Any) -> Any:
+        """Where the partial would be multiplied with a tangent or cotangent."""
+        raise NotDifferentiableError(message(self.text, *[a for a in args if a is not None], instead=self.instead))
+
+
 def _term(rule: Any, product: Rule) -> Rule | None:
     """``(x, y, *operands) -> x * partial``, for a tangent or cotangent x."""
     if rule is None:
         return None
+    if isinstance(rule, NoPartial):
+        return rule.refuse
     if callable(rule):
         if product is np.multiply:
             return lambda x, y, *args: x * rule(y, *args)
@@ -212,8 +230,8 @@ def elementwise_primitive(
 ) -> Primitive:
     """A primitive with one partial derivative per operand.
 
-    A partial is a rule ``(y, *operands) -> dy/doperand``, a number (a constant partial), or None: no derivative
-    passes through that operand. With `strong`, a zero cotangent or tangent stays zero where the partial is infinite.
+    A partial is a rule ``(y, *operands) -> dy/doperand``, a number (a constant partial), a `NoPartial`, or None: no
+    derivative passes through that operand. With `strong`, a zero cotangent or tangent stays zero where the partial is infinite.
     """
     product = strong_multiply if strong else np.multiply
     saves = [NOTHING] * (len(partials) + 1)
@@ -465,7 +483,7 @@ def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
 
 
 __all__ = [
-    "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive", "composite",
+    "NoPartial", "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive", "composite",
     "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found", "function",
     "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_name", "operand",
     "rows", "shift_axis", "static", "strong_multiply", "unsupported", "write_out",
