@@ -12,7 +12,7 @@ import sys
 # Module of the user's -> the chapter with its rows.
 _chapters = {
     "scipy.special": "npdiff.dispatch.scipy.special",
-
+    "scipy.linalg": "npdiff.dispatch.scipy.linalg",
 }
 
 

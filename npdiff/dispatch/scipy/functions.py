@@ -180,7 +180,7 @@ def lambertw(z: Any, k: Any = 0, tol: Any = 1e-8) -> Any:
     return S._lambertw(z, np.asarray(static(k), dtype=np.dtype("long")), static(tol))
 
 
-@composite(_sp, "diric", cases=("P(3), 3", "P(3), 4", "np.array([0.0, 2 * np.pi, 0.3]) + 0 * P(3), 3"))
+@composite(_sp, "diric", cases=("P(3), 3", "P(3), 4", "np.array([0.0, 1, 0.3]) + 0 * P(3), 3"))
 def diric(x: Any, n: Any) -> Any:
     x, n = _floating(x), np.asarray(static(n))
     whole = np.logical_and(np.greater(n, 0), np.equal(n, np.floor(n)))
