@@ -231,7 +231,8 @@ def elementwise_primitive(
     """A primitive with one partial derivative per operand.
 
     A partial is a rule ``(y, *operands) -> dy/doperand``, a number (a constant partial), a `NoPartial`, or None: no
-    derivative passes through that operand. With `strong`, a zero cotangent or tangent stays zero where the partial is infinite.
+    derivative passes through that operand. With `strong`, a zero cotangent or tangent stays zero where the partial is
+    infinite.
     """
     product = strong_multiply if strong else np.multiply
     saves = [NOTHING] * (len(partials) + 1)
@@ -483,8 +484,8 @@ def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
 
 
 __all__ = [
-    "NoPartial", "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive", "composite",
-    "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found", "function",
+    "NoPartial", "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive",
+    "composite", "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found", "function",
     "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_name", "operand",
     "rows", "shift_axis", "static", "strong_multiply", "unsupported", "write_out",
 ]

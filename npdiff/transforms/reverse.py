@@ -21,7 +21,7 @@ from npdiff import core
 from npdiff.array import DiffArray
 from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, wrap
-from npdiff.errors import NotDifferentiableError, TracedValueError, message
+from npdiff.errors import NotDifferentiableError, TracedValueError, message, scipy_call
 
 # Counts down, so that the newest node is the smallest: a heap of nodes hands out users before what they used.
 _serial = itertools.count(0, -1)
@@ -184,6 +184,12 @@ def dropped(handle: Any, what: str) -> Exception:
                       "npdiff.stop_gradient(x) or x.value if no derivative is wanted",
         "hash": "use x.value as the key",
     }
+    inside = scipy_call() if what == "np.asarray" else ""
+    if inside:
+        return TracedValueError(message(
+            f"{inside}: makes a plain array of a tracked value, which would drop its derivative", handle,
+            instead=f"write {inside}(...) in full, inside a transform or npdiff.record(): a function imported by "
+                    "itself is not seen; if it has no rule, give it one with npdiff.custom_jvp"))
     return TracedValueError(message(
         f"{what}: would drop the derivative of a tracked value", handle,
         instead=ways.get(what, "use NumPy's function (np.sin, not math.sin), or x.value or npdiff.stop_gradient(x) "
@@ -264,11 +270,11 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
         elif terms is not None:
             pulled = [
                 None if p is None or term is None else term(ct, out, *args)
-                for p, term in zip(parents, terms)  # noqa: B905 (one per operand; the check would be felt here)
+                for p, term in zip(parents, terms)
             ]
         else:
             pulled = (prim.pull or _transposed_jvp(prim))(ct, out, args, parents, params)
-        for p, c in zip(parents, pulled):  # noqa: B905
+        for p, c in zip(parents, pulled):
             if p is None or c is None:
                 continue
             at, shape, dtype = p[:3]

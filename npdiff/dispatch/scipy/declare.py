@@ -122,8 +122,9 @@ def steps(*names: str) -> None:
     """Rows of ufuncs whose derivative is zero wherever it exists."""
     for name in names:
         ufunc = getattr(_ufuncs, name)
-        prim = constant_primitive(_name(name), ufunc, batch=batch_elementwise(lambda ufunc=ufunc: ufunc_primitives[ufunc]))
-        _enter(name, "nondifferentiable", ufunc, prim, (), "")
+        prim = constant_primitive(_name(name), ufunc, batch=batch_elementwise(functools.partial(
+            ufunc_primitives.__getitem__, ufunc)))
+        _enter(name, "nondifferentiable", ufunc, prim, ("A(3)",), "")
 
 
 # ---------------------------------------------------------------------- functions
@@ -142,16 +143,25 @@ def _stand_in(module: Any, name: str, impl: Rule) -> None:
     _waiting.setdefault(id(module), (module, {}))[1][name] = stand_in
 
 
+_rowed: set[int] = set()
+
+
+def _function_row(module: Any, name: str, kind: str, **about: Any) -> str:
+    """Enter a row, unless the function is another name of one that has a row; the full name."""
+    label, original = f"{module.__name__}.{name}", getattr(module, name)
+    if id(original) not in _rowed:
+        _rowed.add(id(original))
+        add_row(Row(label, kind, original, **about))
+    return label
+
+
 def composite(module: Any, name: str, *, kind: str = "composite", cases: Sequence[str] = (),
               notes: str = "") -> Callable[[Rule], Rule]:
     """Row of a Python function of SciPy's; the decorated code has its signature and is code over other functions."""
 
     def enter(impl: Rule) -> Rule:
-        original = getattr(module, name, None)
-        if original is not None:
-            label = f"{module.__name__}.{name}"
-            add_row(Row(label, kind, original, cases=tuple(cases), notes=notes))
-            implementations[label] = impl
+        if hasattr(module, name):
+            implementations[_function_row(module, name, kind, cases=tuple(cases), notes=notes)] = impl
             _stand_in(module, name, impl)
         return impl
 
@@ -166,14 +176,14 @@ def through(module: Any, *names: str, cases: Sequence[str] = ()) -> None:
     """Rows of Python functions that reach npdiff by themselves, because they only call what has rows."""
     for name in names:
         if hasattr(module, name):
-            add_row(Row(f"{module.__name__}.{name}", "composite", getattr(module, name), cases=tuple(cases)))
+            _function_row(module, name, "composite", cases=tuple(cases))
 
 
 def untracked(module: Any, why: str, names: str) -> None:
     """Rows of functions that never see a tracked array."""
     for name in names.split():
         if hasattr(module, name):
-            add_row(Row(f"{module.__name__}.{name}", "untracked", getattr(module, name), why=why))
+            _function_row(module, name, "untracked", why=why)
 
 
 def refused(module: Any, why: str, names: str, instead: str) -> None:
@@ -181,8 +191,7 @@ def refused(module: Any, why: str, names: str, instead: str) -> None:
     for name in names.split():
         if not hasattr(module, name):
             continue
-        label = f"{module.__name__}.{name}"
-        add_row(Row(label, "unsupported", getattr(module, name), why=why, instead=instead))
+        label = _function_row(module, name, "unsupported", why=why, instead=instead)
 
         def refuse(*args: Any, label: str = label, **kwargs: Any) -> Any:
             raise unsupported(label, why, *args, *kwargs.values(), instead=instead)
@@ -215,5 +224,5 @@ def over(a: Any, b: Any, at_zero: Any) -> Any:
     return np.where(zero, at_zero, np.divide(a, np.where(zero, 1, b)))
 
 
-__all__ = ["S", "capture_functions", "capture_ufuncs", "composite", "implementations", "is_complex", "no_partial", "over", "refused",
-           "several", "special", "special_jvp", "steps", "through", "unknown", "untracked"]
+__all__ = ["S", "capture_functions", "capture_ufuncs", "composite", "implementations", "is_complex", "no_partial",
+           "over", "refused", "several", "special", "special_jvp", "steps", "through", "unknown", "untracked"]

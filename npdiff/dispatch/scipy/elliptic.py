@@ -27,7 +27,8 @@ def _mixed(y: Any, x: Any, other: Any, z: Any) -> Any:
     safe = np.where(tie, 1, z)
     ratio = np.subtract(1, np.divide(other, safe))
     limit = np.multiply(-0.3, np.multiply(np.power(safe, -2.5), S.hyp2f1(2.5, 0.5, 3.5, np.where(tie, ratio, 0))))
-    return np.where(tie, limit, np.divide(np.subtract(S.elliprd(other, z, x), y), np.multiply(2, np.where(tie, 1, gap))))
+    slope = np.divide(np.subtract(S.elliprd(other, z, x), y), np.multiply(2, np.where(tie, 1, gap)))
+    return np.where(tie, limit, slope)
 
 
 def _times(x: Any, slope: Any) -> Any:

@@ -17,7 +17,7 @@ from npdiff.dispatch.common import adjoint, pick
 from npdiff.dispatch.declare import add_tangents, constant_primitive, operand, static
 from npdiff.dispatch.linalg import from_triangle
 from npdiff.dispatch.operands import anywhere, phantom
-from npdiff.dispatch.scipy import matrix_functions  # noqa: F401
+from npdiff.dispatch.scipy import matrix_functions
 from npdiff.dispatch.scipy.declare import capture_functions, composite, is_complex, refused, untracked
 
 _sp = scipy.linalg
@@ -136,6 +136,9 @@ def solve(a: Any, b: Any, lower: Any = False, overwrite_a: Any = False, overwrit
     a, b = _matrix(a, check_finite), _matrix(b, check_finite, (1, 2))
     if assume_a in ("upper triangular", "lower triangular"):
         return solve_triangular(a, b, int(transposed), assume_a.startswith("lower"), check_finite=False)
+    if transposed and (is_complex(a) or is_complex(b)):
+        raise NotImplementedError("scipy.linalg.solve can currently not solve a^T x = b or a^H x = b for complex "
+                                  "matrices.")
     a = _structured("solve", a, assume_a, lower)
     return np.linalg.solve(np.transpose(a) if transposed else a, b)
 
@@ -183,12 +186,18 @@ def cholesky(a: Any, lower: Any = False, overwrite_a: Any = False, check_finite:
     return np.linalg.cholesky(_matrix(a, check_finite), upper=not lower)
 
 
-@composite(_sp, "cho_factor", notes="the other triangle is that of the matrix", cases=("S(3)", "S(3), lower=True"))
+# Newer SciPy clears the other triangle, older leaves the matrix there.
+_CLEARS = not _sp.cho_factor(np.array([[2.0, 1.0], [1.0, 2.0]]))[0][1, 0]
+
+
+@composite(_sp, "cho_factor", notes="the other triangle is zero or that of the matrix, as SciPy has it",
+           cases=("S(3)", "S(3), lower=True"))
 def cho_factor(a: Any, lower: Any = False, overwrite_a: Any = False, check_finite: Any = True) -> Any:
     a = _matrix(a, check_finite)
     inside = np.tri(shape_of(a)[-1], dtype=bool)
     factor = np.linalg.cholesky(a, upper=not lower)
-    return np.where(inside if lower else np.transpose(inside), factor, a), lower
+    other = np.zeros((), aval(a).dtype) if _CLEARS else a
+    return np.where(inside if lower else np.transpose(inside), factor, other), lower
 
 
 @composite(_sp, "cho_solve", cases=("(M(3), True), A(3)", "(M(3), False), A(3, 2)"))
@@ -310,7 +319,7 @@ eigh_p: Primitive = own_primitive(
 
 
 @composite(_sp, "eigh", kind="nonlinear", notes="real matrices; reads one triangle; an error at equal eigenvalues",
-           cases=("np.real(S(3))", "np.real(S(3)), lower=False", "S(3), eigvals_only=True"))
+           cases=("S(3), eigvals_only=True", "S(3), lower=False, eigvals_only=True"))
 def eigh(a: Any, b: Any = None, *, lower: Any = True, eigvals_only: Any = False, overwrite_a: Any = False,
          overwrite_b: Any = False, type: Any = 1, check_finite: Any = True, subset_by_index: Any = None,
          subset_by_value: Any = None, driver: Any = None) -> Any:
@@ -318,7 +327,7 @@ def eigh(a: Any, b: Any = None, *, lower: Any = True, eigvals_only: Any = False,
     _only("eigh", a, b=b is not None, subset_by_index=subset_by_index is not None,
           subset_by_value=subset_by_value is not None, driver=driver is not None,
           **{"the vectors of a complex matrix": is_complex(a) and not eigvals_only})
-    uplo = "L" if lower else "U"
+    uplo: Any = "L" if lower else "U"
     return np.linalg.eigvalsh(a, uplo) if eigvals_only else bind(eigh_p, (a,), {"UPLO": uplo})
 
 
@@ -331,7 +340,7 @@ def eigvalsh(a: Any, b: Any = None, *, lower: Any = True, overwrite_a: Any = Fal
 
 
 @composite(_sp, "eigvals", notes="distinct eigenvalues", cases=("S(3)", "M(3) + np.diag([0., 1, 2])"))
-def eigvals(a: Any, b: Any = None, overwrite_a: Any = False, check_finite: Any = True,
+def eigvals(a: Any, b: Any = None, overwrite_a: Any = False, overwrite_b: Any = False, check_finite: Any = True,
             homogeneous_eigvals: Any = False) -> Any:
     a = _matrix(a, check_finite)
     _only("eigvals", a, b=b is not None, homogeneous_eigvals=bool(homogeneous_eigvals))
@@ -433,11 +442,11 @@ def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     return bind(sylvester_p, tuple([_matrix(m, True) for m in (a, b, q)]), {})
 
 
-for _name in ("solve_continuous_lyapunov", "solve_lyapunov"):
-    @composite(_sp, _name, cases=("M(3), A(3, 3)",))
-    def solve_continuous_lyapunov(a: Any, q: Any) -> Any:
-        a = _matrix(a, True)
-        return bind(sylvester_p, (a, adjoint(a), _matrix(q, True)), {})
+@composite(_sp, "solve_lyapunov")
+@composite(_sp, "solve_continuous_lyapunov", cases=("M(3), A(3, 3)",))
+def solve_continuous_lyapunov(a: Any, q: Any) -> Any:
+    a = _matrix(a, True)
+    return bind(sylvester_p, (a, adjoint(a), _matrix(q, True)), {})
 
 
 @composite(_sp, "polar", notes="distinct singular values", cases=("M(3) + np.diag([0., 1, 2])",
@@ -461,8 +470,7 @@ refused(_sp, "hands plain matrices to compiled code, and npdiff has no rule for 
         "null_space ordqz orth orthogonal_procrustes qr_delete qr_insert qr_multiply qr_update qz rq rsf2csf schur "
         "solve_banded solve_circulant solve_continuous_are solve_discrete_are solve_discrete_lyapunov solve_toeplitz "
         "solveh_banded subspace_angles",
-        "write it with functions that have rows (npdiff lists them), compute it on x.value, the plain array, or give it "
-        "a rule with npdiff.custom_jvp")
+        "write it with np.linalg, compute it on x.value, the plain array, or give it a rule with npdiff.custom_jvp")
 untracked(_sp, "makes a matrix from sizes", "dft hadamard helmert hilbert invhilbert invpascal pascal")
 untracked(_sp, "looks up compiled code", "find_best_blas_type get_blas_funcs get_lapack_funcs test")
 

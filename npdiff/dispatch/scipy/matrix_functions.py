@@ -45,8 +45,8 @@ def _matrix_function(name: str, original: Any) -> Primitive:
     def batch(size: int, args: Any, batched: Any, params: Any) -> Any:
         return one_by_one(prim, size, args, batched, params)
 
-    prim: Primitive = own_primitive(f"scipy.linalg.{name}", lambda a, **params: original(a, **params), jvp=jvp, pull=pull,
-                                    batch=batch)
+    prim: Primitive = own_primitive(f"scipy.linalg.{name}", lambda a, **params: original(a, **params), jvp=jvp,
+                                    pull=pull, batch=batch)
     return prim
 
 
@@ -61,7 +61,7 @@ def _square(name: str, a: Any) -> Any:
 def _enter(name: str, notes: str = "") -> None:
     prim = _matrix_function(name, getattr(_sp, name))
 
-    @composite(_sp, name, kind="nonlinear", notes=notes, cases=("S(3)", "M(2)"))
+    @composite(_sp, name, kind="nonlinear", notes=notes, cases=("0.3 * S(3)", "0.3 * M(2)"))
     def function(A: Any) -> Any:
         return bind(prim, (_square(name, A),), {})
 

@@ -1,7 +1,7 @@
 """scipy.special: orthogonal polynomials, Legendre functions, Mathieu and spheroidal functions.
 
-Formulas: NIST Digital Library of Mathematical Functions, 14.10, 18.9, 28.2, 28.20, 30.2; Abramowitz and Stegun, chapters
-8, 20, 21 and 22. No derivative with respect to a degree has a closed form: asking for it is an error.
+Formulas: NIST Digital Library of Mathematical Functions, 14.10, 18.9, 28.2, 28.20, 30.2; Abramowitz and Stegun,
+chapters 8, 20, 21 and 22. No derivative with respect to a degree has a closed form: asking for it is an error.
 """
 
 from __future__ import annotations
@@ -76,7 +76,8 @@ def _mathieu(eigenvalue: str, cosine: Any, sign: int, unit: float) -> Any:
 
 
 for _even, _value in (("ce", "mathieu_a"), ("se", "mathieu_b")):
-    several(f"mathieu_{_even}m", "m, the order", "q", _mathieu(_value, np.cos, 1, _TURN), cases=("2, 0.7, np.zeros(3) + 40 * P(3)",))
+    several(f"mathieu_{_even}m", "m, the order", "q", _mathieu(_value, np.cos, 1, _TURN),
+            cases=("2, 0.7, np.zeros(3) + 40 * P(3)",))
     for _number in "12":
         several(f"mathieu_mod{_even}m{_number}", "m, the order", "q", _mathieu(_value, np.cosh, -1, 1.0),
                 cases=("2, 0.7, np.zeros(3) + P(3)",))
