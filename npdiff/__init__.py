@@ -1,8 +1,8 @@
 """npdiff: derivatives, vectorisation and compilation for unmodified NumPy code."""
 
-from npdiff import operators as _operators
+from npdiff import operators as _operators  # noqa: F401
 from npdiff.array import DiffArray
-from npdiff.dispatch import rows as _rows
+from npdiff.dispatch import rows as _rows  # noqa: F401
 from npdiff.dispatch.capture import record
 from npdiff.jit import jit
 from npdiff.transforms.checkpoint import checkpoint

@@ -203,9 +203,9 @@ class Jitted:
                     continue
                 made.calls += 1
                 return tree.unflatten(made.structure, made.leaves(outs, call.operands))
-            state = np.random.get_state(legacy=False)
+            state = np.random.get_state(legacy=False)  # noqa: NPY002 (the user's stream is NumPy's)
             made_now, _ = self._record(entry, call.on([_copied(innermost(leaf)) for leaf in call.leaves]))
-            np.random.set_state(state)
+            np.random.set_state(state)  # noqa: NPY002 (the recording is not this call: that comes now)
             if made_now is None or made_now.writes or made_now.draws or made_now.prints or entry.unjitted:
                 break
         # Writes and effects keep their order only when run as they stand.

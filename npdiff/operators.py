@@ -150,9 +150,9 @@ def _install() -> None:
         setattr(DiffArray, f"__r{name}__", _reflected(ufunc))
         if name != "divmod":
             setattr(DiffArray, f"__i{name}__", _in_place(ufunc))
-    setattr(DiffArray, "__divmod__", _divmod)
-    setattr(DiffArray, "__rdivmod__", lambda self, other: _divmod(self, other, True))
-    setattr(DiffArray, "__pow__", _power)
+    setattr(DiffArray, "__divmod__", _divmod)  # noqa: B010
+    setattr(DiffArray, "__rdivmod__", lambda self, other: _divmod(self, other, True))  # noqa: B010
+    setattr(DiffArray, "__pow__", _power)  # noqa: B010 (mypy reads the attribute as a use of the operator)
     for name, ufunc in _COMPARE.items():
         setattr(DiffArray, f"__{name}__", _forward(ufunc))
     for name, ufunc in _UNARY.items():
@@ -160,9 +160,9 @@ def _install() -> None:
     for name in _METHODS:
         setattr(DiffArray, name, _method(name))
     conjugate: Any = _unary(np.conjugate)
-    setattr(DiffArray, "conj", conjugate)
-    setattr(DiffArray, "conjugate", conjugate)
-    setattr(DiffArray, "compress", _compress)
+    setattr(DiffArray, "conj", conjugate)  # noqa: B010
+    setattr(DiffArray, "conjugate", conjugate)  # noqa: B010
+    setattr(DiffArray, "compress", _compress)  # noqa: B010
 
 
 _install()

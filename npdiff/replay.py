@@ -101,13 +101,13 @@ class Recording:
                 return self.compiled().run(values)
             except Exception as error:
                 raise GuardFailed from error
-        state = np.random.get_state(legacy=False)
+        state = np.random.get_state(legacy=False)  # noqa: NPY002 (the user's stream is NumPy's)
         token = held_prints.set([])
         try:
             outs = self.compiled().run(values)
             said = held_prints.get()
         except Exception as error:
-            np.random.set_state(state)
+            np.random.set_state(state)  # noqa: NPY002
             raise GuardFailed from error
         finally:
             held_prints.reset(token)
@@ -150,7 +150,7 @@ def record(f: Callable[..., Any], roots: Sequence[Any], leaves: Sequence[Any], s
     made.blocked += made.environment.blocked
     if made.environment.tracked or made.blocked:
         return made, _never
-    state = np.random.get_state(legacy=False)
+    state = np.random.get_state(legacy=False)  # noqa: NPY002
     token = held_prints.set([])
     good = False
     try:
@@ -163,7 +163,7 @@ def record(f: Callable[..., Any], roots: Sequence[Any], leaves: Sequence[Any], s
     finally:
         held_prints.reset(token)
         if not good:
-            np.random.set_state(state)
+            np.random.set_state(state)  # noqa: NPY002
 
     def finish() -> Any:
         let_out(said)

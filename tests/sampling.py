@@ -83,7 +83,7 @@ class Maker:
         n, m = shape[-2:]
         return self.cast(2 * np.eye(n, m) + 0.5 * self.rng.uniform(-1, 1, shape))
 
-    def I(self, *shape: int, high: int = 3, low: int = 0) -> Any:
+    def I(self, *shape: int, high: int = 3, low: int = 0) -> Any:  # noqa: E743
         """Integers from low to high - 1."""
         return self.rng.integers(low, high, self.shape(shape))
 

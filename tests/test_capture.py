@@ -133,7 +133,7 @@ def test_another_thread_sees_plain_numpy() -> None:
     a = np.zeros(3)
     a[0] = 1.0
     seen = [type(a) is type(X), type(np.array([1.0])) is type(X), isinstance(np.r_[a, 1.0], type(X)),
-            type(np.random.rand(2)) is type(X)]
+            type(np.random.rand(2)) is type(X)]  # noqa: NPY002
     finish.set()
     worker.join()
     assert seen == [True] * 4

@@ -119,7 +119,7 @@ CASES: dict[str, tuple[Any, type, str, str, str]] = {
     "pickle": (lambda: grad(lambda x: pickle.dumps(x)), errors.TracedValueError,
                "pickle: a tracked array cannot be stored", F3, "store x.value, the plain array"),
     "a random draw": (
-        lambda: grad(lambda x: np.random.normal(x[0])), errors.TracedValueError,
+        lambda: grad(lambda x: np.random.normal(x[0])), errors.TracedValueError,  # noqa: NPY002
         "np.random.normal: would drop the derivative of a tracked value", F64, USE_NUMPY),
     "an element of a plain array": (
         lambda: grad(lambda x: PLAIN.__setitem__(0, x[0])), errors.OutsideWriteError,

@@ -674,7 +674,7 @@ def getattr_by_name():
     layer = Layer()
 
     def f(x):
-        return getattr(layer, "w") * x
+        return getattr(layer, "w") * x  # noqa: B009
 
     f.layer = layer
     return f
@@ -701,7 +701,7 @@ def uses_global():
 
 
 def defaults():
-    def f(x, w=np.ones(3), k=2.0, *, v=np.array([1.0, 2.0, 3.0])):
+    def f(x, w=np.ones(3), k=2.0, *, v=np.array([1.0, 2.0, 3.0])):  # noqa: B008
         return x * w * k + v
 
     return f

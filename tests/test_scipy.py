@@ -23,7 +23,7 @@ from npdiff.errors import NotDifferentiableError, TracedValueError, UnsupportedE
 from npdiff.testing import check_grads
 
 load_seen()
-from npdiff.dispatch.scipy.declare import implementations
+from npdiff.dispatch.scipy.declare import implementations  # noqa: E402
 
 X = np.array([0.3, 0.7, 1.1])
 OURS = {name: row for name, row in rows.items() if name.startswith("scipy.")}

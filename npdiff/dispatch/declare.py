@@ -485,7 +485,7 @@ def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
 
 __all__ = [
     "NoPartial", "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive",
-    "composite", "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found", "function",
-    "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_name", "operand",
-    "rows", "shift_axis", "static", "strong_multiply", "unsupported", "write_out",
+    "composite", "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found",
+    "function", "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear",
+    "numpy_name", "operand", "rows", "shift_axis", "static", "strong_multiply", "unsupported", "write_out",
 ]

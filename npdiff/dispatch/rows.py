@@ -1,6 +1,6 @@
 """Imports every chapter, so that all rows are entered."""
 
-from npdiff.dispatch import (
+from npdiff.dispatch import (  # noqa: F401
     arranging,
     capture,
     complex,

@@ -50,7 +50,7 @@ def compile_kernel(kernel: Kernel) -> Compiled:
         done = _cache.get(text)
         if done is None:
             # The first kernel of a process imports Numba; that is not its compile time.
-            import numba
+            import numba  # noqa: F401
 
             begin = time.perf_counter()
             entry = _compile(text, len(kernel.inputs) + len(kernel.outputs))

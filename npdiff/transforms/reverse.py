@@ -270,11 +270,11 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
         elif terms is not None:
             pulled = [
                 None if p is None or term is None else term(ct, out, *args)
-                for p, term in zip(parents, terms)
+                for p, term in zip(parents, terms)  # noqa: B905 (one per operand; the check would be felt here)
             ]
         else:
             pulled = (prim.pull or _transposed_jvp(prim))(ct, out, args, parents, params)
-        for p, c in zip(parents, pulled):
+        for p, c in zip(parents, pulled):  # noqa: B905
             if p is None or c is None:
                 continue
             at, shape, dtype = p[:3]

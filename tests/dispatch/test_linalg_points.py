@@ -111,7 +111,7 @@ def test_cond_of_a_singular_matrix() -> None:
 ])
 def test_errors_are_numpys_own(call: Any) -> None:
     a = np.eye(3)
-    with pytest.raises(Exception) as plain:
+    with pytest.raises(Exception) as plain:  # noqa: PT011
         call(a)
     with pytest.raises(type(plain.value)) as tracked:
         npdiff.grad(lambda a: np.sum(call(a)))(a)

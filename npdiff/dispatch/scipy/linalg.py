@@ -17,7 +17,7 @@ from npdiff.dispatch.common import adjoint, pick
 from npdiff.dispatch.declare import add_tangents, constant_primitive, operand, static
 from npdiff.dispatch.linalg import from_triangle
 from npdiff.dispatch.operands import anywhere, phantom
-from npdiff.dispatch.scipy import matrix_functions
+from npdiff.dispatch.scipy import matrix_functions  # noqa: F401
 from npdiff.dispatch.scipy.declare import capture_functions, composite, is_complex, refused, untracked
 
 _sp = scipy.linalg

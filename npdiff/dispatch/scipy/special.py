@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import scipy.special
 
-from npdiff.dispatch.scipy import (
+from npdiff.dispatch.scipy import (  # noqa: F401
     bessel,
     distributions,
     elementary,
