@@ -60,7 +60,7 @@ class DiffArray(Handle):
             prim = ufunc_primitives.get(ufunc)
             if prim is not None:
                 if len(inputs) == 1 and type(self) is DiffArray and self._trace is not None:
-                    return self._trace.apply(prim, inputs)
+                    return self._trace.unary(prim, self)
                 for a in inputs:
                     if type(a) is not DiffArray and type(a) not in PLAIN:
                         inputs = tuple([services["operand"](a) for a in inputs])

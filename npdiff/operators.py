@@ -63,6 +63,8 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
 
 
 def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
+    prim: Any = None
+
     def op(self: Any, other: Any) -> Any:
         # The common case first: this is the hot path of eager recording.
         if type(self) is DiffArray and type(self._value) is ndarray:
@@ -71,9 +73,11 @@ def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
             if trace is not None and (kind in PLAIN or (
                 kind is DiffArray and (other._trace is trace or other._trace is None)
             )):
-                prim = ufunc_primitives.get(ufunc)
+                nonlocal prim
+                if prim is None:  # rows are declared after this class
+                    prim = ufunc_primitives.get(ufunc)
                 if prim is not None:
-                    return trace.apply(prim, (self, other))
+                    return trace.binary(prim, self, other)
         return _operate(ufunc, self, other, False)
 
     return op

@@ -55,9 +55,9 @@ def _reducer(ufunc: np.ufunc) -> Any:
 
 
 def _sum_transpose(ct: Any, a: Any, *, axis: tuple[int, ...], keepdims: bool = False, dtype: Any = None) -> Any:
-    if not isinstance(ct, Handle) and isinstance(ct, np.generic):  # a sum over all: broadcast_to without its checks
-        spread: Any = ndarray(a.shape, ct.dtype, np.asarray(ct), 0, (0,) * len(a.shape))
-        spread.flags.writeable = False
+    if not isinstance(ct, Handle) and isinstance(ct, np.generic) and a.size < 1024:
+        spread: Any = ndarray(a.shape, ct.dtype)  # a sum over all of a small array: the fastest way to fill one
+        spread.fill(ct)
         return spread
     return np.broadcast_to(expand(ct, axis, keepdims), a.shape)
 

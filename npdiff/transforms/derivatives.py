@@ -77,7 +77,8 @@ def _gradient(name: str, f: F, argnums: Any, has_aux: bool, holomorphic: bool, s
             for leaf in tree.leaves(out):
                 if isinstance(leaf, Handle):
                     a = aval(leaf)
-                    outputs += seed(leaf, np.ones(a.shape, a.dtype)[()] if is_differentiable(a.dtype) else None, trace)
+                    one = np.ones(a.shape, a.dtype) if a.shape else a.dtype.type(1)
+                    outputs += seed(leaf, one if is_differentiable(a.dtype) else None, trace)
             value = strip(trace, out)
             aux = strip(trace, aux) if has_aux else None
         grads = _pull([(n, _unwrapped(c)) for n, c in outputs], nodes, inputs.leaves)
