@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from npdiff import tree
+from npdiff.dispatch.capture import stand_in_of
 from npdiff.dispatch.declare import Row, rows
 from npdiff.dispatch.optional import load_seen
 
@@ -117,7 +118,8 @@ def lookup(name: str) -> Any:
     found: Any = np if package == "np" else scipy
     for part in parts:
         found = getattr(found, part)
-    return found
+    # What SciPy's Python functions are while a transform runs; a bare trace does not put them in place.
+    return (stand_in_of(found) or found) if package == "scipy" else found
 
 
 def evaluate(name: str, text: str, seed: int = 0, *, empty: bool = False, dtype: Any = float) -> Call:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import scipy.special
 
-from npdiff.core import aval, shape_of, unsupported
+from npdiff.core import Handle, aval, services, shape_of, unsupported
 from npdiff.dispatch.common import scalar
 from npdiff.dispatch.declare import operand, static
 from npdiff.dispatch.operands import anywhere, phantom
@@ -25,13 +25,24 @@ from npdiff.dispatch.scipy.declare import (
 )
 
 _sp = scipy.special
+_sp_logsumexp, _sp_multigammaln, _sp_factorial, _sp_diric = _sp.logsumexp, _sp.multigammaln, _sp.factorial, _sp.diric
 
 # ---------------------------------------------------------------------- exponentials along an axis
 
 
-def _floating(a: Any) -> Any:
+def _array(a: Any) -> Any:
+    """What SciPy makes of an argument: an array, whose dtype decides like any other's."""
     a = operand(a)
-    return a if aval(a).dtype.kind in "fc" else np.multiply(1.0, a)
+    return a if isinstance(a, Handle) else np.asarray(a)
+
+
+def _floating(*operands: Any) -> Any:
+    """Operands as floating-point arrays of one dtype."""
+    arrays = [_array(a) for a in operands]
+    dtype = np.result_type(*[aval(a).dtype for a in arrays])
+    dtype = dtype if dtype.kind in "fc" else np.dtype(float)
+    return [a if aval(a).dtype == dtype and not aval(a).weak else services["astype"](a, dtype, "unsafe", False)
+            for a in arrays]
 
 
 def _peak(a: Any, axis: Any) -> Any:
@@ -49,7 +60,10 @@ def _axis(a: Any, axis: Any) -> Any:
     "A(3)", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "A(2, 3), b=P(2, 3)", "A(3), b=np.array([1., 0, 2])",
     "A(2, 3), 1, P(3), return_sign=True", "C(3)", "0.7 * A()[()]", "np.array([-np.inf, 0.5, 1]) + 0 * A(3)"))
 def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: Any = False, return_sign: Any = False) -> Any:
-    a = _floating(a)
+    if b is None:
+        (a,) = _floating(a)
+    else:
+        a, b = np.broadcast_arrays(*_floating(a, b))
     if aval(a).size == 0:
         return _sp_logsumexp(phantom(a), axis=axis, keepdims=keepdims, return_sign=return_sign)
     axes = _axis(a, axis)
@@ -57,7 +71,6 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: Any = False, re
         top = _peak(a, axes)
         total = np.sum(np.exp(np.subtract(a, top)), axis=axes, keepdims=True)
     else:
-        a, b = np.broadcast_arrays(a, _floating(b))
         # What has no weight adds nothing, however large it is.
         weightless = np.equal(b, 0)
         top = _peak(np.where(weightless, np.array(-np.inf, aval(a).dtype), a), axes)
@@ -76,14 +89,14 @@ def logsumexp(a: Any, axis: Any = None, b: Any = None, keepdims: Any = False, re
 
 @composite(_sp, "softmax", cases=("A(3)", "A(2, 3), axis=1", "C(3)"))
 def softmax(x: Any, axis: Any = None) -> Any:
-    x = _floating(x)
+    (x,) = _floating(x)
     share = np.exp(np.subtract(x, np.max(x, axis=static(axis), keepdims=True)))
     return np.divide(share, np.sum(share, axis=static(axis), keepdims=True))
 
 
 @composite(_sp, "log_softmax", cases=("A(3)", "A(2, 3), axis=1"))
 def log_softmax(x: Any, axis: Any = None) -> Any:
-    x = _floating(x)
+    (x,) = _floating(x)
     less = np.subtract(x, _peak(x, static(axis)))
     with np.errstate(divide="ignore"):
         return np.subtract(less, np.log(np.sum(np.exp(less), axis=static(axis), keepdims=True)))
@@ -94,7 +107,7 @@ def log_softmax(x: Any, axis: Any = None) -> Any:
 
 @composite(_sp, "polygamma", cases=("1, P(3)", "0, P(3)", "I(3), P(3)", "2, 1.3"))
 def polygamma(n: Any, x: Any) -> Any:
-    n, x = operand(n), operand(x)
+    n, x = _array(n), _array(x)
     order = np.add(n, 1)
     higher = np.multiply(np.multiply(np.power(-1.0, order), S.gamma(np.add(n, 1.0))), S._zeta(order, x))
     return np.where(np.equal(n, 0), S.psi(x), higher)
@@ -108,11 +121,13 @@ def zeta(x: Any, q: Any = None, out: Any = None) -> Any:
 
 @composite(_sp, "multigammaln", cases=("3 + P(3), 2", "3 + P()[()], 3"))
 def multigammaln(a: Any, d: Any) -> Any:
-    a, d = operand(a), static(d)
+    a, d = _array(a), static(d)
+    if is_complex(a):
+        _sp_multigammaln(phantom(a), d)  # SciPy's own error
     if np.ndim(d) or np.floor(d) != d or anywhere(np.less_equal(a, 0.5 * (d - 1))):
         _sp_multigammaln(np.zeros(aval(a).shape), d)  # SciPy's own error
-    steps = np.subtract(np.expand_dims(a, -1), 0.5 * np.arange(int(d)))
-    return np.add(np.sum(S.loggamma(steps), axis=-1), float(d * (d - 1) * 0.25 * np.log(np.pi)))
+    steps = np.stack([np.subtract(a, 0.5 * k) for k in range(int(d))])
+    return np.add(np.sum(S.gammaln(steps), axis=0), d * (d - 1) * 0.25 * np.log(np.pi))
 
 
 def _whole(name: str, exact: Any, *args: Any) -> None:
@@ -136,7 +151,7 @@ def factorial(n: Any, exact: Any = False, extend: Any = "zero") -> Any:
 @composite(_sp, "comb", cases=("3 + P(3), 2", "3 + P(2, 1), P(3)", "P(3), 2, repetition=True"))
 def comb(N: Any, k: Any, *, exact: Any = False, repetition: Any = False) -> Any:
     _whole("comb", exact, N, k)
-    N, k = operand(N), operand(k)
+    N, k = _array(N), _array(k)
     if repetition:
         value = S.binom(np.subtract(np.add(N, k), 1), k)
         start = np.logical_and(np.equal(k, 0), np.greater_equal(N, 0))
@@ -147,7 +162,7 @@ def comb(N: Any, k: Any, *, exact: Any = False, repetition: Any = False) -> Any:
 @composite(_sp, "perm", cases=("3 + P(3), 2", "3 + P(2, 1), P(3)"))
 def perm(N: Any, k: Any, exact: Any = False) -> Any:
     _whole("perm", exact, N, k)
-    N, k = operand(N), operand(k)
+    N, k = _array(N), _array(k)
     return _inside(N, k, S.poch(np.add(np.subtract(N, k), 1), k))
 
 
@@ -160,19 +175,28 @@ def _inside(N: Any, k: Any, value: Any) -> Any:
 # ---------------------------------------------------------------------- Bessel functions
 
 
-def _spherical(name: str) -> None:
-    @composite(_sp, name, cases=("2, P(3)", "1, P(3), derivative=True", "1, C(3)"))
+def _spherical(name: str, even: int, cases: tuple[str, ...] = ()) -> None:
+    """The sign `even` is that of f(-z) for even orders; 0 where f has no parity."""
+
+    @composite(_sp, name, cases=("2, P(3)", "1, P(3), derivative=True", "1, C(3)", *cases))
     def spherical(n: Any, z: Any, derivative: Any = False) -> Any:
         n = np.asarray(static(n), dtype=np.dtype("long"))
-        z = operand(z)
-        if is_complex(z) or not anywhere(np.less(z, 0)):
-            return getattr(S, f"_{name}_d" if derivative else f"_{name}")(n, z)
-        raise unsupported(f"scipy.special.{name}", "of negative numbers is not recorded", n, z,
-                          instead="use its parity: f(-z) in place of f(z), with the sign of the order")
+        f, z = getattr(S, f"_{name}_d" if derivative else f"_{name}"), _array(z)
+        if is_complex(z):
+            return f(n, z)
+        below = np.less(z, 0)
+        if not even:
+            if anywhere(below):
+                raise unsupported(f"scipy.special.{name}", "of negative numbers is not recorded", n, z,
+                                  instead="give it complex numbers, and take the real part")
+            return f(n, z)
+        sign = np.where(n % 2 == 0, even, -even) * (-1 if derivative else 1)
+        return scalar(np.multiply(f(n, np.where(below, np.negative(z), z)), np.where(below, sign, 1)))
 
 
-for _name in ("spherical_jn", "spherical_yn", "spherical_in", "spherical_kn"):
-    _spherical(_name)
+for _name, _even in (("spherical_jn", 1), ("spherical_yn", -1), ("spherical_in", 1)):
+    _spherical(_name, _even, ("2, A(3)", "1, -P(3), derivative=True"))
+_spherical("spherical_kn", 0)
 
 
 @composite(_sp, "lambertw", cases=("C(3)", "P(3)", "C(3), 1"))
@@ -182,7 +206,9 @@ def lambertw(z: Any, k: Any = 0, tol: Any = 1e-8) -> Any:
 
 @composite(_sp, "diric", cases=("P(3), 3", "P(3), 4", "np.array([0.0, 1, 0.3]) + 0 * P(3), 3"))
 def diric(x: Any, n: Any) -> Any:
-    x, n = _floating(x), np.asarray(static(n))
+    x, n = _floating(x, static(n))
+    if is_complex(x):
+        _sp_diric(phantom(x), n)  # SciPy's own error
     whole = np.logical_and(np.greater(n, 0), np.equal(n, np.floor(n)))
     half = np.multiply(0.5, x)
     below = np.sin(half)
@@ -196,7 +222,7 @@ def diric(x: Any, n: Any) -> Any:
     limit = np.multiply(np.power(-1.0, np.multiply(turns, n - 1)), bend)
     ratio = np.divide(np.sin(np.multiply(n, half)), np.multiply(n, np.where(near, 1, below)))
     value: Any = np.where(whole, np.where(near, limit, ratio), np.nan)
-    return value.astype(aval(x).dtype)
+    return services["astype"](value, aval(x).dtype, "unsafe", False)
 
 
 through(_sp, "softplus", "assoc_laguerre")
@@ -223,7 +249,5 @@ untracked(_sp, "counts zeros or numbers",
           "fresnels_zeros jn_zeros jnjnp_zeros jnp_zeros jnyn_zeros kei_zeros keip_zeros kelvin_zeros ker_zeros "
           "kerp_zeros y0_zeros y1_zeros y1p_zeros yn_zeros ynp_zeros bernoulli euler")
 untracked(_sp, "reads or changes SciPy's settings", "geterr seterr test")
-
-_sp_logsumexp, _sp_multigammaln, _sp_factorial = _sp.logsumexp, _sp.multigammaln, _sp.factorial
 
 __all__: list[str] = []
