@@ -58,19 +58,57 @@ def _square(name: str, a: Any) -> Any:
     return a if aval(a).dtype.kind in "fc" else np.multiply(1.0, a)
 
 
-def _enter(name: str, notes: str = "") -> None:
+def _enter(name: str, notes: str = "") -> Primitive:
     prim = _matrix_function(name, getattr(_sp, name))
 
     @composite(_sp, name, kind="nonlinear", notes=notes, cases=("0.3 * M(2)",))
     def function(A: Any) -> Any:
         return bind(prim, (_square(name, A),), {})
 
+    return prim
 
-for _name in ("expm", "cosm", "sinm", "tanm", "coshm", "sinhm", "tanhm"):
-    _enter(_name)
+
+_expm_p = _enter("expm")
 for _name in ("sqrtm", "logm"):
     _enter(_name, "no eigenvalue that is negative or zero")
 _enter("signm", "no eigenvalue that is purely imaginary")
+
+
+def _both(name: str, A: Any, turn: Any) -> tuple[Any, Any]:
+    """``expm(turn A)`` and ``expm(-turn A)``."""
+    a = np.multiply(turn, _square(name, A))
+    return bind(_expm_p, (a,), {}), bind(_expm_p, (np.negative(a),), {})
+
+
+@composite(_sp, "cosm", cases=("0.3 * M(2)",))
+def cosm(A: Any) -> Any:
+    return _fitting(np.multiply(0.5, np.add(*_both("cosm", A, 1j))), operand(A))
+
+
+@composite(_sp, "sinm", cases=("0.3 * M(2)",))
+def sinm(A: Any) -> Any:
+    return _fitting(np.multiply(-0.5j, np.subtract(*_both("sinm", A, 1j))), operand(A))
+
+
+@composite(_sp, "coshm", cases=("0.3 * M(2)",))
+def coshm(A: Any) -> Any:
+    return np.multiply(0.5, np.add(*_both("coshm", A, 1)))
+
+
+@composite(_sp, "sinhm", cases=("0.3 * M(2)",))
+def sinhm(A: Any) -> Any:
+    return np.multiply(0.5, np.subtract(*_both("sinhm", A, 1)))
+
+
+@composite(_sp, "tanm", cases=("0.3 * M(2)",))
+def tanm(A: Any) -> Any:
+    return np.linalg.solve(cosm(A), sinm(A))
+
+
+@composite(_sp, "tanhm", cases=("0.3 * M(2)",))
+def tanhm(A: Any) -> Any:
+    return np.linalg.solve(coshm(A), sinhm(A))
+
 
 _power_p = _matrix_function("fractional_matrix_power", _sp.fractional_matrix_power)
 
