@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 
-from npdiff.core import Primitive, aval, bind, own_primitive, shape_of, unsupported
+from npdiff.avals import ndarray
+from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of, unsupported
 from npdiff.dispatch import decompositions
 from npdiff.dispatch.common import adjoint, pick
 from npdiff.dispatch.declare import add_tangents, constant_primitive, operand, static
@@ -109,7 +110,7 @@ def inv(a: Any, overwrite_a: Any = False, check_finite: Any = True, *, assume_a:
     return np.linalg.inv(_structured("inv", _matrix(a, check_finite), assume_a, lower))
 
 
-@composite(_sp, "det", cases=("M(3)", "C(2, 2)"))
+@composite(_sp, "det", cases=("np.zeros(3) + M(3)", "np.zeros(2) + C(2, 2)"))
 def det(a: Any, overwrite_a: Any = False, check_finite: Any = True) -> Any:
     a = _matrix(a, check_finite)
     wide = np.dtype(complex if is_complex(a) else float)  # SciPy computes determinants in double precision
@@ -162,6 +163,10 @@ def pinvh(a: Any, atol: Any = None, rtol: Any = None, lower: Any = True, return_
     return np.linalg.pinv(from_triangle(a, "L" if lower else "U"), rtol=_cutoff(a, rtol))
 
 
+# How SciPy gives the residuals of complex numbers, and a rank: a Python number or one of NumPy's.
+_, _RESIDUALS, _RANK, _ = _sp.lstsq(np.ones((2, 1), complex), np.ones(2))
+
+
 @composite(_sp, "lstsq", notes="at constant rank", cases=("A(4, 2), A(4)", "A(4, 2), A(4, 3)", "A(2, 3), A(2)"))
 def lstsq(a: Any, b: Any, cond: Any = None, overwrite_a: Any = False, overwrite_b: Any = False,
           check_finite: Any = True, lapack_driver: Any = None) -> Any:
@@ -169,11 +174,15 @@ def lstsq(a: Any, b: Any, cond: Any = None, overwrite_a: Any = False, overwrite_
     eps = np.finfo(np.result_type(aval(a).dtype, aval(b).dtype)).eps
     x, residuals, rank, s = np.linalg.lstsq(a, b, rcond=eps if cond is None else static(cond))
     if aval(b).ndim == 1 and aval(residuals).size:
-        residuals = residuals[0]
-    return x, residuals, int(rank), s
+        residuals = np.reshape(residuals, ())
+    if is_complex(x) and _RESIDUALS.dtype.kind == "c":
+        residuals = services["astype"](residuals, aval(x).dtype, "unsafe", False)
+    if type(_RANK) is int or 0 in shape_of(a):
+        return x, residuals, int(rank), s
+    return x, residuals, services["astype"](rank, _RANK.dtype, "unsafe", False), s
 
 
-@composite(_sp, "norm", cases=("A(3)", "A(2, 3)", "A(2, 3), 'nuc'", "A(3), 1", "A(2, 3), axis=1"))
+@composite(_sp, "norm", cases=("A(3), 3", "A(2, 3)", "A(2, 3), 'nuc'", "A(3), 1", "A(2, 3), axis=1"))
 def norm(a: Any, ord: Any = None, axis: Any = None, keepdims: Any = False, check_finite: Any = True) -> Any:
     return np.linalg.norm(_matrix(a, check_finite, tuple(range(33))), ord, axis, keepdims)
 
@@ -187,7 +196,8 @@ def cholesky(a: Any, lower: Any = False, overwrite_a: Any = False, check_finite:
 
 
 # Newer SciPy clears the other triangle, older leaves the matrix there.
-_CLEARS = not _sp.cho_factor(np.array([[2.0, 1.0], [1.0, 2.0]]))[0][1, 0]
+_FACTOR = _sp.cho_factor(np.array([[2.0, 1.0], [1.0, 2.0]]))
+_CLEARS = not _FACTOR[0][1, 0]
 
 
 @composite(_sp, "cho_factor", notes="the other triangle is zero or that of the matrix, as SciPy has it",
@@ -197,7 +207,8 @@ def cho_factor(a: Any, lower: Any = False, overwrite_a: Any = False, check_finit
     inside = np.tri(shape_of(a)[-1], dtype=bool)
     factor = np.linalg.cholesky(a, upper=not lower)
     other = np.zeros((), aval(a).dtype) if _CLEARS else a
-    return np.where(inside if lower else np.transpose(inside), factor, other), lower
+    return np.where(inside if lower else np.transpose(inside), factor, other), np.asarray(lower) if isinstance(
+        _FACTOR[1], ndarray) else lower
 
 
 @composite(_sp, "cho_solve", cases=("(M(3), True), A(3)", "(M(3), False), A(3, 2)"))
@@ -211,7 +222,7 @@ def cho_solve(c_and_lower: Any, b: Any, overwrite_b: Any = False, check_finite: 
 
 # ---------------------------------------------------------------------- LU
 
-_lu_plain, _lu_factor = _sp.lu, _sp.lu_factor
+_lu_plain, _lu_factor, _lu_solve = _sp.lu, _sp.lu_factor, _sp.lu_solve
 
 
 def _lu_change(lower: Any, upper: Any, rows: Any) -> tuple[Any, Any]:
@@ -277,6 +288,8 @@ def lu_factor(a: Any, overwrite_a: Any = False, check_finite: Any = True) -> Any
 def lu_solve(lu_and_piv: Any, b: Any, trans: Any = 0, overwrite_b: Any = False, check_finite: Any = True) -> Any:
     packed, piv = lu_and_piv
     packed, (b, vector) = _matrix(packed, check_finite), _columns(_matrix(b, check_finite, (1, 2)))
+    if 0 in shape_of(packed):
+        return _lu_solve((phantom(packed), phantom(piv)), phantom(b)[:, 0] if vector else phantom(b), trans)
     order = bind(order_p, (operand(piv),), {})
     if trans:
         a = np.conjugate(packed) if trans == 2 else packed
@@ -416,7 +429,7 @@ def khatri_rao(a: Any, b: Any) -> Any:
 
 # ---------------------------------------------------------------------- Sylvester's equation
 
-_sylvester, _khatri_rao = _sp.solve_sylvester, _sp.khatri_rao
+_sylvester, _khatri_rao, _lyapunov = _sp.solve_sylvester, _sp.khatri_rao, _sp.solve_continuous_lyapunov
 
 
 def _sylvester_jvp(x: Any, primals: Any, tangents: Any) -> Any:
@@ -437,7 +450,7 @@ sylvester_p: Primitive = own_primitive("scipy.linalg.solve_sylvester", lambda a,
                                        jvp=_sylvester_jvp, pull=_sylvester_pull)
 
 
-@composite(_sp, "solve_sylvester", kind="nonlinear", cases=("M(3), M(2), A(3, 2)",))
+@composite(_sp, "solve_sylvester", kind="nonlinear", cases=("M(3), M(2), np.ones((3, 2)) + A(3, 2)",))
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
     return bind(sylvester_p, tuple([_matrix(m, True) for m in (a, b, q)]), {})
 
@@ -445,8 +458,10 @@ def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
 @composite(_sp, "solve_lyapunov")
 @composite(_sp, "solve_continuous_lyapunov", cases=("M(3), A(3, 3)",))
 def solve_continuous_lyapunov(a: Any, q: Any) -> Any:
-    a = _matrix(a, True)
-    return bind(sylvester_p, (a, adjoint(a), _matrix(q, True)), {})
+    a, q = _matrix(a, True), _matrix(q, True)
+    if len({*shape_of(a), *shape_of(q)}) > 1:
+        _lyapunov(phantom(a), phantom(q))  # SciPy's own error
+    return bind(sylvester_p, (a, adjoint(a), q), {})
 
 
 @composite(_sp, "polar", notes="distinct singular values", cases=("M(3) + np.diag([0., 1, 2])",
