@@ -205,6 +205,16 @@ class NoPartial:
         raise NotDifferentiableError(message(self.text, *[a for a in args if a is not None], instead=self.instead))
 
 
+def first(_y: Any, a: Any, _b: Any) -> Any:
+    """A partial derivative that is the first operand."""
+    return a
+
+
+def second(_y: Any, _a: Any, b: Any) -> Any:
+    """A partial derivative that is the second operand."""
+    return b
+
+
 def _term(rule: Any, product: Rule, operands: int) -> Rule | None:
     """``(x, y, *operands) -> x * partial``, for a tangent or cotangent x."""
     if rule is None:
@@ -216,7 +226,9 @@ def _term(rule: Any, product: Rule, operands: int) -> Rule | None:
             return (lambda x, y, a, _b=None: x * rule(y, a)) if product is np.multiply else (
                 lambda x, y, a, _b=None: product(x, rule(y, a)))
         if operands == 2 and product is np.multiply:
-            return lambda x, y, a, b: x * rule(y, a, b)
+            if rule is first:
+                return lambda x, _y, a, _b: x * a
+            return (lambda x, _y, _a, b: x * b) if rule is second else lambda x, y, a, b: x * rule(y, a, b)
         return lambda x, y, *args: product(x, rule(y, *args))
     if rule == 1:
         return unchanged

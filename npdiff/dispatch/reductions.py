@@ -151,7 +151,7 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any =
                 f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
                 "specify 'initial'")
         a = np.where(where, a, np.asarray(fill).astype(v.dtype))
-    if any(v.shape[k] == 0 for k in axis) and initial is not _NO_VALUE and ufunc.identity is None:
+    if initial is not _NO_VALUE and ufunc.identity is None and any(v.shape[k] == 0 for k in axis):
         kept = [1 if k in axis else n for k, n in enumerate(v.shape)] if keepdims else [
             n for k, n in enumerate(v.shape) if k not in axis]
         result = np.full(kept, initial, v.dtype)[()]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import weakref
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,7 @@ _serial = itertools.count(0, -1)
 #     (serial, shape, dtype, terms, parent, parent, out, operand, operand)
 Node = tuple[int, Any, Any, Any, Any, Any, Any, Any, Any]
 _FLOAT64 = np.dtype(np.float64)
+_new = object.__new__  # where microseconds count: without the call of __init__
 
 
 class _Part:
@@ -86,20 +87,23 @@ class ReverseTrace(Trace):
         saves = prim.saves
         last = len(saves) - 1
         for i, a in enumerate(args, 1):
-            v, node = self._operand(a, saves[i if i < last else last])
-            vals.append(v)
-            parents.append(node)
+            if type(a) is DiffArray and a._trace is self:
+                vals.append(a._value)
+                parents.append(a._node)
+            else:
+                v, node = self._operand(a, saves[i if i < last else last])
+                vals.append(v)
+                parents.append(node)
         out = prim.call(*vals, **params)
         if prim.kind == "nondifferentiable":
             return _below(out)
         if prim.multiple:
             return self._several(prim, vals, parents, out, params)
-        dtype = out.dtype if hasattr(out, "dtype") else aval(out).dtype
+        shape, dtype, _ = aval(out)
         if dtype.kind not in "fc":
             return _below(out)
-        node = (next(_serial), shape_of(out), dtype, prim, parents, params, out if saves[0] else None,
-                self._saved(prim, vals), None)
-        return DiffArray(self, out, node)
+        return DiffArray(self, out, (next(_serial), shape, dtype, prim, parents, params, out if saves[0] else None,
+                                     self._saved(prim, vals), None))
 
     # The two below are `process` once more, for what eager recording spends its time on: elementwise operations.
 
@@ -115,15 +119,23 @@ class ReverseTrace(Trace):
         dtype = out.dtype
         if dtype is not _FLOAT64 and dtype.kind not in "fc":
             return core.constant(out)
-        return DiffArray(self, out, (next(_serial), out.shape, dtype, terms, a._node, None, out if keeps_out else None,
-                                     va if keeps_a else None, None))
+        result = _new(DiffArray)
+        result._trace = self
+        result._value = out
+        result._node = (next(_serial), out.shape, dtype, terms, a._node, None, out if keeps_out else None,
+                        va if keeps_a else None, None)
+        return result
 
     def binary(self, prim: Primitive, a: Any, b: Any) -> Any:
         terms = prim.terms
         if terms is None:
             return self.process(prim, (a, b), {})
         keeps_out, keeps_a, keeps_b = prim.saves
-        va = a._value
+        if type(a) is DiffArray and a._trace is self:
+            va = a._value
+            na = a._node
+        else:
+            va, na = self._operand(a, keeps_a)
         kind = type(b)
         if kind is DiffArray and b._trace is self:
             vb = b._value
@@ -139,12 +151,16 @@ class ReverseTrace(Trace):
             vb, nb = self._operand(b, keeps_b)
         out = prim.call(va, vb)
         if type(out) is not ndarray:
-            return self._scalar(prim, out, a._node, nb, va, vb)
+            return self._scalar(prim, out, na, nb, va, vb)
         dtype = out.dtype
         if dtype is not _FLOAT64 and dtype.kind not in "fc":
             return core.constant(out)
-        return DiffArray(self, out, (next(_serial), out.shape, dtype, terms, a._node, nb, out if keeps_out else None,
-                                     va if keeps_a else None, vb if keeps_b else None))
+        result = _new(DiffArray)
+        result._trace = self
+        result._value = out
+        result._node = (next(_serial), out.shape, dtype, terms, na, nb, out if keeps_out else None,
+                        va if keeps_a else None, vb if keeps_b else None)
+        return result
 
     def _scalar(self, prim: Primitive, out: Any, na: Any, nb: Any, va: Any, vb: Any) -> Any:
         """The end of `unary` and `binary` where the result is no array: a number, or a handle of an outer trace."""
@@ -169,9 +185,9 @@ class ReverseTrace(Trace):
 
     def _saved(self, prim: Primitive, vals: list[Any]) -> list[Any]:
         saves = prim.saves
-        if saves == (VALUE,):
-            return vals
         last = len(saves) - 1
+        if last == 0:
+            return vals  # all of them, as a rule
         kept: list[Any] = []
         for i, v in enumerate(vals, 1):
             how = saves[i if i < last else last]
@@ -279,26 +295,30 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
         cts[out_node[0]] = ct if old is None else np.add(old, ct)
     results: dict[int, Any] = {}
     node: Node | None = None  # a parent that is not in the queue yet
-    pairs: Iterable[tuple[Any, Any]]
     while queue or node is not None:
         node = pop(queue) if node is None else pushpop(queue, node)
         serial, _, _, rule, parents, more, out, args, other = node
         node = None
         ct = cts.pop(serial)
+        # What arrives at the parents: c at p, and, with two of them, d at q.
+        p: Any
+        q: Any = None
+        c: Any
+        d: Any = None
+        rest: list[tuple[Any, Any]] = []
         if type(rule) is tuple:
             # elementwise, with operands `args` and `other`, whose nodes are `parents` and `more`
-            if more is None:
-                term = rule[0]
-                pairs = ((parents, ct if term is unchanged else term and term(ct, out, args, other)),)
-            elif parents is None:
+            if parents is None:
+                p = more
                 term = rule[1]
-                pairs = ((more, ct if term is unchanged else term and term(ct, out, args, other)),)
             else:
-                term, term_of_other = rule
-                pairs = (
-                    (parents, ct if term is unchanged else term and term(ct, out, args, other)),
-                    (more, ct if term_of_other is unchanged else term_of_other and term_of_other(ct, out, args, other)),
-                )
+                p = parents
+                term = rule[0]
+                if more is not None:
+                    q = more
+                    term_of_other = rule[1]
+                    d = ct if term_of_other is unchanged else term_of_other and term_of_other(ct, out, args, other)
+            c = ct if term is unchanged else term and term(ct, out, args, other)
         elif rule is None:
             if serial in keep:
                 results[serial] = ct
@@ -311,30 +331,40 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
                 push(queue, whole)
             cts[whole[0]][rule.index] = ct
             continue
-        elif rule.terms is not None:
-            pairs = [(p, term(ct, out, *args)) for p, term in zip(parents, rule.terms, strict=True) if p and term]
         else:
-            pairs = zip(parents, (rule.pull or _transposed_jvp(rule))(ct, out, args, parents, more), strict=False)
-        for p, c in pairs:
-            if p is None or c is None:
-                continue
-            at = p[0]
-            shape = p[1]
-            if c.shape != shape:
-                c = unbroadcast(c, shape)
-            dtype = p[2]
-            found = c.dtype
-            if found is not dtype and found != dtype:
-                c = cast_cotangent(c, dtype)
-            old = cts.get(at)
-            if old is not None:
-                cts[at] = add(old, c)
-                continue
-            cts[at] = c
-            if node is None:
-                node = p
+            if rule.terms is not None:
+                pulled = [p and term and term(ct, out, *args) for p, term in zip(parents, rule.terms, strict=True)]
             else:
-                push(queue, p)
+                pulled = (rule.pull or _transposed_jvp(rule))(ct, out, args, parents, more)
+            rest = [(p, c) for p, c in zip(parents, pulled, strict=False) if p is not None and c is not None]
+            if not rest:
+                continue
+            p, c = rest.pop()
+        while True:
+            if c is not None:
+                at = p[0]
+                shape = p[1]
+                if c.shape != shape:
+                    c = unbroadcast(c, shape)
+                dtype = p[2]
+                found = c.dtype
+                if found is not dtype and found != dtype:
+                    c = cast_cotangent(c, dtype)
+                old = cts.get(at)
+                if old is not None:
+                    cts[at] = add(old, c)
+                else:
+                    cts[at] = c
+                    if node is None:
+                        node = p
+                    else:
+                        push(queue, p)
+            if q is not None:
+                p, c, q = q, d, None
+            elif rest:
+                p, c = rest.pop()
+            else:
+                break
     return [results.get(node[0]) for node in wanted]
 
 
