@@ -106,11 +106,11 @@ def _wave(given: bool, family: str, stretch: int, side: int) -> Any:
 
 
 for _family, _kind, _stretch, _side, _at in (
-        ("pro", "ang1", -1, 1, "P(3) / 3"), ("pro", "rad1", -1, 1, "1.2 + P(3)"), ("pro", "rad2", -1, 1, "1.2 + P(3)"),
-        ("obl", "ang1", 1, 1, "P(3) / 3"), ("obl", "rad1", -1, -1, "P(3)"), ("obl", "rad2", -1, -1, "P(3)")):
+        ("pro", "ang1", -1, 1, "P(3) / 3"), ("pro", "rad1", -1, 1, "1.2 + P(3)"), ("pro", "rad2", -1, 1, "1.7"),
+        ("obl", "ang1", 1, 1, "P(3) / 3"), ("obl", "rad1", -1, -1, "P(3)"), ("obl", "rad2", -1, -1, "0.7")):
     several(f"{_family}_{_kind}", *_WAVE, _wave(False, _family, _stretch, _side), cases=(f"1, 2, 0.7, {_at}",))
     several(f"{_family}_{_kind}_cv", *_WAVE, "cv, the eigenvalue", _wave(True, _family, _stretch, _side),
-            cases=(f"1, 2, 0.7, scipy.special.{_family}_cv(1, 2, 0.7), {_at}",))
+            cases=(f"1, 2, 0.7, float(scipy.special.{_family}_cv(1, 2, 0.7)), {_at}",))
 unknown("obl_cv", *_WAVE, cases=("1, 2, 0.7",))
 unknown("pro_cv", *_WAVE, cases=("1, 2, 0.7",))
 
