@@ -27,6 +27,7 @@ from npdiff.bytecode import calls_another
 from npdiff.core import Handle, Trace, constant, overrides, services
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, kaiser, no_dtype
 from npdiff.dispatch.declare import rows
+from npdiff.dispatch.optional import load_seen
 from npdiff.errors import behind
 
 _original: dict[str, Any] = {}
@@ -359,9 +360,12 @@ def _know(originals: dict[str, Any], stand_ins: dict[str, Any]) -> None:
 
 def also_capture(namespace: dict[str, Any], stand_ins: dict[str, Any]) -> None:
     """Let these stand in for the names of another module while a transform runs."""
-    originals = {name: namespace[name] for name in stand_ins}
-    _namespaces.append((namespace, originals, stand_ins))
-    _know(originals, stand_ins)
+    with _lock:
+        originals = {name: namespace[name] for name in stand_ins}
+        _namespaces.append((namespace, originals, stand_ins))
+        _know(originals, stand_ins)
+        if _users:  # the module was imported by the function that is transformed
+            namespace.update(stand_ins)
 
 
 def stand_in_of(original: Any) -> Any:
@@ -412,6 +416,7 @@ def _install(stand_ins: bool) -> None:
 def enter(trace: Trace | None) -> None:
     """A transform starts in this context."""
     global _users
+    load_seen()
     with _lock:
         _users += 1
         if _users == 1:

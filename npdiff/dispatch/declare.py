@@ -36,7 +36,7 @@ from npdiff.core import (
     ufunc_primitives,
     unchanged,
 )
-from npdiff.errors import warn_user
+from npdiff.errors import NotDifferentiableError, message, warn_user
 
 Rule = Callable[..., Any]
 _NO_VALUE = np._NoValue  # type: ignore[attr-defined]
@@ -107,12 +107,14 @@ class Row:
 rows: dict[str, Row] = {}
 # Rows of functions that the NumPy that runs does not have.
 absent: dict[str, Row] = {}
+# The same names by ufunc: ufuncs of other packages may be called as NumPy's are.
+_ufunc_names: dict[np.ufunc, str] = {}
 
 
 def numpy_name(func: Any) -> str:
     """``np.linalg.inv`` for a NumPy function or ufunc."""
     if isinstance(func, np.ufunc):
-        return f"np.{func.__name__}"
+        return _ufunc_names.get(func, f"ufunc {func.__name__}")
     module = getattr(func, "__module__", None) or "numpy"
     return f"{module.replace('numpy', 'np', 1)}.{getattr(func, '__name__', func)}"
 
@@ -125,6 +127,8 @@ def add_row(row: Row) -> None:
     if row.name in rows:
         raise ValueError(f"{row.name} already has a row")
     rows[row.name] = row
+    if isinstance(row.func, np.ufunc):
+        _ufunc_names[row.func] = row.name
 
 
 # ---------------------------------------------------------------------- operands and parameters
@@ -273,6 +277,17 @@ def wants(rule: Rule) -> list[bool]:
 # ---------------------------------------------------------------------- elementwise
 
 
+class NoPartial:
+    """Stands for a partial derivative that is not known: asking for it is an error."""
+
+    def __init__(self, text: str, instead: str) -> None:
+        self.text, self.instead = text, instead
+
+    def refuse(self, _x: Any, _y: Any, *args: Any) -> Any:
+        """Where the partial would be multiplied with a tangent or cotangent."""
+        raise NotDifferentiableError(message(self.text, *[a for a in args if a is not None], instead=self.instead))
+
+
 def first(_y: Any, a: Any, _b: Any) -> Any:
     """A partial derivative that is the first operand."""
     return a
@@ -287,6 +302,8 @@ def _term(rule: Any, product: Rule, operands: int) -> Rule | None:
     """``(x, y, *operands) -> x * partial``, for a tangent or cotangent x."""
     if rule is None:
         return None
+    if isinstance(rule, NoPartial):
+        return rule.refuse
     if callable(rule):
         if operands == 1:  # the way back gives a term of one operand two
             return lambda x, y, a, _b=None: product(x, rule(y, a))
@@ -328,9 +345,9 @@ def elementwise_primitive(
 ) -> Primitive:
     """A primitive with one partial derivative per operand.
 
-    A partial is a rule ``(y, *operands) -> dy/doperand``, a number (a constant partial), or None: no derivative
-    passes through that operand. A zero cotangent or tangent stays zero, even where the partial is infinite or NaN;
-    where the function `chooses` among its operands, a partial of zero passes nothing, whatever arrives.
+    A partial is a rule ``(y, *operands) -> dy/doperand``, a number (a constant partial), a `NoPartial`, or None: no
+    derivative passes through that operand. A zero cotangent or tangent stays zero, even where the partial is infinite
+    or NaN; where the function `chooses` among its operands, a partial of zero passes nothing, whatever arrives.
     """
     product = strong_product if chooses else strong_multiply
     saves = [NOTHING] * (len(partials) + 1)
@@ -671,7 +688,7 @@ def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
 
 
 __all__ = [
-    "Point", "Row", "absent", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading",
+    "NoPartial", "Point", "Row", "absent", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading",
     "bilinear_primitive", "composite", "constant_primitive", "direct", "elementwise", "elementwise_jvp",
     "elementwise_primitive", "found", "function", "is_weak", "linear_primitive", "nondifferentiable",
     "nondifferentiable_ufunc", "nonlinear", "numpy_is", "numpy_name", "operand", "point", "rows", "shift_axis", "since",

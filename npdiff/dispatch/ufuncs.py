@@ -42,6 +42,7 @@ from npdiff.dispatch.declare import (
 )
 from npdiff.dispatch.indexing import getitem_p, index_add_p, is_basic, match_dtype, parse_index
 from npdiff.dispatch.operands import is_tracked, outside_write
+from npdiff.dispatch.optional import load_seen
 from npdiff.dispatch.reductions import axes_of, reduce, reducers
 from npdiff.errors import OutsideWriteError, message, user_frame
 
@@ -159,11 +160,14 @@ _counting: list[int] = []
 
 def ufunc_call(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """``__array_ufunc__`` in full."""
-    name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
     if ufunc not in ufunc_primitives and ufunc not in composites:
-        row = rows.get(f"np.{ufunc.__name__}")
+        load_seen()
+    label = numpy_name(ufunc)
+    name = label + ("" if method == "__call__" else f".{method}")
+    if ufunc not in ufunc_primitives and ufunc not in composites:
+        row = rows.get(label)
         why = row.why if row is not None else "is a ufunc that npdiff has no rule for"
-        raise unsupported(f"np.{ufunc.__name__}" if row else f"ufunc {ufunc.__name__}", why, *inputs,
+        raise unsupported(label, why, *inputs,
                           instead="compute it on x.value, the plain array, or give it a rule with npdiff.custom_jvp")
     if method == "__call__":
         return _call(ufunc, name, inputs, **kwargs)
@@ -262,7 +266,7 @@ def _reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, keepdims:
     if ufunc in reducers:
         return reduce(ufunc, a, axis, dtype, None, keepdims, initial, where)
     if where is not True:
-        raise unsupported(f"np.{ufunc.__name__}.reduce", "with where= is recorded only for add, multiply, maximum, "
+        raise unsupported(f"{numpy_name(ufunc)}.reduce", "with where= is recorded only for add, multiply, maximum, "
                           "minimum, fmax, fmin, logical_and and logical_or", a, instead="apply np.where first")
     axes = axes_of(axis, aval(a).ndim)
     if len(axes) != 1:
@@ -307,7 +311,7 @@ def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
     if not isinstance(a, Handle):
         for tracked in (b, indices):
             if is_tracked(tracked):
-                raise outside_write(f"np.{ufunc.__name__}.at", a, tracked)
+                raise outside_write(f"{numpy_name(ufunc)}.at", a, tracked)
         a_plain: Any = a
         ufunc.at(a_plain, innermost(indices), *([] if b is None else [innermost(b)]))
         return
