@@ -107,6 +107,10 @@ class Maker:
 _MAKERS = ("A", "P", "U", "C", "S", "M", "I", "B")
 
 
+# Sample calls stand for the user's code: stand-ins do not act on calls from npdiff's own.
+_called = eval("lambda func, args, kwargs: func(*args, **kwargs)", {"__name__": "sample"})
+
+
 @dataclass
 class Call:
     """One sample call of a NumPy function: the arguments, found again by name when it is made."""
@@ -117,8 +121,7 @@ class Call:
 
     def __call__(self, args: Any, kwargs: Any) -> Any:
         """Call the function that stands under this name in the numpy namespace now."""
-        func = lookup(self.name)
-        return func(*args, **kwargs)
+        return _called(lookup(self.name), args, kwargs)
 
 
 def lookup(name: str) -> Any:
