@@ -204,10 +204,11 @@ def title(chapter: str) -> str:
 
 
 def chapters() -> dict[str, list[Row]]:
-    """All rows by chapter, in alphabetical order."""
+    """NumPy's rows by chapter, in alphabetical order; those of other packages are not on the pages."""
     found_rows: dict[str, list[Row]] = {}
     for row in sorted(rows.values(), key=lambda r: (r.chapter, r.name)):
-        found_rows.setdefault(row.chapter, []).append(row)
+        if row.name.startswith("np."):
+            found_rows.setdefault(row.chapter, []).append(row)
     return found_rows
 
 

@@ -21,7 +21,7 @@ imag_p: Primitive = linear_primitive("imag", None, lambda ct, a: np.multiply(ct,
                           batch=_batch(lambda: imag_p))
 
 
-@function(np.real, "linear", real_p)
+@function(np.real, "linear", real_p, cases=("C(2, 3)", "A(3)", "C()", "I(3)"))
 def real(val: Any) -> Any:
     val = operand(val)
     if not isinstance(val, Handle) or aval(val).dtype.kind != "c":
@@ -30,7 +30,7 @@ def real(val: Any) -> Any:
                    lambda base, new: np.add(new, np.multiply(np.imag(base), 1j)))
 
 
-@function(np.imag, "linear", imag_p)
+@function(np.imag, "linear", imag_p, cases=("C(2, 3)", "A(3)", "C()", "I(3)"))
 def imag(val: Any) -> Any:
     val = operand(val)
     if not isinstance(val, Handle):
@@ -41,7 +41,7 @@ def imag(val: Any) -> Any:
                    lambda base, new: np.add(np.real(base), np.multiply(new, 1j)))
 
 
-@composite(np.angle, cases=("C(3)", "A(3)", "C(2), deg=True"), points=(
+@composite(np.angle, cases=("C(2, 3)", "A(3)", "C(3), deg=True", "C()[()]"), points=(
     point("0 at the origin", "f(x)", 0j, 0, 0), point("0 along the real axis", "f(x)", [0.0, -1.0], 0, 0)))
 def angle(z: Any, deg: Any = False) -> Any:
     z = operand(z)

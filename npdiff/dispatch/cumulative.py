@@ -14,7 +14,6 @@ from npdiff.dispatch.declare import (
     _NO_VALUE,
     composite,
     constant_primitive,
-    found,
     function,
     linear_primitive,
     operand,
@@ -66,6 +65,8 @@ def _running(prim: Any, name: str) -> Any:
             dtype = np.cumsum(np.zeros(1, aval(a).dtype)).dtype  # small integers are summed in the platform's
         if dtype is not None and np.dtype(dtype) != aval(a).dtype:
             a = cast(a, dtype)
+        if isinstance(out, Handle) and not out._writable():
+            np.cumsum([0], out=np.broadcast_to(0.0, (1,)))  # NumPy's own error
         return write_out(bind(prim, (a,), {"axis": axis}), out, name)
 
     return impl
@@ -75,8 +76,9 @@ _CASES: tuple[str, ...] = ("A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=
                            "I(3), dtype=float",
           "A(3), dtype=complex",
           "C(3)")
-cumsum = function(np.cumsum, "linear", cumsum_p, cases=_CASES)(_running(cumsum_p, "np.cumsum"))
-cumprod = function(np.cumprod, "nonlinear", cumprod_p, cases=(*_CASES, "A(5) * [1, 0, 1, 0, 1]"), points=(
+cumsum = function(np.cumsum, "linear", cumsum_p, captured="lists", cases=_CASES)(_running(cumsum_p, "np.cumsum"))
+cumprod = function(np.cumprod, "nonlinear", cumprod_p, captured="lists", cases=(
+    *_CASES, "A(5) * [1, 0, 1, 0, 1]"), points=(
     point("exact where factors are 0", "f(x)", [2.0, 0.0, 3.0], [1, 8, 0], [4, 6, 2]),
     point("exact where factors are 0", "f(x)", [0.0, 0.0, 3.0], [1, 0, 0], [4, 4, 0])))(
     _running(cumprod_p, "np.cumprod"))
@@ -99,8 +101,9 @@ def _cumulative(name: str, running: Any, start: int) -> Any:
 
 
 _CASES = ("A(3)", "A(2, 3), axis=0", "A(2, 3), axis=1, include_initial=True")
-function(found("cumulative_sum"), "linear", cumsum_p, cases=_CASES)(_cumulative("cumulative_sum", cumsum, 0))
-function(found("cumulative_prod"), "nonlinear", cumprod_p, cases=_CASES)(_cumulative("cumulative_prod", cumprod, 1))
+function("cumulative_sum", "linear", cumsum_p, since="2.1", cases=_CASES)(_cumulative("cumulative_sum", cumsum, 0))
+function("cumulative_prod", "nonlinear", cumprod_p, since="2.1", cases=_CASES)(
+    _cumulative("cumulative_prod", cumprod, 1))
 
 # ---------------------------------------------------------------------- differences
 
@@ -115,7 +118,8 @@ def _end(value: Any, a: Any, axis: int) -> Any:
     return np.broadcast_to(value, shape)
 
 
-@composite(np.diff, cases=("A(4)", "A(4), 2", "A(2, 3), axis=0", "A(2, 3), prepend=A(2, 1), append=0.5", "A(4), n=0",
+@composite(np.diff, captured="lists",
+           cases=("A(4)", "A(4), 2", "A(2, 3), axis=0", "A(2, 3), prepend=A(2, 1), append=0.5", "A(4), n=0",
                            "B(4)", "A(2), n=3"))
 def diff(a: Any, n: Any = 1, axis: Any = -1, prepend: Any = _NO_VALUE, append: Any = _NO_VALUE) -> Any:
     n, a = int(static(n)), operand(a)
@@ -203,7 +207,8 @@ def _slopes(f: Any, h: Any, axis: int, edge_order: int) -> Any:
     return np.moveaxis(np.concatenate([first, inside, last], axis=-1), -1, axis)
 
 
-@composite(np.gradient, cases=("A(5)", "A(5), 0.5", "A(5), P(5).cumsum()", "A(3, 4)", "A(3, 4), 0.5, 2.0, edge_order=2",
+@composite(np.gradient, captured="lists",
+           cases=("A(5)", "A(5), 0.5", "A(5), P(5).cumsum()", "A(3, 4)", "A(3, 4), 0.5, 2.0, edge_order=2",
                                "A(3, 4), axis=0", "A(5), P(5).cumsum(), edge_order=2", "A(3, 4), P(4).cumsum(), axis=1",
                                "I(5)"))
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
@@ -239,9 +244,9 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
     return np.sum(widths * (late + early) / 2.0, axis=axis)
 
 
-for _name in ("trapezoid", "trapz"):
-    composite(found(_name), cases=("A(4)", "A(4), A(4)", "A(2, 3), dx=0.5", "A(3, 2), A(3), axis=0", "A(2, 3), A(2, 3)",
-                                   "C(3), A(3)"))(_trapezoid)
+for _name, _until in (("trapezoid", ""), ("trapz", "2.4")):
+    composite(_name, until=_until, captured="lists", cases=(
+        "A(4)", "A(4), A(4)", "A(2, 3), dx=0.5", "A(3, 2), A(3), axis=0", "A(2, 3), A(2, 3)", "C(3), A(3)"))(_trapezoid)
 
 # ---------------------------------------------------------------------- unwrap
 

@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, services
-from npdiff.dispatch.declare import composite, found, function, operand, static, write_out
+from npdiff.dispatch.declare import composite, function, operand, since, static, write_out
 from npdiff.dispatch.manipulation import concatenate_p, ravel
 from npdiff.dispatch.operands import numbered, operands, phantom, picked
 
@@ -61,7 +61,7 @@ def vstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     return np.concatenate([np.atleast_2d(a) for a in operands(tup)], axis=0, dtype=dtype, casting=casting)
 
 
-composite(found("row_stack"), notes="an older name of np.vstack, gone from NumPy 2.5")(vstack)
+composite("row_stack", notes="an older name of np.vstack", until="2.5")(vstack)
 
 
 @composite(np.hstack, cases=(
@@ -172,6 +172,7 @@ composite(np.vsplit, cases=("A(4, 2), 2", "A(4, 2), [1, 3]", "A(2, 2, 2), 2"))(_
 composite(np.dsplit, cases=("A(2, 2, 4), 2", "A(1, 2, 4), [1, 3]"))(_split_rows("dsplit", 2))
 
 
+@composite("unstack", since="2.1", cases=("A(2, 3)", "A(2, 3), axis=1", "A(2, 3, 2), axis=-1", "A(3)"))
 def unstack(x: Any, /, *, axis: Any = 0) -> Any:
     x = operand(x)
     if not aval(x).ndim:
@@ -180,14 +181,11 @@ def unstack(x: Any, /, *, axis: Any = 0) -> Any:
     return tuple([moved[k] for k in range(moved.shape[0])])
 
 
-if hasattr(np, "unstack"):  # since NumPy 2.1
-    composite(np.unstack, cases=("A(2, 3)", "A(2, 3), axis=1", "A(2, 3, 2), axis=-1", "A(3)"))(unstack)
-
 
 # ---------------------------------------------------------------------- repeating
 
 
-@composite(np.tile, cases=(
+@composite(np.tile, captured="made", cases=(
     "A(3), 2", "A(2, 3), (2, 1)", "A(3), (2, 2)", "A(2, 3), 2", "A(), (2, 3)", "A(3), 0", "A(2, 2), ()"))
 def tile(A: Any, reps: Any) -> Any:
     a = operand(A)
@@ -205,7 +203,7 @@ def tile(A: Any, reps: Any) -> Any:
     return np.copy(np.reshape(spread, tuple([r * s for r, s in zip(reps, shape, strict=True)])))
 
 
-@composite(np.repeat, cases=(
+@composite(np.repeat, captured="made", cases=(
     "A(3), 2", "A(2, 3), 2", "A(2, 3), 2, axis=0", "A(2, 3), [1, 0, 2], axis=-1", "A(2, 3), [2], 1", "A(), 3",
     "A(3), 0", "A(3), [1, 2, 0]"))
 def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
@@ -249,7 +247,7 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
 @composite(np.insert, cases=(
     "A(3), 1, 5.0", "A(3), 1, A()", "A(2, 3), 1, A(2), axis=1", "A(2, 3), [0, 2], A(2, 2), axis=1",
     "A(3), [0, 0, 3], A(3)",
-    "A(2, 3), 1, A(3), axis=0", "A(2, 3), slice(0, 2), A(2)", "A(2, 2), -1, 1.0, -1", "A(3), B(3), 2.0"))
+    "A(2, 3), 1, A(3), axis=0", "A(2, 3), slice(0, 2), A(2)", "A(2, 2), -1, 1.0, -1", *since("2.1", "A(3), B(3), 2.0")))
 def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     a, v = operand(arr), operand(values)
     if axis is None:

@@ -18,6 +18,7 @@ from npdiff.dispatch.declare import (
     linear_primitive,
     operand,
     point,
+    since,
     static,
 )
 from npdiff.errors import warn_user
@@ -156,7 +157,8 @@ def _target_shape(name: str, a: Any, shape: Any) -> tuple[int, ...]:
 
 @function(np.reshape, "linear", reshape_p, cases=(
     "A(2, 3), (3, 2)", "A(6), (2, -1)", "A(2, 3), -1, order='F'", "A(2, 3, 2), (4, 3), order='F'", "A(2, 3).T, 6",
-    "A(4), (2, 2), copy=True", "C(2, 2), 4", "A(0, 3), (3, 0)", "A(), (1, 1)"))
+    *since("2.1", "A(4), (2, 2), copy=True"), "C(2, 2), 4", "A(0, 3), (3, 0)",
+    "A(), (1, 1)"), retired={"newshape": "shape"})
 def reshape(a: Any, /, shape: Any, order: Any = "C", *, copy: Any = None) -> Any:
     a = operand(a)
     target = _target_shape("np.reshape", a, shape)
@@ -192,7 +194,7 @@ def ravel(a: Any, order: Any = "C") -> Any:
     return flat
 
 
-@function(np.transpose, "linear", transpose_p, cases=(
+@function(np.transpose, "linear", transpose_p, captured="lists", cases=(
     "A(2, 3)", "A(2, 3, 4), (1, 2, 0)", "A(2, 3, 4), (-1, 0, 1)", "A(3)", "C(2, 2)", "A()"))
 def transpose(a: Any, axes: Any = None) -> Any:
     a = operand(a)
@@ -301,7 +303,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     return where_three(condition, x, y)
 
 
-@function(np.copy, "linear", copy_p, cases=("A(2, 3)", "A(2, 3), 'F'", "A()", "C(2)"))
+@function(np.copy, "linear", copy_p, captured="made", cases=("A(2, 3)", "A(2, 3), 'F'", "A()", "C(2)"))
 def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     return bind(copy_p, (operand(a),), {"order": order} if order != "K" else {})
 

@@ -270,7 +270,8 @@ nondifferentiable_ufunc(np.less_equal, python=operator.le)
 nondifferentiable_ufunc(np.greater, python=operator.gt)
 nondifferentiable_ufunc(np.greater_equal, python=operator.ge)
 nondifferentiable_ufunc(np.floor_divide, python=operator.floordiv, points=(
-    point(_JUMP, "f(x, 1.0)", [0.0, 0.5, 1.0], 0, 0),))
+    point(_JUMP, "f(x, 1.0)", [0.0, 0.5, 1.0], 0, 0),), cases=(
+    "A(2, 3), 0.99 + 0.01 * P(3)", "A(3), 0.9", "0.9, 0.3 + A(2)", "I(3, high=9), 2"))
 nondifferentiable_ufunc(np.bitwise_and, python=operator.and_)
 nondifferentiable_ufunc(np.bitwise_or, python=operator.or_)
 nondifferentiable_ufunc(np.bitwise_xor, python=operator.xor)

@@ -9,12 +9,13 @@ import numpy as np
 
 from npdiff.core import aval, services, shape_of
 from npdiff.dispatch.common import scalar
-from npdiff.dispatch.declare import composite, found, operand, static, write_out
+from npdiff.dispatch.declare import composite, operand, static, write_out
 from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.ufuncs import apply, composite_ufunc
 
 
-@composite(np.dot, cases=("A(3), A(3)", "A(2, 3), A(3)", "A(3), A(3, 2)", "A(2, 3), A(3, 4)", "A(2, 3), A(4, 3, 2)",
+@composite(np.dot, captured="lists",
+           cases=("A(3), A(3)", "A(2, 3), A(3)", "A(3), A(3, 2)", "A(2, 3), A(3, 4)", "A(2, 3), A(4, 3, 2)",
                           "A(4, 2, 3), A(3)", "A(), A(2, 3)", "A(2), A()", "C(2, 3), C(3)"))
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     a, b = operand(a), operand(b)
@@ -28,7 +29,8 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     return write_out(result, out, "np.dot")
 
 
-@composite(np.inner, cases=("A(3), A(3)", "A(2, 3), A(3)", "A(2, 3), A(4, 2, 3)", "A(), A(2)", "C(3), C(3)"))
+@composite(np.inner, captured="lists",
+           cases=("A(3), A(3)", "A(2, 3), A(3)", "A(2, 3), A(4, 2, 3)", "A(), A(2)", "C(3), C(3)"))
 def inner(a: Any, b: Any, /) -> Any:
     a, b = operand(a), operand(b)
     if aval(a).ndim == 0 or aval(b).ndim == 0:
@@ -38,13 +40,13 @@ def inner(a: Any, b: Any, /) -> Any:
     return scalar(np.tensordot(a, b, axes=(-1, -1)))
 
 
-@composite(np.outer, cases=("A(3), A(2)", "A(2, 2), A(3)", "A(), A(2)", "C(2), C(3)"))
+@composite(np.outer, captured="lists", cases=("A(3), A(2)", "A(2, 2), A(3)", "A(), A(2)", "C(2), C(3)"))
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     a, b = np.ravel(operand(a)), np.ravel(operand(b))
     return write_out(np.multiply(np.expand_dims(a, 1), np.expand_dims(b, 0)), out, "np.outer")
 
 
-@composite(np.vdot, cases=("A(3), A(3)", "A(2, 3), A(3, 2)", "C(3), C(3)"))
+@composite(np.vdot, captured="lists", cases=("A(3), A(3)", "A(2, 3), A(3, 2)", "C(3), C(3)"))
 def vdot(a: Any, b: Any, /) -> Any:
     a, b = np.ravel(operand(a)), np.ravel(operand(b))
     if aval(a).size != aval(b).size:
@@ -66,7 +68,8 @@ def _contracted(axes: Any, na: int) -> tuple[list[int], list[int]]:
     return _as_list(left), _as_list(right)
 
 
-@composite(np.tensordot, cases=("A(2, 3), A(3, 4), axes=1", "A(2, 3), A(4, 5), axes=0", "A(2, 3, 4), A(3, 4, 2)",
+@composite(np.tensordot, captured="lists",
+           cases=("A(2, 3), A(3, 4), axes=1", "A(2, 3), A(4, 5), axes=0", "A(2, 3, 4), A(3, 4, 2)",
                                 "A(2, 3, 4), A(4, 2), axes=([0, 2], [1, 0])", "A(2, 3), A(2, 3), axes=(-1, 1)"))
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     a, b = operand(a), operand(b)
@@ -88,7 +91,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     return np.reshape(np.matmul(flat_a, flat_b), (*rows, *cols))
 
 
-@composite(np.kron, cases=("A(2), A(3)", "A(2, 2), A(2, 3)", "A(2), A(2, 2, 2)", "A(), A(2)"))
+@composite(np.kron, captured="lists", cases=("A(2), A(3)", "A(2, 2), A(2, 3)", "A(2), A(2, 2, 2)", "A(), A(2)"))
 def kron(a: Any, b: Any) -> Any:
     a, b = operand(a), operand(b)
     sa, sb = aval(a).shape, aval(b).shape
@@ -99,7 +102,7 @@ def kron(a: Any, b: Any) -> Any:
     return np.reshape(np.multiply(a, b), [i * j for i, j in zip(sa, sb, strict=True)])
 
 
-@composite(np.cross, cases=("A(3), A(3)", "A(2, 3), A(3)", "A(3, 2), A(3, 2), axis=0",
+@composite(np.cross, captured="lists", cases=("A(3), A(3)", "A(2, 3), A(3)", "A(3, 2), A(3, 2), axis=0",
                             "A(3, 2), A(2, 3), axisa=0, axisb=1, axisc=0"))
 def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axis: Any = None) -> Any:
     a, b = operand(a), operand(b)
@@ -125,7 +128,7 @@ def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axi
 # ---------------------------------------------------------------------- the ufuncs beside matmul
 
 
-@composite_ufunc(found("vecdot"), cases=("A(3), A(3)", "A(2, 3), A(3)", "C(2, 3), C(3)", "A(3, 2), A(3, 2), axis=0",
+@composite_ufunc(np.vecdot, cases=("A(3), A(3)", "A(2, 3), A(3)", "C(2, 3), C(3)", "A(3, 2), A(3, 2), axis=0",
                                          "A(2, 3), A(2, 3), keepdims=True"))
 def vecdot(a: Any, b: Any) -> Any:
     if aval(a).shape[-1:] != aval(b).shape[-1:] or aval(a).ndim == 0:
@@ -134,14 +137,14 @@ def vecdot(a: Any, b: Any) -> Any:
     return scalar(np.matmul(np.expand_dims(a, -2), np.expand_dims(b, -1))[..., 0, 0])
 
 
-@composite_ufunc(found("matvec"), cases=("A(2, 3), A(3)", "A(4, 2, 3), A(4, 3)", "C(2, 3), C(3)"))
+@composite_ufunc("matvec", since="2.2", cases=("A(2, 3), A(3)", "A(4, 2, 3), A(4, 3)", "C(2, 3), C(3)"))
 def matvec(a: Any, b: Any) -> Any:
     if aval(a).ndim < 2 or aval(a).shape[-1:] != aval(b).shape[-1:]:
         np.matvec(phantom(a), phantom(b))
     return np.matmul(a, np.expand_dims(b, -1))[..., 0]
 
 
-@composite_ufunc(found("vecmat"), cases=("A(3), A(3, 2)", "A(4, 3), A(4, 3, 2)", "C(3), C(3, 2)"))
+@composite_ufunc("vecmat", since="2.2", cases=("A(3), A(3, 2)", "A(4, 3), A(4, 3, 2)", "C(3), C(3, 2)"))
 def vecmat(a: Any, b: Any) -> Any:
     if aval(a).ndim == 0 or aval(b).ndim < 2 or aval(a).shape[-1] != aval(b).shape[-2]:
         np.vecmat(phantom(a), phantom(b))

@@ -40,4 +40,6 @@ from npdiff.dispatch import (  # noqa: F401
 )
 from npdiff.dispatch.declare import rows
 
+capture.capture_rows()
+
 __all__ = ["rows"]

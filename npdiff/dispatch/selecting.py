@@ -10,7 +10,17 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, constant, services, shape_of
-from npdiff.dispatch.declare import align, composite, constant_primitive, function, operand, point, static, write_out
+from npdiff.dispatch.declare import (
+    align,
+    composite,
+    constant_primitive,
+    function,
+    operand,
+    point,
+    since,
+    static,
+    write_out,
+)
 from npdiff.dispatch.operands import anywhere, operands, phantom
 from npdiff.errors import BranchError, message
 
@@ -30,7 +40,8 @@ nonzero_p = constant_primitive("nonzero", None, impl=np.nonzero, multiple=True, 
 def nonzero(a: Any) -> Any:
     a = operand(a)
     if not aval(a).ndim:
-        np.nonzero(np.asarray(phantom(a)))  # NumPy's own error
+        np.nonzero(np.asarray(phantom(a)))  # NumPy's own error, or its warning before 2.1
+        a = np.reshape(a, (1,))
     return bind(nonzero_p, (a,), {})
 
 
@@ -102,7 +113,7 @@ def _checked_along(arr: Any, indices: Any, axis: Any) -> tuple[Any, Any, int]:
 
 
 @composite(np.take_along_axis, cases=(
-    "A(3, 4), I(3, 2, high=4)", "A(3, 4), I(2, 4, high=3), axis=0", "A(2, 3), I(2, high=6), None",
+    *since("2.3", "A(3, 4), I(3, 2, high=4)"), "A(3, 4), I(2, 4, high=3), axis=0", "A(2, 3), I(2, high=6), None",
     "A(1, 3), I(2, 2, high=3), 1",
     "A(2, 3, 2), I(2, 1, 2, high=3), axis=1", "A(3), I(2, high=3), 0", "A(2, 3), np.argsort(A(2, 3), axis=-1), -1"))
 def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
@@ -142,8 +153,7 @@ def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
         np.broadcast_shapes(*[aval(x).shape for x in (a, *parts)])
     except ValueError:
         np.choose(np.zeros(aval(a).shape, int), [phantom(p) for p in parts])  # NumPy's own error
-    a, *parts = np.broadcast_arrays(in_range(a, n, mode), *[np.astype(np.ravel(p)[0] if aval(p).weak else p, dtype)
-                                                            for p in parts])
+    a, *parts = np.broadcast_arrays(in_range(a, n, mode), *[services["astype"](p, dtype) for p in parts])
     picked = np.take_along_axis(np.stack(parts), np.expand_dims(a, 0), axis=0)[0]
     return write_out(picked, out, "np.choose")
 
@@ -223,7 +233,7 @@ def apply_over_axes(func: Any, a: Any, axes: Any) -> Any:
 # ---------------------------------------------------------------------- index arithmetic
 
 
-@composite(np.ix_)
+@composite(np.ix_, cases=("I(3), B(2)", "[0, 2], [1]", "A(2)"))
 def ix_(*args: Any) -> Any:
     out = []
     for k, sequence in enumerate(args):
@@ -236,7 +246,7 @@ def ix_(*args: Any) -> Any:
     return tuple(out)
 
 
-@composite(np.meshgrid, cases=(
+@composite(np.meshgrid, captured="made", cases=(
     "A(3), A(2)", "A(3), A(2), indexing='ij'", "A(3), A(2), sparse=True", "A(2), A(1), A(3)", "A(3), 1.0", "A(3)",
     "A(3), A(2), copy=False"))
 def meshgrid(*xi: Any, copy: Any = True, sparse: Any = False, indexing: Any = "xy") -> Any:

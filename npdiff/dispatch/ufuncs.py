@@ -29,9 +29,11 @@ from npdiff.dispatch.declare import (
     _NO_VALUE,
     Point,
     Row,
+    absent,
     add_row,
     constant_primitive,
     elementwise_primitive,
+    found,
     numpy_name,
     operand,
     point,
@@ -40,6 +42,7 @@ from npdiff.dispatch.declare import (
 )
 from npdiff.dispatch.indexing import getitem_p, index_add_p, is_basic, match_dtype, parse_index
 from npdiff.dispatch.operands import is_tracked, outside_write
+from npdiff.dispatch.optional import load_seen
 from npdiff.dispatch.reductions import axes_of, reduce, reducers
 from npdiff.errors import OutsideWriteError, message, user_frame
 
@@ -48,13 +51,19 @@ composites: dict[np.ufunc, Callable[..., Any]] = {}
 
 
 def composite_ufunc(ufunc: Any, notes: str = "", cases: tuple[str, ...] = (),
-                    points: tuple[Point, ...] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Row of a ufunc that is code over others."""
+                    since: str = "", points: tuple[Point, ...] = ()) -> Callable[
+                        [Callable[..., Any]], Callable[..., Any]]:
+    """Row of a ufunc that is code over others; by its name if not every NumPy has it, as in `declare.function`."""
 
     def enter(impl: Callable[..., Any]) -> Callable[..., Any]:
-        if ufunc is not None:
-            composites[ufunc] = impl
-            add_row(Row(f"np.{ufunc.__name__}", "composite", ufunc, notes=notes, cases=cases, points=points))
+        known = found(ufunc) if isinstance(ufunc, str) else ufunc
+        name = f"np.{ufunc if isinstance(ufunc, str) else ufunc.__name__}"
+        row = Row(name, "composite", known, notes=notes, cases=cases, since=since, points=points)
+        if known is None:
+            absent[name] = row
+        else:
+            composites[known] = impl
+            add_row(row)
         return impl
 
     return enter
@@ -151,11 +160,14 @@ _counting: list[int] = []
 
 def ufunc_call(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """``__array_ufunc__`` in full."""
-    name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
     if ufunc not in ufunc_primitives and ufunc not in composites:
-        row = rows.get(f"np.{ufunc.__name__}")
+        load_seen()
+    label = numpy_name(ufunc)
+    name = label + ("" if method == "__call__" else f".{method}")
+    if ufunc not in ufunc_primitives and ufunc not in composites:
+        row = rows.get(label)
         why = row.why if row is not None else "is a ufunc that npdiff has no rule for"
-        raise unsupported(f"np.{ufunc.__name__}" if row else f"ufunc {ufunc.__name__}", why, *inputs,
+        raise unsupported(label, why, *inputs,
                           instead="compute it on x.value, the plain array, or give it a rule with npdiff.custom_jvp")
     if method == "__call__":
         return _call(ufunc, name, inputs, **kwargs)
@@ -254,7 +266,7 @@ def _reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, keepdims:
     if ufunc in reducers:
         return reduce(ufunc, a, axis, dtype, None, keepdims, initial, where)
     if where is not True:
-        raise unsupported(f"np.{ufunc.__name__}.reduce", "with where= is recorded only for add, multiply, maximum, "
+        raise unsupported(f"{numpy_name(ufunc)}.reduce", "with where= is recorded only for add, multiply, maximum, "
                           "minimum, fmax, fmin, logical_and and logical_or", a, instead="apply np.where first")
     axes = axes_of(axis, aval(a).ndim)
     if len(axes) != 1:
@@ -299,7 +311,7 @@ def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
     if not isinstance(a, Handle):
         for tracked in (b, indices):
             if is_tracked(tracked):
-                raise outside_write(f"np.{ufunc.__name__}.at", a, tracked)
+                raise outside_write(f"{numpy_name(ufunc)}.at", a, tracked)
         a_plain: Any = a
         ufunc.at(a_plain, innermost(indices), *([] if b is None else [innermost(b)]))
         return
@@ -351,7 +363,8 @@ def _reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: Any = 0, dtype: Any =
 frexp_p = constant_primitive("frexp", np.frexp, multiple=True)
 
 
-@composite_ufunc(np.divmod, points=(point("at a jump as beside it", "f(x, 1.0)[1]", [0.0, 1.0, 0.5], 1, 0),))
+@composite_ufunc(np.divmod, cases=("A(2, 3), 0.99 + 0.01 * P(3)", "A(3), 0.9", "I(3, high=9), 2"), points=(
+    point("at a jump as beside it", "f(x, 1.0)[1]", [0.0, 1.0, 0.5], 1, 0),))
 def divmod_(a: Any, b: Any) -> Any:
     return np.floor_divide(a, b), np.remainder(a, b)
 
@@ -360,12 +373,13 @@ def divmod_(a: Any, b: Any) -> Any:
 fraction_p = elementwise_primitive("fraction", None, (1,), impl=lambda a: np.modf(a)[0])
 
 
-@composite_ufunc(np.modf, points=(point("at a jump as beside it", "f(x)[0]", [0.0, 1.0, -1.0, 0.5], 1, 0),))
+@composite_ufunc(np.modf, cases=("2 * A(2, 3)", "A()[()]"), points=(
+    point("at a jump as beside it", "f(x)[0]", [0.0, 1.0, -1.0, 0.5], 1, 0),))
 def modf(a: Any) -> Any:
     return bind(fraction_p, (a,), {}), np.trunc(a)
 
 
-@composite_ufunc(np.frexp)
+@composite_ufunc(np.frexp, cases=("A(2, 3)", "A()[()]"))
 def frexp(a: Any) -> Any:
     _, exponent = bind(frexp_p, (a,), {})
     return np.ldexp(a, np.negative(exponent)), exponent

@@ -202,7 +202,11 @@ class Flat:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         positions = numbered(self._array).ravel()
-        key = self._key(key)
+        try:
+            key = self._key(key)
+        except IndexError:
+            np.zeros(self._array.shape, bool).flat[key] = True  # NumPy may word it otherwise where it writes
+            raise
         array = _writable("flat", self._array, lambda plain: plain.flat.__setitem__(0, 0))
         if isinstance(key, Handle):
             key = np.nonzero(key)[0] if aval(key).dtype.kind == "b" else key
