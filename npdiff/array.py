@@ -377,7 +377,7 @@ class DiffArray(Handle):
 
     def fill(self, v: Any) -> None:
         if core.shape_of(v):
-            np.empty(1).fill(np.empty(core.shape_of(v)))  # NumPy's own error
+            np.empty(1, self.dtype).fill(np.empty(core.shape_of(v), aval(v).dtype))  # NumPy's own error
         if not is_scalar(self):
             self[...] = v
 

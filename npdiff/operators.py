@@ -110,6 +110,14 @@ def _unary(ufunc: np.ufunc) -> Callable[[Any], Any]:
     return op
 
 
+_conjugate_complex = _unary(np.conjugate)
+
+
+def _conjugate(self: Any) -> Any:
+    # The method, unlike the ufunc, gives real arrays themselves.
+    return _conjugate_complex(self) if self.dtype.kind == "c" or is_weak(self) else self
+
+
 def _divmod(self: Any, other: Any, reflected: bool = False) -> Any:
     if is_weak(self) and is_weak(other):
         return (other // self, other % self) if reflected else (self // other, self % other)
@@ -159,9 +167,8 @@ def _install() -> None:
         setattr(DiffArray, f"__{name}__", _unary(ufunc))
     for name in _METHODS:
         setattr(DiffArray, name, _method(name))
-    conjugate: Any = _unary(np.conjugate)
-    setattr(DiffArray, "conj", conjugate)  # noqa: B010
-    setattr(DiffArray, "conjugate", conjugate)  # noqa: B010
+    setattr(DiffArray, "conj", _conjugate)  # noqa: B010
+    setattr(DiffArray, "conjugate", _conjugate)  # noqa: B010
     setattr(DiffArray, "compress", _compress)  # noqa: B010
 
 

@@ -73,7 +73,8 @@ def handled(value: Any) -> Any:
     if type(value) is _ndarray and value.dtype.kind in "biufc":
         return constant(value)
     if isinstance(value, (tuple, list)):
-        return type(value)([handled(v) for v in value])
+        made = {id(v): handled(v) for v in value}  # np.diag_indices gives the same array for each axis
+        return type(value)([made[id(v)] for v in value])
     return value
 
 
@@ -153,6 +154,17 @@ def _in_order(made: Any, order: Any) -> Any:
     """The array itself if its memory is in this order, else a copy that is."""
     flags = layout(made).flags
     return made if (flags.c_contiguous if order == "C" else flags.f_contiguous) else np.copy(made, order=order)
+
+
+def _require(original: Any, a: Any, dtype: Any = None, requirements: Any = None, **kwargs: Any) -> Any:
+    if not isinstance(a, Handle) and not holds_handle(a):
+        result = original(a, dtype, requirements, **kwargs)
+        return result if result is a else handled(result)
+    asked = {str(r)[0].upper() for r in requirements or ()}
+    original(np.zeros(0), None, requirements, **kwargs)  # NumPy's own errors
+    made: Any = _as_array(np.asarray, a, dtype, "F" if "F" in asked else "C" if "C" in asked else None)
+    owned = made.base is None
+    return np.copy(made) if ("W" in asked and not made._writable()) or ("O" in asked and not owned) else made
 
 
 def _as_contiguous(order: str) -> Callable[..., Any]:
@@ -310,7 +322,7 @@ _LISTS = ["sum", "prod", "mean", "std", "var", "max", "min", "median", "average"
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_contiguous("C"),
     "asfortranarray": _as_contiguous("F"), "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
-    "fromfunction": _from_function, "ndenumerate": _nd_enumerate,
+    "fromfunction": _from_function, "require": _require, "ndenumerate": _nd_enumerate,
 }
 _stand_ins: dict[str, Any] = {}
 # Namespaces in which names are replaced, with the originals and the stand-ins.

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.array import view_of
+from npdiff.array import is_scalar, view_of
+from npdiff.avals import python_type
 from npdiff.core import Handle, Primitive, aval, bind
 from npdiff.dispatch.declare import composite, function, linear_primitive, operand
 
@@ -36,7 +37,9 @@ def imag(val: Any) -> Any:
     if not isinstance(val, Handle):
         return np.imag(val)
     if aval(val).dtype.kind != "c":
-        return np.zeros_like(val)
+        v = aval(val)
+        nothing: Any = python_type(v.dtype)(0).imag if v.weak else v.dtype.type(0)
+        return nothing if is_scalar(val) else np.zeros_like(val)
     return view_of(val, lambda base: bind(imag_p, (base,), {}),
                    lambda base, new: np.add(np.real(base), np.multiply(new, 1j)))
 

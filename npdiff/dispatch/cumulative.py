@@ -24,6 +24,7 @@ from npdiff.dispatch.declare import (
 )
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.reductions import loop_dtype
 
 # ---------------------------------------------------------------------- running sums and products
 
@@ -57,15 +58,16 @@ cumprod_p: Primitive = own_primitive("cumprod", lambda a, *, axis: np.cumprod(a,
                           batch=batch_axis(lambda: cumprod_p))
 
 
-def _running(prim: Any, name: str) -> Any:
+def _running(prim: Any, ufunc: np.ufunc) -> Any:
+    name = f"np.{prim.name}"
+
     def impl(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
         a, axis = flattened(operand(a), axis)
         a = a if aval(a).ndim else np.reshape(a, (1,))
-        if dtype is None and aval(a).dtype.kind in "bui":
-            dtype = np.cumsum(np.zeros(1, aval(a).dtype)).dtype  # small integers are summed in the platform's
-        if dtype is not None and np.dtype(dtype) != aval(a).dtype:
-            a = cast(a, dtype)
-        return write_out(bind(prim, (a,), {"axis": axis}), out, name)
+        to = loop_dtype(ufunc, aval(a).dtype, out, dtype)
+        result = bind(prim, (a if to == aval(a).dtype else cast(a, to),), {"axis": axis})
+        # NumPy widens small integers, unless it is told not to.
+        return write_out(result if aval(result).dtype == to else cast(result, to), out, name)
 
     return impl
 
@@ -74,9 +76,9 @@ _CASES: tuple[str, ...] = ("A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=
                            "I(3), dtype=float",
           "A(3), dtype=complex",
           "C(3)")
-cumsum = function(np.cumsum, "linear", cumsum_p, cases=_CASES)(_running(cumsum_p, "np.cumsum"))
+cumsum = function(np.cumsum, "linear", cumsum_p, cases=_CASES)(_running(cumsum_p, np.add))
 cumprod = function(np.cumprod, "nonlinear", cumprod_p, cases=(*_CASES, "A(5) * [1, 0, 1, 0, 1]"))(
-    _running(cumprod_p, "np.cumprod"))
+    _running(cumprod_p, np.multiply))
 
 
 def _cumulative(name: str, running: Any, start: int) -> Any:

@@ -180,6 +180,8 @@ def ravel(a: Any, order: Any = "C") -> Any:
     "A(2, 3)", "A(2, 3, 4), (1, 2, 0)", "A(2, 3, 4), (-1, 0, 1)", "A(3)", "C(2, 2)", "A()"))
 def transpose(a: Any, axes: Any = None) -> Any:
     a = operand(a)
+    if aval(a).weak:
+        a = reshape(a, ())  # NumPy makes an array of a Python number, though not of a NumPy scalar
     n = aval(a).ndim
     if axes is None:
         order: tuple[int, ...] = tuple(range(n))[::-1]

@@ -185,11 +185,12 @@ elementwise_jvp(np.conjugate, _conjugate_jvp, pull=lambda ct, _out, _args, _need
                 python=operator.methodcaller("conjugate"), domain=(REAL,))
 elementwise(np.copysign, lambda _y, a, b: np.multiply(np.copysign(1.0, a), np.copysign(1.0, b)), None,
             domain=(NONZERO, NONZERO))
+elementwise(np.heaviside, None, lambda _y, a, _b: np.equal(a, 0), domain=(NONZERO, REAL))
 elementwise(np.nextafter, 1, None, domain=(REAL, REAL), notes="moves by one unit in the last place: derivative 1")
 elementwise(np.ldexp, lambda _y, _a, b: np.ldexp(1.0, b), None, domain=(REAL, "small integer"))
 
 nondifferentiable_ufunc(
-    np.floor, np.ceil, np.trunc, np.rint, np.heaviside, np.signbit, np.spacing, np.isfinite, np.isinf, np.isnan,
+    np.floor, np.ceil, np.trunc, np.rint, np.signbit, np.spacing, np.isfinite, np.isinf, np.isnan,
     np.isnat, np.gcd, np.lcm, np.bitwise_count,
     np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
 )

@@ -234,7 +234,7 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
     elif n % 2:
         result = np.divide(s[..., n // 2], 1) if v.dtype.kind != "f" else s[..., n // 2]
     else:
-        result = np.divide(np.add(s[..., n // 2 - 1], s[..., n // 2]), 2)
+        result = np.divide(np.sum(s[..., n // 2 - 1: n // 2 + 1], axis=-1), 2)
     if v.dtype.kind in "fc" and not skip_nan:
         last = s[..., -1]
         result = np.where(np.isnan(last), last, result)

@@ -20,6 +20,7 @@ from npdiff.dispatch.declare import (
     strong_multiply,
     write_out,
 )
+from npdiff.dispatch.manipulation import cast
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -137,13 +138,36 @@ reducers: dict[np.ufunc, Primitive] = {
 }
 
 
+def loop_dtype(ufunc: np.ufunc, dtype: np.dtype[Any], out: Any, given: Any) -> np.dtype[Any]:
+    """The dtype in which NumPy reduces an array of `dtype`: into `out`, or with ``dtype=given``."""
+    kinds = (None if out is None else aval(out).dtype, dtype, None)
+    if given is None:
+        return ufunc.resolve_dtypes(kinds, reduction=True, casting="unsafe")[0]  # type: ignore[no-any-return]
+    signature = (np.dtype(given), None, None)
+    return ufunc.resolve_dtypes(  # type: ignore[no-any-return]
+        (None, dtype, None), signature=signature, reduction=True, casting="unsafe")[0]
+
+
+def starting_value(initial: Any, dtype: np.dtype[Any]) -> Any:
+    """``initial=`` as NumPy stores it: in the dtype of the result."""
+    if isinstance(initial, Handle):
+        return cast(initial, dtype)
+    start = np.zeros((), dtype)
+    start[()] = initial  # NumPy's own errors
+    return start[()]
+
+
 def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False,
            initial: Any = _NO_VALUE, where: Any = True, name: str = "") -> Any:
     """``ufunc.reduce`` with NumPy's signature and defaults."""
     a = operand(a)
     v = aval(a)
+    if not v.ndim and axis is not None and static(axis) in (0, -1):
+        axis = ()  # as NumPy has it for reductions of 0-d arrays
     axis = axes_of(axis, v.ndim)
     keepdims = bool(keepdims)
+    if dtype is None and out is not None and aval(out).dtype != v.dtype:
+        dtype = loop_dtype(ufunc, v.dtype, out, None)
     if where is not True:
         fill = ufunc.identity if initial is _NO_VALUE else initial
         if fill is None:
@@ -154,7 +178,7 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any =
     if any(v.shape[k] == 0 for k in axis) and initial is not _NO_VALUE and ufunc.identity is None:
         kept = [1 if k in axis else n for k, n in enumerate(v.shape)] if keepdims else [
             n for k, n in enumerate(v.shape) if k not in axis]
-        result = np.full(kept, initial, v.dtype)[()]
+        result = np.broadcast_to(starting_value(initial, v.dtype), kept)[()]
         return write_out(result, out, name or f"np.{ufunc.__name__}.reduce")
     prim = reducers[ufunc]
     params: dict[str, Any] = {"axis": axis, "keepdims": keepdims}
@@ -164,7 +188,7 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any =
             a = a.astype(params.pop("dtype"))
     result = bind(prim, (a,), params)
     if initial is not _NO_VALUE:
-        result = ufunc(result, initial)
+        result = ufunc(result, starting_value(initial, aval(result).dtype))
     return write_out(result, out, name or f"np.{ufunc.__name__}.reduce")
 
 

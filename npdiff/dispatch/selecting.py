@@ -172,6 +172,8 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
     elif len(conditions) != len(funclist):
         n = len(conditions)
         raise ValueError(f"with {n} condition(s), either {n} or {n + 1} functions are expected")
+    if aval(x).weak:
+        x = np.asarray(x) if not isinstance(x, Handle) else np.reshape(services["astype"](x, aval(x).dtype), ())
     out = constant(np.zeros(aval(x).shape, aval(x).dtype))
     for condition, func in zip(conditions, funclist, strict=True):
         if not callable(func):

@@ -211,6 +211,8 @@ class Flat:
         places = np.ravel(places)
         if not aval(places).size:
             return
+        if isinstance(key, (int, np.integer)):
+            np.zeros(1, array.dtype).flat[0] = phantom(operand(value))  # NumPy's own error for more than one number
         index = _spots(array, places)
         values = _cycled(value, aval(places).size)
         array[index] = values if index else values[-1]
