@@ -16,7 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[1])]
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import fuzz
 from programs import Program, seeded
@@ -115,8 +116,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0, help="the seed of the first program")
-    parser.add_argument("--jit-every", type=int, default=40, help="also compile one program in so many (0: none)")
-    parser.add_argument("--second-every", type=int, default=2, help="second derivatives of one program in so many")
+    parser.add_argument("--jit-every", type=int, default=100, help="also compile one program in so many (0: none)")
+    parser.add_argument("--second-every", type=int, default=3, help="second derivatives of one program in so many")
     parser.add_argument("--batch-every", type=int, default=2, help="vmap of one program in so many")
     parser.add_argument("--few", type=int, default=2, help="how often a failure of one kind is printed")
     parser.add_argument("--state", type=Path, help="file to resume from")

@@ -156,7 +156,8 @@ class Writer:
         if kind == 7 and len(shape) > 1:
             return f"{self.slice(n)}, {self.random.randrange(shape[1]) if shape[1] else ':'}"
         if kind == 8:
-            return str(self.pick(["...", "None", "..., 0", "None, 1:", ":, None", "()", "..., None", "[]", "..., ::-1"]))
+            return str(self.pick(["...", "None", "..., 0", "None, 1:", ":, None", "()", "..., None", "[]",
+                                  "..., ::-1"]))
         if kind == 9:
             return str([self.random.random() < 0.5 for _ in range(n)])
         if kind == 10 and len(shape) > 1 and shape[1]:

@@ -140,7 +140,8 @@ def text_of(value: Any) -> str:
 def report(program: Program, seed: Any, error: str, **how: Any) -> str:
     """A failing program as a test to paste, and what went wrong."""
     lines = textwrap.indent("\n".join(program.lines), "        ")
-    parts = [f'    found("""\n{lines}\n    """, dict({", ".join(f"{k}={text_of(v)}" for k, v in program.args.items())})']
+    args = ", ".join(f"{k}={text_of(v)}" for k, v in program.args.items())
+    parts = [f'    found("""\n{lines}\n    """, dict({args})']
     if program.closed:
         parts.append(", closed=dict(" + ", ".join(f"{k}={text_of(v)}" for k, v in program.closed.items()) + ")")
     if program.raises:

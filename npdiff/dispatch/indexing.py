@@ -348,5 +348,5 @@ def match_dtype(v: Any, dtype: np.dtype[Any]) -> Any:
 services["getitem"] = getitem
 services["setitem"] = setitem
 
-__all__ = ["Slot", "fill_slots", "getitem", "getitem_p", "index_add_p", "is_basic", "match_dtype", "parse_index", "per_example",
-           "setitem", "setitem_p"]
+__all__ = ["Slot", "fill_slots", "getitem", "getitem_p", "index_add_p", "is_basic", "match_dtype", "parse_index",
+           "per_example", "setitem", "setitem_p"]

@@ -31,7 +31,7 @@ def call_method(ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **k
     if method == "outer":
         result = _outer(ufunc, a, *inputs[1:], **kwargs)
     elif method == "reduce" and ufunc in reducers:
-        return reduce(ufunc, a, *inputs[1:], out=out, **kwargs)
+        return reduce(ufunc, a, out=out, **kwargs)
     else:
         _ask_numpy(ufunc, method, a, inputs[1:], out, kwargs)
         result = _FOLDS[method](ufunc, a, out, *inputs[1:], **kwargs)
@@ -51,8 +51,10 @@ def _ask_numpy(ufunc: np.ufunc, method: str, a: Any, rest: Sequence[Any], out: A
     if isinstance(given.get("where"), ndarray):
         given["where"] = given["where"].astype(bool)
     shown = _ones(a) if isinstance(a, (Handle, ndarray)) else np.ones((), aval(a).dtype)
+    if out is not None:
+        given["out"] = _ones(out)
     with np.errstate(all="ignore"):
-        getattr(ufunc, method)(shown, *[static(r) for r in rest], **({} if out is None else {"out": _ones(out)}), **given)
+        getattr(ufunc, method)(shown, *[static(r) for r in rest], **given)
 
 
 # ---------------------------------------------------------------------- folding
@@ -92,8 +94,10 @@ def _reduce(ufunc: np.ufunc, a: Any, out: Any, axis: Any = 0, dtype: Any = None,
 def _accumulate(ufunc: np.ufunc, a: Any, out: Any, axis: Any = 0, dtype: Any = None) -> Any:
     axis = int(static(axis))
     to = loop_dtype(ufunc, aval(a).dtype, out, dtype)
-    if ufunc is np.add or ufunc is np.multiply:
-        return (np.cumsum if ufunc is np.add else np.cumprod)(a, axis=axis, dtype=to)
+    if ufunc is np.add:
+        return np.cumsum(a, axis=axis, dtype=to)
+    if ufunc is np.multiply:
+        return np.cumprod(a, axis=axis, dtype=to)
     moved = np.moveaxis(cast(a, to), axis, 0)
     steps = [moved[k] for k in range(moved.shape[0])]
     for k in range(1, len(steps)):
@@ -142,7 +146,8 @@ def _at(ufunc: np.ufunc, a: Any, indices: Any, *values: Any) -> None:
     # NumPy checks dtypes, and that the values fit their places.
     spots = bind(getitem_p, (numbered(target), *arrays), {"index": template})
     with np.errstate(all="ignore"):
-        ufunc.at(np.ones(shape_of(spots), target.dtype), ..., *[_ones(b) for b in values])
+        every: Any = ...
+        ufunc.at(np.ones(shape_of(spots), target.dtype), every, *[_ones(b) for b in values])
     if ufunc in (np.add, np.subtract) and target.dtype.kind in "fc":
         v = cast(values[0], target.dtype)
         v = np.negative(v) if ufunc is np.subtract else v

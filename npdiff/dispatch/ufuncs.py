@@ -20,24 +20,20 @@ from npdiff.core import (
     constant,
     innermost,
     services,
-    shape_of,
     ufunc_primitives,
     unsupported,
     wrap,
 )
 from npdiff.dispatch.declare import (
-    _NO_VALUE,
     Row,
     add_row,
     constant_primitive,
     numpy_name,
     operand,
     rows,
-    static,
 )
-from npdiff.dispatch.indexing import getitem_p, index_add_p, is_basic, match_dtype, parse_index
-from npdiff.dispatch.operands import is_tracked, outside_write
-from npdiff.dispatch.reductions import axes_of, reduce, reducers
+from npdiff.dispatch.indexing import match_dtype
+from npdiff.dispatch.operands import is_tracked
 from npdiff.errors import OutsideWriteError, message, user_frame
 
 # ufunc -> code over other functions, for ufuncs that are no primitives themselves.
