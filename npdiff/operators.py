@@ -55,6 +55,9 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
         if isinstance(other, (str, bytes)) or other is None:
             return _beside_foreign(_OPERATORS[ufunc], self, other, reflected)
         other = services["operand"](other)
+    if ufunc is np.matmul and is_scalar(self) and (is_scalar(other) if isinstance(other, Handle) else
+                                                   type(other) is not ndarray):
+        return NotImplemented  # numbers have no @
     operands = (other, self) if reflected else (self, other)
     if ufunc in python_primitives and is_weak(self) and is_weak(other):
         return bind(python_primitives[ufunc], operands, {})

@@ -123,6 +123,7 @@ def main() -> int:
     parser.add_argument("--state", type=Path, help="file to resume from")
     given = parser.parse_args()
     signal.signal(signal.SIGALRM, _alarm)
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
     state = State(given.state, given.seed)
     end = given.seed + given.programs
     began = time.perf_counter()
@@ -132,7 +133,13 @@ def main() -> int:
         state.begin(seed)
         how = {"jit": given.jit_every > 0 and seed % given.jit_every == 0,
                "second": seed % given.second_every == 0, "batch": seed % given.batch_every == 0}
-        one(seed, state, how, given.few)
+        try:
+            one(seed, state, how, given.few)
+        except KeyboardInterrupt:  # stopped from outside, not by the program
+            state.next = seed
+            state.save()
+            state.begin(-1)
+            raise
         if (seed + 1) % 200 == 0 or seed + 1 == end:
             state.next = seed + 1
             now = time.perf_counter()

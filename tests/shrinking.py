@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import re
 import textwrap
 import warnings
@@ -98,7 +99,7 @@ def _simpler(line: str) -> Iterator[str]:
         if isinstance(getattr(spot, "ctx", None), ast.Store):
             continue
         parts = [p for p in ast.walk(spot) if isinstance(p, ast.expr) and p is not spot and not (
-            ast.unparse(p).startswith("np") and isinstance(p, (ast.Name, ast.Attribute)))]
+            ast.unparse(p) in dir(builtins) or isinstance(p, ast.Attribute))]
         for part in parts[:6]:
             text = ast.unparse(part)
             if len(text) < len(ast.unparse(spot)):

@@ -39,7 +39,7 @@ def imag(val: Any) -> Any:
     if aval(val).dtype.kind != "c":
         v = aval(val)
         nothing: Any = python_type(v.dtype)(0).imag if v.weak else v.dtype.type(0)
-        return nothing if is_scalar(val) else np.zeros_like(val)
+        return nothing if is_scalar(val) else view_of(val, np.zeros_like, None)
     return view_of(val, lambda base: bind(imag_p, (base,), {}),
                    lambda base, new: np.add(np.real(base), np.multiply(new, 1j)))
 

@@ -23,7 +23,7 @@ from npdiff.dispatch.declare import (
     write_out,
 )
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.operands import check_out, phantom
 from npdiff.dispatch.reductions import loop_dtype
 
 # ---------------------------------------------------------------------- running sums and products
@@ -64,10 +64,11 @@ def _running(prim: Any, ufunc: np.ufunc) -> Any:
     def impl(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
         a, axis = flattened(operand(a), axis)
         a = a if aval(a).ndim else np.reshape(a, (1,))
+        check_out(ufunc.accumulate, out, a, axis=axis, dtype=dtype)
         to = loop_dtype(ufunc, aval(a).dtype, out, dtype)
         result = bind(prim, (a if to == aval(a).dtype else cast(a, to),), {"axis": axis})
         # NumPy widens small integers, unless it is told not to.
-        return write_out(result if aval(result).dtype == to else cast(result, to), out, name)
+        return write_out(result if aval(result).dtype == to else cast(result, to), out, name, "unsafe")
 
     return impl
 
@@ -219,7 +220,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
         if aval(f).shape[k] < edge_order + 1:
             raise ValueError("Shape of array too small to calculate a numerical gradient, at least (edge_order + 1) "
                              "elements are required.")
-        results.append(_slopes(f, h, k, edge_order))
+        results.append(cast(_slopes(f, h, k, edge_order), aval(f).dtype, copy=False))
     return results[0] if len(results) == 1 else tuple(results)
 
 

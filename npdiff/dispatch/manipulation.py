@@ -254,6 +254,8 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     "A(3), (2, 3)", "A(2, 1), (2, 3)", "A(), (2, 2)", "A(1), 3", "A(1, 2, 1), (2, 2, 3)", "A(1, 3), (0, 3)"))
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     array = operand(array)
+    if isinstance(array, Handle) and is_scalar(array):
+        array = reshape(array, ())  # the result is a read-only array in any case
     shape = static(shape)
     shape = tuple([int(n) for n in shape]) if isinstance(shape, (tuple, list)) else (int(shape),)
     if aval(array).shape != shape:

@@ -15,7 +15,7 @@ from npdiff.core import unsupported as refusal
 from npdiff.dispatch.common import batch_axis, float_dtype, scalar, truth
 from npdiff.dispatch.declare import _NO_VALUE, composite, operand, static, write_out
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import anywhere, phantom
+from npdiff.dispatch.operands import anywhere, check_out, phantom
 from npdiff.dispatch.reductions import axes_of
 
 # The continuous methods: where quantile q stands among n sorted values is n q + alpha + q (1 - alpha - beta) - 1.
@@ -127,7 +127,7 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepd
     shape = [m for k, m in enumerate(v.shape) if k not in axes]
     if truth(keepdims):
         shape = [1 if k in axes else m for k, m in enumerate(v.shape)]
-    return write_out(scalar(np.reshape(result, (*aval(q).shape, *shape))), out, name)
+    return write_out(scalar(np.reshape(result, (*aval(q).shape, *shape))), out, name, "unsafe")
 
 
 def _whole(s: Any, q: Any, n: int, method: str) -> Any:
@@ -224,6 +224,7 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
     a = operand(a)
     v = aval(a)
     axes = axes_of(axis, v.ndim)
+    check_out(getattr(np, name.removeprefix("np.")), out, a, axis=axis, keepdims=truth(keepdims))
     if v.size == 0:
         whole = getattr(np, name.removeprefix("np."))(phantom(a), axes, keepdims=truth(keepdims))
         return write_out(np.add(whole, np.zeros((), v.dtype)), out, name)
@@ -239,7 +240,7 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
         last = s[..., -1]
         result = np.where(np.isnan(last), last, result)
     shape = [1 if k in axes else m for k, m in enumerate(v.shape) if truth(keepdims) or k not in axes]
-    return write_out(scalar(np.reshape(result, shape)), out, name)
+    return write_out(scalar(np.reshape(result, shape)), out, name, "unsafe")
 
 
 _CASES = ("A(5)", "A(4)", "A(2, 3), axis=0", "A(2, 3), axis=1, keepdims=True", "A(2, 3, 2), axis=(0, 2)", "I(5)")

@@ -21,6 +21,7 @@ from npdiff.dispatch.declare import (
     write_out,
 )
 from npdiff.dispatch.manipulation import cast
+from npdiff.dispatch.operands import check_out, mask_of
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -166,10 +167,15 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any =
         axis = ()  # as NumPy has it for reductions of 0-d arrays
     axis = axes_of(axis, v.ndim)
     keepdims = bool(keepdims)
-    if dtype is None and out is not None and aval(out).dtype != v.dtype:
-        dtype = loop_dtype(ufunc, v.dtype, out, None)
+    if out is not None:
+        check_out(ufunc.reduce, out, a, axis=axis, dtype=dtype, keepdims=keepdims, **(
+            {} if initial is _NO_VALUE else {"initial": 0}))
+        dtype = loop_dtype(ufunc, v.dtype, out, dtype)
     if where is not True:
-        fill = ufunc.identity if initial is _NO_VALUE else initial
+        where = mask_of(where)
+        if aval(where).ndim > v.ndim or np.broadcast_shapes(aval(where).shape, v.shape) != v.shape:
+            ufunc.reduce(np.zeros(v.shape), axis=axis, initial=0, where=np.ones(aval(where).shape, bool))
+        fill = initial if ufunc.identity is None and initial is not _NO_VALUE else ufunc.identity
         if fill is None:
             raise ValueError(
                 f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
@@ -189,7 +195,7 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any =
     result = bind(prim, (a,), params)
     if initial is not _NO_VALUE:
         result = ufunc(result, starting_value(initial, aval(result).dtype))
-    return write_out(result, out, name or f"np.{ufunc.__name__}.reduce")
+    return write_out(result, out, name or f"np.{ufunc.__name__}.reduce", "unsafe")
 
 
 _MASK = "where=np.array([[True, False, True], [True, True, True]])"

@@ -10,6 +10,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, constant, services, shape_of
+from npdiff.dispatch.common import in_c_order
 from npdiff.dispatch.declare import align, composite, constant_primitive, function, operand, static, write_out
 from npdiff.dispatch.operands import anywhere, operands, phantom
 from npdiff.errors import BranchError, message
@@ -78,7 +79,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: Any = "r
     if aval(indices).dtype.kind not in "iu":
         indices = services["astype"](indices, np.intp)
     spots = np.reshape(in_range(indices, n, mode) if n else indices, (-1,))
-    picked = a[(slice(None),) * axis + (spots,)]
+    picked = in_c_order(a[(slice(None),) * axis + (spots,)])
     shape = aval(a).shape
     result = np.reshape(picked, (*shape[:axis], *aval(indices).shape, *shape[axis + 1:]))
     return write_out(result if shape_of(result) else result[()], out, "np.take")
@@ -165,6 +166,10 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     "A(4), [B(4)], [lambda v, s: s * v, lambda v, s: s - v], 3.0", "A(), B(), [np.sin, 0.0]", "A(3), B(3), [np.exp]"))
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
     x = operand(x)
+    if not aval(x).ndim:  # one number, as an array of one
+        conditions = [np.reshape(services["astype"](c, bool), (1,)) for c in operands(
+            [condlist] if np.isscalar(condlist) or np.ndim(condlist) == 0 else condlist)]
+        return np.reshape(np.piecewise(np.reshape(x, (1,)), conditions, funclist, *args, **kw), ())
     single = np.isscalar(condlist) or (not isinstance(condlist[0], (list, ndarray)) and aval(x).ndim != 0)
     conditions = [services["astype"](c, bool) for c in operands([condlist] if single else condlist)]
     if len(conditions) == len(funclist) - 1:
@@ -172,8 +177,6 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
     elif len(conditions) != len(funclist):
         n = len(conditions)
         raise ValueError(f"with {n} condition(s), either {n} or {n + 1} functions are expected")
-    if aval(x).weak:
-        x = np.asarray(x) if not isinstance(x, Handle) else np.reshape(services["astype"](x, aval(x).dtype), ())
     out = constant(np.zeros(aval(x).shape, aval(x).dtype))
     for condition, func in zip(conditions, funclist, strict=True):
         if not callable(func):

@@ -12,7 +12,7 @@ from npdiff.core import Handle, aval, shape_of
 from npdiff.dispatch.common import float_dtype, safe_sqrt, scalar, truth
 from npdiff.dispatch.declare import _NO_VALUE, composite, operand, static, write_out
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import anywhere
+from npdiff.dispatch.operands import anywhere, check_out
 from npdiff.dispatch.reductions import axes_of
 
 _WHERE = "A(2, 3), axis=1, where=np.array([[True, False, True], [True, True, True]])"
@@ -56,6 +56,7 @@ def _at_least_zero(count: Any) -> Any:
 def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE, *,
          where: Any = _NO_VALUE) -> Any:
     a, keep = operand(a), truth(keepdims)
+    check_out(np.ptp, out, a, axis=axis, keepdims=keep)
     count = counted(a, axis, keep, where)
     if _any_below(count, 0):
         np.mean(np.zeros(0))  # NumPy's own warnings, whose wording differs between its releases
@@ -78,6 +79,7 @@ def var(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any 
 
 def _var(a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any, average: Any, correction: Any) -> Any:
     a, keep = operand(a), truth(keepdims)
+    check_out(np.ptp, out, a, axis=axis, keepdims=keep)
     if correction is not _NO_VALUE:
         if ddof != 0:
             raise ValueError("ddof and correction can't be provided simultaneously.")
@@ -150,6 +152,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: Any = False
 @composite(np.ptp, notes="ties share equally", cases=("A(4)", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True"))
 def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO_VALUE) -> Any:
     a, keep = operand(a), truth(keepdims)
+    check_out(np.ptp, out, a, axis=axis, keepdims=keep)
     return write_out(np.subtract(np.max(a, axis=axis, keepdims=keep), np.min(a, axis=axis, keepdims=keep)), out,
                      "np.ptp", "unsafe")
 

@@ -13,10 +13,11 @@ import numpy as np
 from npdiff.array import is_scalar, snapshot
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, constant, innermost, services, shape_of
+from npdiff.dispatch.common import scalar
 from npdiff.dispatch.declare import _NO_VALUE, operand, static
 from npdiff.dispatch.indexing import getitem_p, index_add_p, is_basic, parse_index, per_example
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import is_tracked, numbered, outside_write
+from npdiff.dispatch.operands import is_tracked, mask_of, numbered, outside_write
 from npdiff.dispatch.reductions import axes_of, loop_dtype, reduce, reducers, starting_value
 from npdiff.dispatch.ufuncs import write_out
 
@@ -77,8 +78,9 @@ def _reduce(ufunc: np.ufunc, a: Any, out: Any, axis: Any = 0, dtype: Any = None,
     rest = tuple([n for k, n in enumerate(v.shape) if k not in axes])
 
     def rows(x: Any) -> Any:
-        return np.reshape(np.moveaxis(x, axes, range(len(axes))), (-1, *rest)) if v.size else np.zeros((0, *rest))
+        return np.reshape(np.moveaxis(x, axes, range(len(axes))), (count, *rest))
 
+    count = int(np.prod([v.shape[k] for k in axes], dtype=int))
     moved = rows(cast(a, to))
     parts = [moved[k] for k in range(moved.shape[0])]
     if initial is not _NO_VALUE:
@@ -86,9 +88,9 @@ def _reduce(ufunc: np.ufunc, a: Any, out: Any, axis: Any = 0, dtype: Any = None,
     elif ufunc.identity is not None and (not parts or where is not True or abs(ufunc.identity) < np.inf):
         # An infinite identity changes no value, and has no derivative.
         parts.insert(0, np.full(rest, ufunc.identity, to))
-    masks = None if where is True else rows(np.broadcast_to(where, v.shape))
+    masks = None if where is True else rows(np.broadcast_to(mask_of(where), v.shape))
     total = _fold(ufunc, parts, masks)
-    return np.expand_dims(total, axes) if keepdims and axes else total
+    return np.expand_dims(total, axes) if keepdims and axes else scalar(total)
 
 
 def _accumulate(ufunc: np.ufunc, a: Any, out: Any, axis: Any = 0, dtype: Any = None) -> Any:

@@ -33,7 +33,7 @@ from npdiff.dispatch.declare import (
     rows,
 )
 from npdiff.dispatch.indexing import match_dtype
-from npdiff.dispatch.operands import is_tracked
+from npdiff.dispatch.operands import blank, is_tracked, mask_of
 from npdiff.errors import OutsideWriteError, message, user_frame
 
 # ufunc -> code over other functions, for ufuncs that are no primitives themselves.
@@ -58,6 +58,8 @@ def composite_ufunc(ufunc: Any, notes: str = "",
 
 def write_out(result: Any, out: Any, name: str, casting: Any = "same_kind", where: Any = True) -> Any:
     """Store a result into ``out`` and return the array the caller's name should be bound to."""
+    if not isinstance(out, (Handle, ndarray)):
+        raise TypeError("output must be an array")
     shape = aval(out).shape
     a = aval(result)
     if np.broadcast_shapes(a.shape, shape) != shape:
@@ -171,7 +173,7 @@ def _call(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...], out: Any = None, 
         args = _cast_operands(ufunc, args, dtype, signature, casting)
     if where is not True:
         # Masked-out elements are not computed: a harmless 1 stands in, so that neither warnings nor NaN arise.
-        where = operand(where)
+        where = mask_of(where)
         args = [np.where(where, a, np.ones((), aval(a).dtype)) for a in args]
     try:
         result = apply(ufunc, *args)
@@ -215,15 +217,10 @@ def _raise_as_numpy(ufunc: np.ufunc, args: Any, outs: Any, casting: Any) -> None
 
     def ones(a: Any) -> Any:
         v = aval(a)
-        if is_scalar(a) if isinstance(a, Handle) else not isinstance(a, ndarray):
-            return python_type(v.dtype)(1) if v.weak else v.dtype.type(1)
-        plain = np.ones(v.shape, v.dtype)
-        plain.flags.writeable = a._writable() if isinstance(a, Handle) else a.flags.writeable
-        return plain
+        return python_type(v.dtype)(1) if v.weak else np.ones(v.shape, v.dtype)
 
     with np.errstate(all="ignore"):
-        ufunc(*[ones(a) for a in args], out=tuple([ones(o) if isinstance(o, (Handle, ndarray)) else o for o in outs]),
-              casting=casting)
+        ufunc(*[ones(a) for a in args], out=tuple([blank(o) for o in outs]), casting=casting)
 
 
 def _cast_operands(ufunc: np.ufunc, args: list[Any], dtype: Any, signature: Any, casting: Any) -> list[Any]:

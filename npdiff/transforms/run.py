@@ -12,7 +12,7 @@ from npdiff import core, tree
 from npdiff.array import copy_layout
 from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import Handle, Trace, aval, constant, wrap
-from npdiff.errors import ArgumentError, LeakError, TracedValueError, message, outside_write
+from npdiff.errors import ArgumentError, LeakError, NpdiffError, TracedValueError, message, outside_write
 
 
 class running:
@@ -29,8 +29,11 @@ class running:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         core.services["exit_capture"]()
         self.trace.close()
-        if kind is ValueError and error is not None and isinstance(error.__cause__, TracedValueError):
-            raise outside_write(error.__cause__) from error
+        if kind is ValueError and error is not None:  # NumPy asked a value for its float, and hides our refusal
+            if isinstance(error.__cause__, TracedValueError):
+                raise outside_write(error.__cause__) from error
+            if isinstance(error.__cause__, NpdiffError):
+                raise error.__cause__ from error
 
 
 def own(value: Any) -> Any:
