@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 from program_texts import BINARY, FULL_OPERATORS, OPERATORS, SCALARS, STATEMENTS, UNARY, WHOLE
-from row_calls import Hole, Pattern, patterns, takes_out
+from row_calls import Hole, Pattern, is_ufunc, patterns, takes_out
 from sampling import Maker
 
 from npdiff import tree
@@ -87,7 +87,6 @@ class Writer:
             c = self.uniform(self.pick([(4,), (3, 4), (3,), (2, 3)]))
             c.flags.writeable = False  # a write would stay from one run to the next
             self.program.closed["c"] = self.scope["c"] = c
-            self.codes.append(None)
         self.look()
 
     # ------------------------------------------------------------------ arguments and variables
@@ -201,8 +200,10 @@ class Writer:
         text = "".join([part if isinstance(part, str) else self.operand(part) for part in p.parts])
         if text.endswith(")") and self.random.random() < 0.06 and takes_out(p.name) and self.arrays:
             target = self.array()
-            text = text[:-1] + self.pick([f", out={target})", f", out={target}, where={target} > 0)",
-                                          f", out=({target},))", f", out=np.zeros_like({target}))"])
+            ways = [f", out={target})", f", out=np.zeros_like({target}))"]
+            if is_ufunc(p.name):
+                ways += [f", out={target}, where={target} > 0)", f", out=({target},))"]
+            text = text[:-1] + self.pick(ways)
         return text
 
     def operand(self, hole: Hole) -> str:
@@ -321,9 +322,13 @@ class Writer:
             del self.scope[name]
         for name, value in self.program.args.items():
             self.scope[name] = copied(value)
-        for code in self.codes:
-            if code is not None:
+        for k, code in enumerate(self.codes):
+            try:
                 exec(code, self.scope)
+            except Exception:  # what the line read is no more: an outer name that a rejected line had set
+                del self.codes[k:], self.program.lines[k:]
+                self.look()
+                return
 
 
 class _NotKept(Exception):

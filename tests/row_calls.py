@@ -46,7 +46,7 @@ class Pattern:
 _MORE: dict[str, tuple[str, ...]] = {
     "np.real": ("A(2, 3)", "C(3)"), "np.imag": ("A(3)", "C(2, 2)"), "np.angle": ("C(3)", "P(2), deg=True"),
     "np.shape": ("A(2, 3)",), "np.ndim": ("A(2, 3)",), "np.size": ("A(2, 3), 1",), "np.iscomplexobj": ("A(3)",),
-    "np.isrealobj": ("C(3)",), "np.may_share_memory": ("A(3), A(3)",), "np.tril_indices_from": ("A(3, 3)",),
+    "np.isrealobj": ("C(3)",), "np.tril_indices_from": ("A(3, 3)",),
     "np.triu_indices_from": ("A(2, 3), 1",), "np.diag_indices_from": ("A(3, 3)",), "np.divmod": ("A(3), P(3)",),
     "np.modf": ("A(2, 3)", "3 * A(3)"), "np.frexp": ("A(3)",), "np.ix_": ("I(2), I(3)", "[0, 1], B(3)"),
     "np.arange": ("4", "0.5, 3", "I()", "1, 3, 0.5"), "np.array": ("[A(2), A(2)]", "[[A(), 1], [2, A()]]", "A(2, 3)",
@@ -64,7 +64,7 @@ _MORE: dict[str, tuple[str, ...]] = {
 # Rows whose results a program cannot compare: memory that nothing was written into, texts, settings of NumPy.
 _NOT_DRAWN = frozenset(f"np.{n}" for n in (
     "empty_like", "empty", "array_repr", "array_str", "array2string", "einsum_path", "result_type", "can_cast",
-    "common_type", "min_scalar_type", "shares_memory", "isnat"))
+    "common_type", "min_scalar_type", "shares_memory", "may_share_memory", "isnat"))
 _METHODS = ("{}.reduce({A}, axis=0)", "{}.reduce({A}, axis=None)", "{}.accumulate({A}, axis=-1)", "{}.outer({B}, {C})",
             "{}.reduce({A}, axis=-1, keepdims=True, where={A} > 0, initial=1)", "{}.reduceat({A}, [0, 2, 1])",
             "{}.accumulate({A})")
@@ -142,3 +142,7 @@ def takes_out(name: str) -> bool:
         return "out" in inspect.signature(func).parameters
     except (TypeError, ValueError):
         return False
+
+
+def is_ufunc(name: str) -> bool:
+    return isinstance(rows[name].func, np.ufunc)

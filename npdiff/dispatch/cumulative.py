@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
-from npdiff.dispatch.common import along, backwards, batch_axis, flattened
+from npdiff.dispatch.common import along, backwards, batch_axis, flattened, in_c_order
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     composite,
@@ -64,7 +64,7 @@ def _running(prim: Any, ufunc: np.ufunc) -> Any:
     def impl(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
         a, axis = flattened(operand(a), axis)
         a = a if aval(a).ndim else np.reshape(a, (1,))
-        check_out(ufunc.accumulate, out, a, axis=axis, dtype=dtype)
+        check_out(getattr(np, prim.name), out, a, axis=axis, dtype=dtype)
         to = loop_dtype(ufunc, aval(a).dtype, out, dtype)
         result = bind(prim, (a if to == aval(a).dtype else cast(a, to),), {"axis": axis})
         # NumPy widens small integers, unless it is told not to.
@@ -213,6 +213,8 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
     steps = _spacings(f, varargs, axes)
     if edge_order > 2:
         raise ValueError("'edge_order' greater than 2 not supported")
+    if aval(f).dtype.kind == "b":
+        np.subtract(phantom(f), phantom(f))  # NumPy's own error
     if aval(f).dtype.kind not in "fc":
         f = cast(f, float)
     results = []
@@ -220,7 +222,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
         if aval(f).shape[k] < edge_order + 1:
             raise ValueError("Shape of array too small to calculate a numerical gradient, at least (edge_order + 1) "
                              "elements are required.")
-        results.append(cast(_slopes(f, h, k, edge_order), aval(f).dtype, copy=False))
+        results.append(in_c_order(cast(_slopes(f, h, k, edge_order), aval(f).dtype, copy=False)))
     return results[0] if len(results) == 1 else tuple(results)
 
 

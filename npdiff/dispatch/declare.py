@@ -102,13 +102,14 @@ def static(v: Any) -> Any:
     return v
 
 
-def write_out(result: Any, out: Any, name: str, casting: str = "same_kind", where: Any = True) -> Any:
+def write_out(result: Any, out: Any, name: str, casting: str = "same_kind", where: Any = True,
+              stretch: bool = False) -> Any:
     """Write a result into ``out=`` as NumPy does and return the array that was written to."""
     if isinstance(out, tuple):
         (out,) = out
     if out is None:
         return result
-    return core.services["write_out"](result, out, name, casting, where)
+    return core.services["write_out"](result, out, name, casting, where, stretch)
 
 
 # ---------------------------------------------------------------------- rules that several kinds share

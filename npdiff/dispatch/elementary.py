@@ -53,7 +53,7 @@ def clip(a: Any, a_min: Any = _NO_VALUE, a_max: Any = _NO_VALUE, out: Any = None
     if kwargs.get("dtype") is not None:
         a = cast(a, kwargs["dtype"])
     result = np.positive(a) if low is None and high is None else _clipped(a, low, high)
-    return write_out(result, out, "np.clip", kwargs.get("casting", "same_kind"), kwargs.get("where", True))
+    return write_out(result, out, "np.clip", kwargs.get("casting", "same_kind"), kwargs.get("where", True), True)
 
 
 # ndarray.clip reaches its ufunc, which has no public name.

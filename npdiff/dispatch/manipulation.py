@@ -161,13 +161,27 @@ def _fortran(a: Any) -> bool:
     return bool(flags.f_contiguous and not flags.c_contiguous)
 
 
+def _memory_order(strides: Sequence[int]) -> tuple[int, ...]:
+    """Axes from the widest stride to the narrowest; axes of stride zero stay where they are, as in NumPy's loops."""
+    order: list[int] = []
+    for axis, stride in enumerate(strides):
+        at = len(order)
+        for k in reversed(range(len(order))):
+            if stride and strides[order[k]]:
+                if abs(strides[order[k]]) >= abs(stride):
+                    break
+                at = k
+        order.insert(at, axis)
+    return tuple(order)
+
+
 @function(np.ravel, "linear", reshape_p, cases=(
     "A(2, 3)", "A(2, 3), 'F'", "A(2, 3), 'K'", "A(2, 3), order='A'", "A()", "A(0, 2)", "C(2, 2)"))
 def ravel(a: Any, order: Any = "C") -> Any:
     a = operand(a)
     if order == "K":
         strides = layout(a).strides if isinstance(a, Handle) and not is_scalar(a) else ()
-        axes = tuple(sorted(range(len(strides)), key=lambda k: -abs(strides[k])))
+        axes = _memory_order(strides)
         flat = reshape(permuted(a, axes) if axes else a, (-1,))
     else:
         flat = reshape(a, (-1,), order=order)

@@ -34,6 +34,8 @@ def blank(out: Any) -> Any:
         writable: Any = out
         plain.flags.writeable = writable._writable()
         return plain
+    if isinstance(out, (tuple, list)):
+        return type(out)([blank(o) for o in out])
     if not isinstance(out, ndarray):
         return out
     plain = np.zeros(out.shape, out.dtype)
@@ -104,4 +106,5 @@ def operands(items: Any) -> list[Any]:
     return [operand(a) for a in items]
 
 
-__all__ = ["anywhere", "blank", "check_out", "is_tracked", "mask_of", "numbered", "operands", "outside_write", "phantom", "picked"]
+__all__ = ["anywhere", "blank", "check_out", "is_tracked", "mask_of", "numbered", "operands",
+           "outside_write", "phantom", "picked"]

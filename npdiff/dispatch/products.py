@@ -41,7 +41,7 @@ def inner(a: Any, b: Any, /) -> Any:
 @composite(np.outer, cases=("A(3), A(2)", "A(2, 2), A(3)", "A(), A(2)", "C(2), C(3)"))
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     a, b = np.ravel(operand(a)), np.ravel(operand(b))
-    return write_out(np.multiply(np.expand_dims(a, 1), np.expand_dims(b, 0)), out, "np.outer")
+    return write_out(np.multiply(np.expand_dims(a, 1), np.expand_dims(b, 0)), out, "np.outer", stretch=True)
 
 
 @composite(np.vdot, cases=("A(3), A(3)", "A(2, 3), A(3, 2)", "C(3), C(3)"))

@@ -127,7 +127,14 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepd
     shape = [m for k, m in enumerate(v.shape) if k not in axes]
     if truth(keepdims):
         shape = [1 if k in axes else m for k, m in enumerate(v.shape)]
-    return write_out(scalar(np.reshape(result, (*aval(q).shape, *shape))), out, name, "unsafe")
+    return _stored(np.reshape(result, (*aval(q).shape, *shape)), out, name)
+
+
+def _stored(result: Any, out: Any, name: str) -> Any:
+    if out is not None and shape_of(out) != shape_of(result):
+        raise refusal(name, "into an out= of another shape is not recorded", out, result, instead="give an out= of the "
+                      "result's shape")
+    return write_out(scalar(result), out, name, "unsafe")
 
 
 def _whole(s: Any, q: Any, n: int, method: str) -> Any:
@@ -240,7 +247,7 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
         last = s[..., -1]
         result = np.where(np.isnan(last), last, result)
     shape = [1 if k in axes else m for k, m in enumerate(v.shape) if truth(keepdims) or k not in axes]
-    return write_out(scalar(np.reshape(result, shape)), out, name, "unsafe")
+    return _stored(np.reshape(result, shape), out, name)
 
 
 _CASES = ("A(5)", "A(4)", "A(2, 3), axis=0", "A(2, 3), axis=1, keepdims=True", "A(2, 3, 2), axis=(0, 2)", "I(5)")

@@ -12,7 +12,7 @@ from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, constant, services, shape_of
 from npdiff.dispatch.common import in_c_order
 from npdiff.dispatch.declare import align, composite, constant_primitive, function, operand, static, write_out
-from npdiff.dispatch.operands import anywhere, operands, phantom
+from npdiff.dispatch.operands import anywhere, check_out, operands, phantom
 from npdiff.errors import BranchError, message
 
 # ---------------------------------------------------------------------- where the nonzero elements are
@@ -146,7 +146,8 @@ def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
     a, *parts = np.broadcast_arrays(in_range(a, n, mode), *[np.astype(np.ravel(p)[0] if aval(p).weak else p, dtype)
                                                             for p in parts])
     picked = np.take_along_axis(np.stack(parts), np.expand_dims(a, 0), axis=0)[0]
-    return write_out(picked, out, "np.choose")
+    check_out(np.choose, out, np.zeros(aval(a).shape, int), [phantom(p) for p in parts])
+    return write_out(picked, out, "np.choose", "unsafe")
 
 
 @composite(np.select, cases=(
@@ -251,7 +252,7 @@ def meshgrid(*xi: Any, copy: Any = True, sparse: Any = False, indexing: Any = "x
     grids = [np.reshape(a, [-1 if j == k else 1 for j in range(n)]) for a, k in zip(arrays, order, strict=False)]
     if not sparse:
         grids = list(np.broadcast_arrays(*grids))
-    return tuple([np.copy(g) for g in grids] if copy else grids)
+    return tuple([np.copy(g, order="C") for g in grids] if copy else grids)
 
 
 def _index_batch(prim_of: Any) -> Any:

@@ -56,7 +56,6 @@ def _at_least_zero(count: Any) -> Any:
 def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE, *,
          where: Any = _NO_VALUE) -> Any:
     a, keep = operand(a), truth(keepdims)
-    check_out(np.ptp, out, a, axis=axis, keepdims=keep)
     count = counted(a, axis, keep, where)
     if _any_below(count, 0):
         np.mean(np.zeros(0))  # NumPy's own warnings, whose wording differs between its releases
@@ -79,7 +78,6 @@ def var(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any 
 
 def _var(a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any, average: Any, correction: Any) -> Any:
     a, keep = operand(a), truth(keepdims)
-    check_out(np.ptp, out, a, axis=axis, keepdims=keep)
     if correction is not _NO_VALUE:
         if ddof != 0:
             raise ValueError("ddof and correction can't be provided simultaneously.")

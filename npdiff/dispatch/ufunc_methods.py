@@ -30,12 +30,11 @@ def call_method(ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **k
         return _at(ufunc, *inputs, **kwargs)
     a = operand(inputs[0])
     if method == "outer":
-        result = _outer(ufunc, a, *inputs[1:], **kwargs)
-    elif method == "reduce" and ufunc in reducers:
+        return _outer(ufunc, a, *inputs[1:], out=out, **kwargs)
+    if method == "reduce" and ufunc in reducers:
         return reduce(ufunc, a, out=out, **kwargs)
-    else:
-        _ask_numpy(ufunc, method, a, inputs[1:], out, kwargs)
-        result = _FOLDS[method](ufunc, a, out, *inputs[1:], **kwargs)
+    _ask_numpy(ufunc, method, a, inputs[1:], out, kwargs)
+    result = _FOLDS[method](ufunc, a, out, *inputs[1:], **kwargs)
     return result if out is None else write_out(result, out, f"np.{ufunc.__name__}.{method}")
 
 

@@ -56,12 +56,18 @@ def composite_ufunc(ufunc: Any, notes: str = "",
 # ---------------------------------------------------------------------- writing into out=
 
 
-def write_out(result: Any, out: Any, name: str, casting: Any = "same_kind", where: Any = True) -> Any:
-    """Store a result into ``out`` and return the array the caller's name should be bound to."""
+def write_out(result: Any, out: Any, name: str, casting: Any = "same_kind", where: Any = True,
+              stretch: bool = False) -> Any:
+    """Store a result into ``out`` and return the array the caller's name should be bound to.
+
+    Ufuncs `stretch` results over a larger ``out``; other functions want the very shape.
+    """
     if not isinstance(out, (Handle, ndarray)):
         raise TypeError("output must be an array")
     shape = aval(out).shape
     a = aval(result)
+    if a.shape != shape and not stretch:
+        raise ValueError(f"{name}: the output array has shape {shape}, the result {a.shape}")
     if np.broadcast_shapes(a.shape, shape) != shape:
         raise ValueError(f"non-broadcastable output operand with shape {shape} doesn't match the broadcast shape "
                          f"{np.broadcast_shapes(a.shape, shape)}")
@@ -199,7 +205,8 @@ def write_all(name: str, result: Any, out: Any, casting: str, where: Any = True,
     results = result if isinstance(result, tuple) else (result,)
     if ufunc is not None and not all([o is None or _fits(r, o, casting) for r, o in zip(results, outs, strict=False)]):
         _raise_as_numpy(ufunc, args, outs, casting)
-    written = [r if o is None else write_out(r, o, name, casting, where) for r, o in zip(results, outs, strict=True)]
+    written = [r if o is None else write_out(r, o, name, casting, where, True)
+               for r, o in zip(results, outs, strict=True)]
     return tuple(written) if isinstance(result, tuple) else written[0]
 
 

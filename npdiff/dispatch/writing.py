@@ -200,6 +200,8 @@ class Flat:
         return np.copy(found) if found.shape else found
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        if not aval(operand(value)).size:
+            return  # as NumPy does
         positions = numbered(self._array).ravel()
         key = self._key(key)
         array = _writable("flat", self._array, lambda plain: plain.flat.__setitem__(0, 0))
