@@ -255,6 +255,8 @@ def same_values(case: Case, ours: Any, mode: str) -> None:
 
 def settled(case: Case) -> bool:
     """True if NumPy's result is the same again, and if the arguments move by a rounding error."""
+    if isinstance(case.theirs, Exception):
+        return False
     rtol, atol = case.close
     noise = [np.ones_like(x) if k % 2 else random_like(x, case.rng) * x for k, x in enumerate(case.leaves)]
     size = 1e-7 if rtol > 1e-5 else 1e-15
@@ -280,7 +282,7 @@ def steady(case: Case, direction: Sequence[Any]) -> bool:
 def check_slopes(case: Case, direction: Sequence[Any], tangents: Sequence[Any]) -> str:
     """A tangent lies between the slopes to both sides."""
     wide = None
-    for h in (STEP, STEP / 16, STEP * 8):
+    for h in (STEP, STEP / 16, STEP * 8, STEP / 256):
         ends = [run(case.plain, case.moved(direction, s * h)) for s in (h and 1, 0, -1)]
         if any(isinstance(e, Exception) for e in ends):
             return "edge of the domain"
@@ -381,10 +383,11 @@ def weights_like(case: Case) -> list[Any]:
 
 def _other_values(case: Case, k: int) -> list[Any]:
     """The arguments with other numbers in them, of the same types, shapes and layouts."""
-    return list(tree.map_leaves(lambda v: _nudged(v, k), case.values))
+    return list(tree.map_leaves(lambda v: nudged(v, k), case.values))
 
 
-def _nudged(v: Any, k: int) -> Any:
+def nudged(v: Any, k: float) -> Any:
+    """A number or array with other values, of the same type, dtype and layout."""
     if not differentiable(v):
         return v
     if not isinstance(v, np.ndarray):
@@ -398,12 +401,12 @@ def check_batch(case: Case) -> None:
     """vmap over two examples gives what a loop gives, unless the program asks for one value of both."""
     # One number of a batch is a scalar, not a 0-d array: nobody can tell from the batch.
     first = [np.float64(x) if type(x) is float else x[()] if isinstance(x, np.ndarray) else x for x in case.leaves]
-    examples = [first, [_nudged(x, 0.4) for x in first]]
+    examples = [first, [nudged(x, 0.4) for x in first]]
     theirs = [run(lambda e=e: case.call(*[copied(x) for x in e])) for e in examples]
     stacked = [np.stack(pair) for pair in zip(*examples, strict=True)]
     ours = run(lambda: npdiff.vmap(case.call)(*stacked))
     # (Python's truth values become NumPy's in a batch, and those have no arithmetic.)
-    if refuses(ours) or isinstance(ours, (errors.BranchError, UFuncTypeError)):
+    if refuses(ours) or isinstance(ours, (errors.BranchError, UFuncTypeError)) or "numpy boolean" in str(ours):
         return
     if any(isinstance(t, Exception) for t in theirs):
         return

@@ -73,6 +73,10 @@ def _alarm(*_: Any) -> None:
     raise TooLong
 
 
+def _stop(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 def label(program: Program, words: str) -> str:
     """Failures with the same label are one fault, as far as one can tell."""
     names = sorted(set(re.findall(r"np\.[a-z_0-9.]+", "\n".join(program.lines))))
@@ -123,7 +127,7 @@ def main() -> int:
     parser.add_argument("--state", type=Path, help="file to resume from")
     given = parser.parse_args()
     signal.signal(signal.SIGALRM, _alarm)
-    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _stop)
     state = State(given.state, given.seed)
     end = given.seed + given.programs
     began = time.perf_counter()

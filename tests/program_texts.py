@@ -79,7 +79,7 @@ STATEMENTS = (
     "try:\n    {new} = {a} + np.ones(7)\nexcept ValueError:\n    {new} = {b}",
     "try:\n    {new} = {e}\nfinally:\n    {a}[{i}] = {k}", "assert np.all({a} == {a})", "{a}.sort()",
     "{a}.sort(axis=0)", "{a}.fill({e})", "{a}.flat[1] = {e}", "{a}.flat[::2] = 0.5", "{a}.partition(1)",
-    "np.fill_diagonal({a}, s)", "{a}.real = {e}", "{a}.T[0] = {e}", "np.put({a}, [0, -1], {e})", "{a}.flat = {b}",
+    "np.fill_diagonal({a}, s)", "{a}.real = {e}", "{a}.T[0] = {e}", "np.put({a}, [0, -1], {e})", "{a}.flat = np.array({b})",
     "{a}.reshape(-1)[0] = {e}", "{a}.imag *= 0.5", "np.putmask({a}, {a} < 0, 0.1)", "{a}.ravel()[1:] += 1",
     "np.place({a}, {a} > 0.3, [0.5, {b}])", "np.put_along_axis({a}, np.argmax({a}, axis=-1, keepdims=True), {k}, -1)",
     "{a}.put([0, 1], {b})", "{a}[...], s = {e}, s * 2", "{a}[0], {a}[-1] = {a}[-1], {a}[0]", "{a}[0] = {a}[-1] = {e}",

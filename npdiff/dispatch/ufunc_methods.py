@@ -12,7 +12,7 @@ import numpy as np
 
 from npdiff.array import is_scalar, snapshot
 from npdiff.avals import ndarray
-from npdiff.core import Handle, aval, bind, constant, innermost, services, shape_of
+from npdiff.core import Handle, aval, bind, constant, innermost, services, shape_of, unsupported
 from npdiff.dispatch.common import scalar
 from npdiff.dispatch.declare import _NO_VALUE, operand, static
 from npdiff.dispatch.indexing import getitem_p, index_add_p, is_basic, parse_index, per_example
@@ -35,7 +35,13 @@ def call_method(ufunc: np.ufunc, method: str, *inputs: Any, out: Any = None, **k
         return reduce(ufunc, a, out=out, **kwargs)
     _ask_numpy(ufunc, method, a, inputs[1:], out, kwargs)
     result = _FOLDS[method](ufunc, a, out, *inputs[1:], **kwargs)
-    return result if out is None else write_out(result, out, f"np.{ufunc.__name__}.{method}")
+    if out is None:
+        return result
+    name = f"np.{ufunc.__name__}.{method}"
+    if shape_of(out) != shape_of(result):
+        raise unsupported(name, "into an out= of another shape is not recorded", out, result,
+                          instead="give an out= of the result's shape")
+    return write_out(result, out, name, "unsafe")  # NumPy has been asked
 
 
 def _ones(a: Any) -> Any:

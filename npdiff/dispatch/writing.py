@@ -76,6 +76,8 @@ def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> Any:
     places = np.ravel(operand(ind))
     n = aval(target).size
     np.put(np.empty(1), np.zeros(1, aval(places).dtype), 0, mode)  # NumPy checks dtype and mode
+    if not n and aval(places).size:
+        np.put(np.empty(0), [0], 0, mode)  # NumPy's own error
     if not aval(places).size or not aval(operand(v)).size:
         return None
     if mode == "raise" and (not n or anywhere(np.logical_or(np.less(places, -n), np.greater_equal(places, n)))):
