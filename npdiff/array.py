@@ -59,8 +59,15 @@ class DiffArray(Handle):
         if method == "__call__" and not kwargs:
             prim = ufunc_primitives.get(ufunc)
             if prim is not None:
-                if len(inputs) == 1 and type(self) is DiffArray and self._trace is not None:
-                    return self._trace.apply(prim, inputs)
+                trace = self._trace
+                if trace is not None and type(self) is DiffArray:
+                    if len(inputs) == 1:
+                        return trace.unary(prim, self)
+                    if len(inputs) == 2:
+                        a, b = inputs
+                        other = b if a is self else a
+                        if type(other) is ndarray or (type(other) is DiffArray and other._trace is trace):
+                            return trace.binary(prim, a, b)
                 for a in inputs:
                     if type(a) is not DiffArray and type(a) not in PLAIN:
                         inputs = tuple([services["operand"](a) for a in inputs])
@@ -516,11 +523,11 @@ def _refuse_scalar(h: Any, name: str) -> None:
 
 def copy_layout(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     """A copy with the same strides, so that what is a view of the original is a view of the copy."""
-    if 0 in a.strides:
-        return a.copy()  # elements of a broadcast array share memory, which a copy must not
     new = a.copy(order="K")
     if new.strides == a.strides or a.size == 0:
         return new
+    if 0 in a.strides:
+        return a.copy()  # elements of a broadcast array share memory, which a copy must not
     low = sum(min(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True))
     high = sum(max(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True)) + a.itemsize
     same: np.ndarray[Any, Any] = ndarray(a.shape, a.dtype, np.empty(high - low, np.uint8), -low, a.strides)

@@ -43,12 +43,15 @@ class Aval(NamedTuple):
         return f"{mark}{self.dtype.name}[{','.join(map(str, self.shape))}]"
 
 
+_new: Any = tuple.__new__  # half the price of the constructor
+
+
 def aval_of(value: Any) -> Aval:
     """The abstract value of an array, a NumPy scalar or a Python number."""
     kind = type(value)
     if kind in _PYTHON_DTYPES:
         return Aval((), _PYTHON_DTYPES[kind], True)
-    return Aval(value.shape, value.dtype)
+    return _new(Aval, (value.shape, value.dtype, False))
 
 
 def is_differentiable(dtype: np.dtype[Any]) -> bool:

@@ -86,7 +86,7 @@ class Primitive:
         Without one, reverse mode transposes the linearised `jvp`.
     terms
         For elementwise primitives, the pullback in parts: ``term(ct, out, *args)`` for each operand, None where no
-        derivative passes. Read without the detour through `pull`, since eager recording lives on it.
+        derivative passes, `unchanged` where the cotangent does. Eager recording of one or two operands lives on it.
     batch
         ``batch(size, args, batched, params)``: operands carry the batch axis in front where `batched`.
     saves
@@ -166,9 +166,13 @@ class Trace:
         """Apply `prim` where at least one operand belongs to this trace."""
         raise NotImplementedError
 
-    def apply(self, prim: Primitive, args: Sequence[Any]) -> Any:
-        """`process` without parameters: what operators and plain ufunc calls come through."""
-        return self.process(prim, args, {})
+    def unary(self, prim: Primitive, a: Any) -> Any:
+        """`process` of one operand without parameters: what plain ufunc calls come through."""
+        return self.process(prim, (a,), {})
+
+    def binary(self, prim: Primitive, a: Any, b: Any) -> Any:
+        """`process` of two operands without parameters: what operators come through."""
+        return self.process(prim, (a, b), {})
 
     def aval(self, value: Any) -> Aval:
         """The abstract value the user sees for a payload of this trace."""
@@ -196,11 +200,17 @@ class Trace:
         _open_traces.pop(self.level, None)
         self.level = _CLOSED
         # Plain functions, not methods of self: a closed trace must not keep itself alive.
-        self.process = self.apply = _leaked  # type: ignore[method-assign]
+        self.process = _leaked  # type: ignore[method-assign]
+        self.unary = self.binary = _leaked_operands  # type: ignore[method-assign, assignment]
         self.ask = self.take = _leaked_value  # type: ignore[method-assign]
 
 
 _LEAK = "return the value from the transformed function (has_aux=True) instead of storing it outside"
+
+
+def unchanged(ct: Any, *_: Any) -> Any:
+    """The term of a partial derivative that is one: the cotangent itself."""
+    return ct
 
 
 def _leaked(prim: Primitive, args: Sequence[Any], params: Any = None) -> Any:
@@ -208,6 +218,10 @@ def _leaked(prim: Primitive, args: Sequence[Any], params: Any = None) -> Any:
     kind = gone[0]._trace.kind if gone and gone[0]._trace is not None else "transform"
     raise LeakError(message(f"{prim.name}: an operand belongs to a {kind} transform that has already finished", *gone,
                             instead=_LEAK))
+
+
+def _leaked_operands(prim: Primitive, *args: Any) -> Any:
+    _leaked(prim, args)
 
 
 def _leaked_value(handle: Any, what: str) -> Any:
@@ -304,5 +318,5 @@ def unsupported(name: str, why: str, *received: Any, instead: str) -> Unsupporte
 __all__ = [
     "AVAL", "NOTHING", "VALUE", "Handle", "Primitive", "Trace", "aval", "bind", "constant", "innermost", "lower",
     "open_traces", "overrides", "own_primitive", "python_primitives", "services", "set_array_type", "shape_of",
-    "ufunc_primitives", "unsupported", "wrap",
+    "ufunc_primitives", "unchanged", "unsupported", "wrap",
 ]

@@ -66,17 +66,19 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
 
 
 def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
+    prim: Any = None
+
     def op(self: Any, other: Any) -> Any:
         # The common case first: this is the hot path of eager recording.
-        if type(self) is DiffArray and type(self._value) is ndarray:
+        trace = self._trace
+        if trace is not None and type(self) is DiffArray and type(self._value) is ndarray:
             kind = type(other)
-            trace = self._trace
-            if trace is not None and (kind in PLAIN or (
-                kind is DiffArray and (other._trace is trace or other._trace is None)
-            )):
-                prim = ufunc_primitives.get(ufunc)
+            if (other._trace is trace or other._trace is None) if kind is DiffArray else kind in PLAIN:
+                nonlocal prim
+                if prim is None:  # rows are declared after this class
+                    prim = ufunc_primitives.get(ufunc)
                 if prim is not None:
-                    return trace.apply(prim, (self, other))
+                    return trace.binary(prim, self, other)
         return _operate(ufunc, self, other, False)
 
     return op
@@ -84,6 +86,11 @@ def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
 
 def _reflected(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
     def op(self: Any, other: Any) -> Any:
+        trace = self._trace
+        if trace is not None and type(self) is DiffArray and type(self._value) is ndarray and type(other) in PLAIN:
+            prim = ufunc_primitives.get(ufunc)
+            if prim is not None:
+                return trace.binary(prim, other, self)
         if type(other) is complex and ufunc in python_primitives and isinstance(innermost(self), np.float64):
             # np.float64 is a Python float too, so Python's complex does not let NumPy answer.
             return bind(python_primitives[ufunc], (other, self), {})
@@ -105,9 +112,12 @@ def _in_place(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
 
 def _unary(ufunc: np.ufunc) -> Callable[[Any], Any]:
     def op(self: Any) -> Any:
-        if type(self._value) is not ndarray and is_weak(self):
-            return bind(python_primitives[ufunc], (self,), {})
         prim = ufunc_primitives.get(ufunc)
+        if type(self._value) is not ndarray:
+            if is_weak(self):
+                return bind(python_primitives[ufunc], (self,), {})
+        elif prim is not None and type(self) is DiffArray and self._trace is not None:
+            return self._trace.unary(prim, self)
         return services["ufunc"](ufunc, "__call__", (self,), {}) if prim is None else bind(prim, (self,), {})
 
     return op

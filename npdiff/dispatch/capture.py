@@ -31,6 +31,7 @@ _users = 0
 # The traces that run in this context, outermost first; empty: nothing is captured.
 _running: ContextVar[tuple[Trace | None, ...]] = ContextVar("npdiff_running", default=())
 
+_LIST_TYPES = frozenset([list, tuple])
 _ndarray, _vectorize = ndarray, np.vectorize
 
 
@@ -81,9 +82,11 @@ def handled(value: Any) -> Any:
 def replacing(original: Callable[..., Any], name: str, act: Callable[..., Any]) -> Callable[..., Any]:
     """A function that is `original`, but ``act(original, ...)`` where the user's code calls it in a transform."""
 
+    for_lists = act is _of_lists
+
     @functools.wraps(original)
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        if not called_by_user(name):
+        if (for_lists and not _LIST_TYPES.intersection(map(type, args))) or not called_by_user(name):
             return original(*args, **kwargs)
         return act(original, *args, **kwargs)
 
@@ -103,7 +106,7 @@ def _make_from(original: Any, *args: Any, **kwargs: Any) -> Any:
 
 def _of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
     """sum, max, sort ...: as their rows say for lists that hold tracked values."""
-    if any([(type(a) is list or type(a) is tuple) and holds_handle(a) for a in args]):
+    if any([type(a) in _LIST_TYPES and holds_handle(a) for a in args]):
         return overrides[original](*args, **kwargs)
     return original(*args, **kwargs)
 

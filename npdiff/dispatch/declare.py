@@ -32,6 +32,7 @@ from npdiff.core import (
     own_primitive,
     shape_of,
     ufunc_primitives,
+    unchanged,
 )
 
 Rule = Callable[..., Any]
@@ -189,16 +190,31 @@ def wants(rule: Rule) -> list[bool]:
 # ---------------------------------------------------------------------- elementwise
 
 
-def _term(rule: Any, product: Rule) -> Rule | None:
+def first(_y: Any, a: Any, _b: Any) -> Any:
+    """A partial derivative that is the first operand."""
+    return a
+
+
+def second(_y: Any, _a: Any, b: Any) -> Any:
+    """A partial derivative that is the second operand."""
+    return b
+
+
+def _term(rule: Any, product: Rule, operands: int) -> Rule | None:
     """``(x, y, *operands) -> x * partial``, for a tangent or cotangent x."""
     if rule is None:
         return None
     if callable(rule):
-        if product is np.multiply:
-            return lambda x, y, *args: x * rule(y, *args)
+        if operands == 1:  # the way back gives a term of one operand two
+            return (lambda x, y, a, _b=None: x * rule(y, a)) if product is np.multiply else (
+                lambda x, y, a, _b=None: product(x, rule(y, a)))
+        if operands == 2 and product is np.multiply:
+            if rule is first:
+                return lambda x, _y, a, _b: x * a
+            return (lambda x, _y, _a, b: x * b) if rule is second else lambda x, y, a, b: x * rule(y, a, b)
         return lambda x, y, *args: product(x, rule(y, *args))
     if rule == 1:
-        return lambda x, _y, *_args: x
+        return unchanged
     return (lambda x, _y, *_args: -x) if rule == -1 else (lambda x, _y, *_args: x * rule)
 
 
@@ -222,7 +238,7 @@ def elementwise_primitive(
         if callable(rule):
             saves = [VALUE if w else s for s, w in zip(saves, wants(rule), strict=True)]
 
-    terms = tuple([_term(rule, product) for rule in partials])
+    terms = tuple([_term(rule, product, len(partials)) for rule in partials])
 
     def jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         return add_tangents(*[

@@ -15,7 +15,9 @@ from npdiff.core import aval
 from npdiff.dispatch.declare import (
     elementwise,
     elementwise_jvp,
+    first,
     nondifferentiable_ufunc,
+    second,
     strong_multiply,
 )
 
@@ -35,7 +37,7 @@ def _is_complex(a: Any) -> bool:
 
 elementwise(np.add, 1, 1, python=operator.add, domain=(REAL, REAL))
 elementwise(np.subtract, 1, -1, python=operator.sub, domain=(REAL, REAL))
-elementwise(np.multiply, lambda _y, _a, b: b, lambda _y, a, _b: a, python=operator.mul, domain=(REAL, REAL))
+elementwise(np.multiply, second, first, python=operator.mul, domain=(REAL, REAL))
 elementwise(np.divide, lambda _y, _a, b: np.divide(1, b), lambda y, _a, b: np.negative(np.divide(y, b)),
             strong=True, python=operator.truediv, domain=(REAL, NONZERO))
 elementwise(np.negative, -1, python=operator.neg, domain=(REAL,))

@@ -57,9 +57,9 @@ def _reducer(ufunc: np.ufunc) -> Any:
 
 
 def _sum_transpose(ct: Any, a: Any, *, axis: tuple[int, ...], keepdims: bool = False, dtype: Any = None) -> Any:
-    if not isinstance(ct, Handle) and isinstance(ct, np.generic):  # a sum over all: broadcast_to without its checks
-        spread: Any = ndarray(a.shape, ct.dtype, np.asarray(ct), 0, (0,) * len(a.shape))
-        spread.flags.writeable = False
+    if not isinstance(ct, Handle) and isinstance(ct, np.generic) and a.size < 1024:
+        spread: Any = ndarray(a.shape, ct.dtype)  # a sum over all of a small array: the fastest way to fill one
+        spread.fill(ct)
         return spread
     return np.broadcast_to(expand(ct, axis, keepdims), a.shape)
 
@@ -181,7 +181,7 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any =
                 f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
                 "specify 'initial'")
         a = np.where(where, a, np.asarray(fill).astype(v.dtype))
-    if any(v.shape[k] == 0 for k in axis) and initial is not _NO_VALUE and ufunc.identity is None:
+    if initial is not _NO_VALUE and ufunc.identity is None and any(v.shape[k] == 0 for k in axis):
         kept = [1 if k in axis else n for k, n in enumerate(v.shape)] if keepdims else [
             n for k, n in enumerate(v.shape) if k not in axis]
         result = np.broadcast_to(starting_value(initial, v.dtype), kept)[()]

@@ -76,18 +76,13 @@ def _gradient(name: str, f: F, argnums: Any, has_aux: bool, holomorphic: bool, s
             outputs = []
             for leaf in tree.leaves(out):
                 if isinstance(leaf, Handle):
-                    a = aval(leaf)
-                    outputs += seed(leaf, np.ones(a.shape, a.dtype)[()] if is_differentiable(a.dtype) else None, trace)
+                    outputs += seed(leaf, None, trace)
             value = strip(trace, out)
             aux = strip(trace, aux) if has_aux else None
-        grads = _pull([(n, _unwrapped(c)) for n, c in outputs], nodes, inputs.leaves)
-        return value, inputs.rebuild(grads), aux
+        ones = [(n, np.ones(n[1], n[2]) if n[1] else n[2].type(1)) for n, _ in outputs]
+        return value, inputs.rebuild(_pull(ones, nodes, inputs.leaves)), aux
 
     return run
-
-
-def _unwrapped(ct: Any) -> Any:
-    return ct._value if isinstance(ct, Handle) and ct._trace is None else ct
 
 
 def value_and_grad(f: F, argnums: int | Sequence[int] = 0, *, has_aux: bool = False, holomorphic: bool = False) -> F:

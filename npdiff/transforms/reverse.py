@@ -20,7 +20,7 @@ import numpy as np
 from npdiff import core
 from npdiff.array import DiffArray
 from npdiff.avals import is_differentiable, ndarray
-from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, wrap
+from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, unchanged, wrap
 from npdiff.errors import NotDifferentiableError, TracedValueError, message
 
 # Counts down, so that the newest node is the smallest: a heap of nodes hands out users before what they used.
@@ -28,8 +28,12 @@ _serial = itertools.count(0, -1)
 
 # One recorded operation: how to pull a cotangent of its output back to its operands. A plain tuple, because making
 # one is the larger part of what recording costs; its first entry is unique and orders it.
-#     (serial, shape, dtype, prim, parents, args, out, params)
-Node = tuple[int, Any, Any, Any, Any, Any, Any, Any]
+#     (serial, shape, dtype, prim, parents, params, out, args, None)
+# and, for elementwise operations of one or two operands, without the inner tuples (see Primitive.terms):
+#     (serial, shape, dtype, terms, parent, parent, out, operand, operand)
+Node = tuple[int, Any, Any, Any, Any, Any, Any, Any, Any]
+_FLOAT64 = np.dtype(np.float64)
+_new = object.__new__  # where microseconds count: without the call of __init__
 
 
 class _Part:
@@ -44,7 +48,25 @@ class _Part:
 def leaf_node(value: Any) -> Node:
     """A node without parents: an input of the differentiated function."""
     a = aval(value)
-    return (next(_serial), a.shape, a.dtype, None, (), (), None, None)
+    return (next(_serial), a.shape, a.dtype, None, (), None, None, (), None)
+
+
+def parents_of(node: Node) -> Sequence[Node | None]:
+    """The nodes of the operands; None for constants."""
+    return node[4:6] if type(node[3]) is tuple else node[4]  # type: ignore[no-any-return]
+
+
+# 0-d arrays of recent Python floats: NumPy turns a float into one at every call, at the price of the operation.
+_numbers: dict[float, Any] = {}
+
+
+def _number_array(number: float) -> Any:
+    """A float as a read-only float64 array; not for zeros, which are equal and yet differ in sign."""
+    array = np.asarray(number)
+    array.flags.writeable = False
+    if len(_numbers) < 1024 and number == number:
+        _numbers[number] = array
+    return array
 
 
 class ReverseTrace(Trace):
@@ -52,9 +74,7 @@ class ReverseTrace(Trace):
 
     kind = "reverse-mode"
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._copies: weakref.WeakValueDictionary[int, Any] = weakref.WeakValueDictionary()
+    _copies: weakref.WeakValueDictionary[int, Any] | None = None
 
     def input(self, value: Any) -> tuple[DiffArray, Node]:
         """A tracked input of this trace."""
@@ -67,60 +87,89 @@ class ReverseTrace(Trace):
         saves = prim.saves
         last = len(saves) - 1
         for i, a in enumerate(args, 1):
-            v, node = self._operand(a, saves[i if i < last else last])
-            vals.append(v)
-            parents.append(node)
+            if type(a) is DiffArray and a._trace is self:
+                vals.append(a._value)
+                parents.append(a._node)
+            else:
+                v, node = self._operand(a, saves[i if i < last else last])
+                vals.append(v)
+                parents.append(node)
         out = prim.call(*vals, **params)
         if prim.kind == "nondifferentiable":
             return _below(out)
         if prim.multiple:
             return self._several(prim, vals, parents, out, params)
-        dtype = out.dtype if hasattr(out, "dtype") else aval(out).dtype
+        shape, dtype, _ = aval(out)
         if dtype.kind not in "fc":
             return _below(out)
-        node = (next(_serial), shape_of(out), dtype, prim, parents, self._saved(prim, vals),
-                out if saves[0] else None, params)
-        return DiffArray(self, out, node)
+        return DiffArray(self, out, (next(_serial), shape, dtype, prim, parents, params, out if saves[0] else None,
+                                     self._saved(prim, vals), None))
 
-    def apply(self, prim: Primitive, args: Sequence[Any]) -> Any:
-        # The hot path of eager recording: an elementwise primitive of one or two operands.
-        if prim.terms is None or len(args) > 2:
-            return self.process(prim, args, {})
-        saves = prim.saves
-        a = args[0]
+    # The two below are `process` once more, for what eager recording spends its time on: elementwise operations.
+
+    def unary(self, prim: Primitive, a: Any) -> Any:
+        terms = prim.terms
+        if terms is None:
+            return self.process(prim, (a,), {})
+        keeps_out, keeps_a = prim.saves
+        va = a._value
+        out = prim.call(va)
+        if type(out) is not ndarray:
+            return self._scalar(prim, out, a._node, None, va, None)
+        dtype = out.dtype
+        if dtype is not _FLOAT64 and dtype.kind not in "fc":
+            return core.constant(out)
+        result = _new(DiffArray)
+        result._trace = self
+        result._value = out
+        result._node = (next(_serial), out.shape, dtype, terms, a._node, None, out if keeps_out else None,
+                        va if keeps_a else None, None)
+        return result
+
+    def binary(self, prim: Primitive, a: Any, b: Any) -> Any:
+        terms = prim.terms
+        if terms is None:
+            return self.process(prim, (a, b), {})
+        keeps_out, keeps_a, keeps_b = prim.saves
         if type(a) is DiffArray and a._trace is self:
-            va, na = a._value, a._node
+            va = a._value
+            na = a._node
         else:
-            va, na = self._operand(a, saves[1])
-        parents: Any
-        kept: Any
-        if len(args) == 1:
-            out = prim.call(va)
-            parents = (na,)
-            kept = (va if saves[1] else None,)
+            va, na = self._operand(a, keeps_a)
+        kind = type(b)
+        if kind is DiffArray and b._trace is self:
+            vb = b._value
+            nb = b._node
+        elif kind is float:
+            vb = b
+            nb = None
+            if b and type(va) is ndarray and va.dtype is _FLOAT64:
+                vb = _numbers.get(b)
+                if vb is None:
+                    vb = _number_array(b)
         else:
-            b = args[1]
-            if type(b) is not DiffArray:
-                vb, nb = self._operand(b, saves[2]) if type(b) is not float else (b, None)
-            elif b._trace is self:
-                vb, nb = b._value, b._node
-            elif b._trace is None:
-                vb = b._value
-                nb = None
-            else:
-                vb, nb = self._operand(b, saves[2])
-            out = prim.call(va, vb)
-            parents = (na, nb)
-            kept = (va if saves[1] else None, vb if saves[2] else None)
-        try:
-            dtype = out.dtype
-            shape = out.shape
-        except AttributeError:  # a Python number
-            dtype = aval(out).dtype
-            shape = ()
-        if dtype.kind not in "fc":
+            vb, nb = self._operand(b, keeps_b)
+        out = prim.call(va, vb)
+        if type(out) is not ndarray:
+            return self._scalar(prim, out, na, nb, va, vb)
+        dtype = out.dtype
+        if dtype is not _FLOAT64 and dtype.kind not in "fc":
+            return core.constant(out)
+        result = _new(DiffArray)
+        result._trace = self
+        result._value = out
+        result._node = (next(_serial), out.shape, dtype, terms, na, nb, out if keeps_out else None,
+                        va if keeps_a else None, vb if keeps_b else None)
+        return result
+
+    def _scalar(self, prim: Primitive, out: Any, na: Any, nb: Any, va: Any, vb: Any) -> Any:
+        """The end of `unary` and `binary` where the result is no array: a number, or a handle of an outer trace."""
+        a = aval(out)
+        if a.dtype.kind not in "fc":
             return _below(out)
-        return DiffArray(self, out, (next(_serial), shape, dtype, prim, parents, kept, out if saves[0] else None, None))
+        keeps_out, keeps_a, *rest = prim.saves
+        return DiffArray(self, out, (next(_serial), a.shape, a.dtype, prim.terms, na, nb, out if keeps_out else None,
+                                     va if keeps_a else None, vb if rest and rest[0] else None))
 
     def _operand(self, a: Any, save: int) -> tuple[Any, Any]:
         """An operand as seen from below, and its node if it belongs to this trace."""
@@ -136,9 +185,9 @@ class ReverseTrace(Trace):
 
     def _saved(self, prim: Primitive, vals: list[Any]) -> list[Any]:
         saves = prim.saves
-        if saves == (VALUE,):
-            return vals
         last = len(saves) - 1
+        if last == 0:
+            return vals  # all of them, as a rule
         kept: list[Any] = []
         for i, v in enumerate(vals, 1):
             how = saves[i if i < last else last]
@@ -148,12 +197,12 @@ class ReverseTrace(Trace):
     def _several(self, prim: Primitive, vals: Any, parents: Any, out: Any, params: Any) -> Any:
         if not any(is_differentiable(aval(o).dtype) for o in out):
             return _below(out)
-        whole = (next(_serial), (), None, prim, parents, self._saved(prim, vals), out, params)
+        whole = (next(_serial), (), None, prim, parents, params, out, self._saved(prim, vals), None)
         results = []
         for i, o in enumerate(out):
             a = aval(o)
             if is_differentiable(a.dtype):
-                node = (next(_serial), a.shape, a.dtype, _Part(i), (whole,), (), None, None)
+                node = (next(_serial), a.shape, a.dtype, _Part(i), (whole,), None, None, (), None)
                 results.append(DiffArray(self, o, node))
             else:
                 results.append(_below(o))
@@ -162,6 +211,8 @@ class ReverseTrace(Trace):
     def _keep(self, a: np.ndarray[Any, Any]) -> Any:
         if a.nbytes < 4096:
             return a.copy()
+        if self._copies is None:
+            self._copies = weakref.WeakValueDictionary()
         old = self._copies.get(id(a))
         if old is not None and old.dtype == a.dtype and old.strides == a.strides and _same_bytes(old, a):
             return old
@@ -230,65 +281,84 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
     parts: set[int] = set()
     keep = {node[0] for node in wanted}
     queue: list[Node] = []
-    push, pop = heapq.heappush, heapq.heappop
+    push, pop, pushpop, add = heapq.heappush, heapq.heappop, heapq.heappushpop, np.add
     for out_node, ct in outputs:
         old = cts.get(out_node[0])
         if old is None:
             push(queue, out_node)
         cts[out_node[0]] = ct if old is None else np.add(old, ct)
     results: dict[int, Any] = {}
-    node: Node | None = None
+    node: Node | None = None  # a parent that is not in the queue yet
     while queue or node is not None:
-        if node is None:
-            node = pop(queue)
-        serial, _, _, prim, parents, args, out, params = node
+        node = pop(queue) if node is None else pushpop(queue, node)
+        serial, _, _, rule, parents, more, out, args, other = node
         node = None
         ct = cts.pop(serial)
-        if serial in keep:
-            results[serial] = ct
-        if prim is None:
+        # What arrives at the parents: c at p, and, with two of them, d at q.
+        p: Any
+        q: Any = None
+        c: Any
+        d: Any = None
+        rest: list[tuple[Any, Any]] = []
+        if type(rule) is tuple:
+            # elementwise, with operands `args` and `other`, whose nodes are `parents` and `more`
+            if parents is None:
+                p = more
+                term = rule[1]
+            else:
+                p = parents
+                term = rule[0]
+                if more is not None:
+                    q = more
+                    term_of_other = rule[1]
+                    d = ct if term_of_other is unchanged else term_of_other and term_of_other(ct, out, args, other)
+            c = ct if term is unchanged else term and term(ct, out, args, other)
+        elif rule is None:
+            if serial in keep:
+                results[serial] = ct
             continue
-        if type(prim) is _Part:
+        elif type(rule) is _Part:
             whole = parents[0]
             if whole[0] not in parts:
                 parts.add(whole[0])
                 cts[whole[0]] = [None] * len(whole[6])
                 push(queue, whole)
-            cts[whole[0]][prim.index] = ct
+            cts[whole[0]][rule.index] = ct
             continue
-        terms = prim.terms
-        pulled: Sequence[Any]
-        if terms is not None and len(parents) == 1:
-            term = terms[0]
-            pulled = (None if term is None else term(ct, out, *args),)
-        elif terms is not None:
-            pulled = [
-                None if p is None or term is None else term(ct, out, *args)
-                for p, term in zip(parents, terms)  # noqa: B905 (one per operand; the check would be felt here)
-            ]
         else:
-            pulled = (prim.pull or _transposed_jvp(prim))(ct, out, args, parents, params)
-        for p, c in zip(parents, pulled):  # noqa: B905
-            if p is None or c is None:
-                continue
-            at, shape, dtype = p[:3]
-            if c.shape != shape:
-                c = unbroadcast(c, shape)
-            found = c.dtype
-            if found is not dtype and found != dtype:
-                c = cast_cotangent(c, dtype)
-            old = cts.get(at)
-            if old is not None:
-                cts[at] = np.add(old, c)
-                continue
-            cts[at] = c
-            if node is None and not queue:
-                node = p  # a chain: no need to queue up alone
+            if rule.terms is not None:
+                pulled = [p and term and term(ct, out, *args) for p, term in zip(parents, rule.terms, strict=True)]
             else:
-                if node is not None:
-                    push(queue, node)
-                    node = None
-                push(queue, p)
+                pulled = (rule.pull or _transposed_jvp(rule))(ct, out, args, parents, more)
+            rest = [(p, c) for p, c in zip(parents, pulled, strict=False) if p is not None and c is not None]
+            if not rest:
+                continue
+            p, c = rest.pop()
+        while True:
+            if c is not None:
+                at = p[0]
+                shape = p[1]
+                if c.shape != shape:
+                    c = unbroadcast(c, shape)
+                dtype = p[2]
+                found = c.dtype
+                if found is not dtype and found != dtype:
+                    c = cast_cotangent(c, dtype)
+                old = cts.get(at)
+                if old is not None:
+                    cts[at] = add(old, c)
+                else:
+                    cts[at] = c
+                    if node is None:
+                        node = p
+                    else:
+                        push(queue, p)
+            if q is not None:
+                p, c, q = q, d, None
+            elif rest:
+                p, c = rest.pop()
+            else:
+                break
     return [results.get(node[0]) for node in wanted]
 
 
@@ -331,4 +401,4 @@ def seed(value: Any, ct: Any, trace: ReverseTrace) -> list[tuple[Node, Any]]:
     return []
 
 
-__all__ = ["Node", "ReverseTrace", "cast_cotangent", "dropped", "pullback", "seed", "unbroadcast"]
+__all__ = ["Node", "ReverseTrace", "cast_cotangent", "dropped", "parents_of", "pullback", "seed", "unbroadcast"]

@@ -69,6 +69,8 @@ def constants(tree_: Any) -> Any:
 
 def check_argnums(name: str, argnums: Any, count: int) -> tuple[int, ...]:
     """`argnums` as a tuple of valid positions."""
+    if type(argnums) is int and 0 <= argnums < count:
+        return (argnums,)
     several = isinstance(argnums, (tuple, list))
     numbers = tuple(argnums) if several else (argnums,)
     if not numbers:
@@ -115,14 +117,17 @@ class Inputs:
         self.single = not isinstance(argnums, (tuple, list))
         self.numbers = check_argnums(name, argnums, len(args))
         chosen = [args[n] for n in self.numbers]
-        self.leaves, self.structure = tree.flatten(chosen)
+        self.flat = all([type(a) in tree.leaf_types for a in chosen])  # no containers: nothing to take apart
+        self.leaves: list[Any] = chosen
+        if not self.flat:
+            self.leaves, self.structure = tree.flatten(chosen)
         for k, leaf in enumerate(self.leaves):
             if type(leaf) is ndarray and leaf.dtype.kind == "f" and not holomorphic:
                 continue
             where = f"argument {self.numbers[0]}" if len(self.leaves) == 1 else f"leaf {k} of the chosen arguments"
             check_input(name, leaf, where, holomorphic)
         self.leaves = [own(leaf) for leaf in self.leaves]
-        others = [a for i, a in enumerate(args) if i not in self.numbers]
+        others = [] if len(chosen) == len(args) else [a for i, a in enumerate(args) if i not in self.numbers]
         self._others: list[Any] = others
         self._kwargs: dict[str, Any] = kwargs
         if others or kwargs:
@@ -130,14 +135,18 @@ class Inputs:
 
     def call(self, f: Callable[..., Any], tracked: Sequence[Any]) -> Any:
         """Run the function with the tracked leaves in their places."""
-        chosen = dict(zip(self.numbers, tree.unflatten(self.structure, tracked), strict=True))
+        if not self.flat:
+            tracked = tree.unflatten(self.structure, tracked)
+        if len(tracked) == 1 and not self._others:
+            return f(tracked[0], **self._kwargs)
+        chosen = dict(zip(self.numbers, tracked, strict=True))
         rest = iter(self._others)
         count = len(self.numbers) + len(self._others)
         return f(*[chosen[i] if i in chosen else next(rest) for i in range(count)], **self._kwargs)
 
     def rebuild(self, results: Sequence[Any]) -> Any:
         """One result per leaf, in the containers of the arguments."""
-        out = tree.unflatten(self.structure, results)
+        out = results if self.flat else tree.unflatten(self.structure, results)
         return out[0] if self.single else tuple(out)
 
 

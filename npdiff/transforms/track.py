@@ -11,7 +11,7 @@ from npdiff.array import DiffArray
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, innermost, services, shape_of
 from npdiff.errors import ArgumentError, message
-from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, pullback
+from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, parents_of, pullback
 from npdiff.transforms.run import check_input, own
 
 # One trace for all of track-style code; it is older than every transform, so transforms nest on it.
@@ -72,10 +72,10 @@ def _leaves(node: Node) -> list[Leaf]:
     seen = {node[0]}
     stack, found = [node], []
     while stack:
-        serial, _, _, prim, parents, *_ = stack.pop()
-        if prim is None and serial in _leaves_by_serial:
+        serial = (last := stack.pop())[0]
+        if last[3] is None and serial in _leaves_by_serial:
             found.append(_leaves_by_serial[serial])
-        for p in parents:
+        for p in parents_of(last):
             if p is not None and p[0] not in seen:
                 seen.add(p[0])
                 stack.append(p)
