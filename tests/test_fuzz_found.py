@@ -18,7 +18,8 @@ def arguments() -> dict[str, Any]:
     return {
         "x": rng.uniform(-1.5, 1.5, (3, 4)), "y": rng.uniform(0.2, 1.5, 3), "s": np.float64(0.7), "p": 0.6,
         "z": np.array(0.8), "e": np.zeros((2, 0)), "c": rng.uniform(-1, 1, 3) + 1j * rng.uniform(-1, 1, 3),
-        "f": rng.uniform(-1, 1, (2, 3)).astype(np.float32), "b": np.array([True, False, True]), "n": np.array([2, 0, 1]),
+        "f": rng.uniform(-1, 1, (2, 3)).astype(np.float32), "b": np.array([True, False, True]),
+        "n": np.array([2, 0, 1]),
     }
 
 
@@ -38,7 +39,8 @@ METHODS = [
     "v0 = np.heaviside.accumulate(x, axis=1)", "v0 = np.logaddexp.outer(2, y, out=np.zeros(3), where=y > 0.5)",
     "np.subtract.at(y, 0, True)",
     "np.subtract.at(y, y > 0.5, np.pi)", "v0 = np.searchsorted([0.5], y)\nnp.multiply.at(v0, v0, 2)",
-    "np.cumsum(b, out=b)", "v0 = np.cumsum(n.astype(np.int8), dtype=np.int8)", "np.sum(np.stack([b, b]), axis=0, out=b)",
+    "np.cumsum(b, out=b)", "v0 = np.cumsum(n.astype(np.int8), dtype=np.int8)",
+    "np.sum(np.stack([b, b]), axis=0, out=b)",
     "v0 = np.max(n, initial=0.5)", "v0 = np.max(b, initial=0.5)", "v0 = np.sum(n, initial=0.7)",
 ]
 METHODS_RAISE = [
@@ -79,7 +81,8 @@ def test_types_and_dtypes(body: str) -> None:
 
 
 MEMORY = [
-    "v0 = y.conj()\nv0[0] = 2", "v0 = np.diag_indices(3)\nv0[1][:] = 2", "v0 = np.require(np.zeros(3), None, 'C')\nv0 += y",
+    "v0 = y.conj()\nv0[0] = 2", "v0 = np.diag_indices(3)\nv0[1][:] = 2",
+    "v0 = np.require(np.zeros(3), None, 'C')\nv0 += y",
     "v0 = np.tile(z, 2)\nv0[1] = s", "v0 = x.take([0, 1], axis=1)\nv0.ravel()[1] += 1",
     "v0 = np.repeat(x, [1, 0, 2, 1], axis=1)\nv0.ravel()[1] += 1", "v0 = np.ravel(np.broadcast_to(y, (2, 3)), 'K')",
     "v0 = np.meshgrid(y, 1, y)\nv1 = v0[2].ravel()\nv0[2][0] = 0", "x.flat = np.zeros(0)",
