@@ -113,7 +113,7 @@ STATEMENTS = (
     "with np.errstate(all='ignore'):\n    {new} = {e}", "x = {e}", "{a} = {a} * {b}", "{new} = s\ns += {k}",
     "del s\ns = np.sum({a})", "{new} = {a}.copy()\n{a}[...] = 0\n{a} += {new}", "{new} = y\ny = x\nx = {new}",
     "{new} = [np.sum(r) for r in {a}]\n{new}.sort()", "{new} = sorted([np.sum(r) for r in {a}])",
-    "{new} = np.nditer({a}).itersize", "for i in np.ndindex(*{a}.shape):\n    {a}[i] {o} {k}",
+    "{new} = [len(r) for r in {a}]", "for i in np.ndindex(*{a}.shape):\n    {a}[i] {o} {k}",
     "for i, t in np.ndenumerate({a}):\n    {a}[i] = t * 2", "{new} = np.sum({a}, where={a} > 0)",
     "np.random.seed(1)\n{new} = {a} * np.random.rand(*{a}.shape)", "np.random.seed(2)\n{a} += np.random.normal()",
     "{new} = np.random.default_rng(3).permutation(len({a}))\n{new} = {a}[{new}]",

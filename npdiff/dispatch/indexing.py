@@ -326,6 +326,8 @@ def setitem(x: DiffArray, index: Any, v: Any) -> None:
     if not x._writable():
         raise ValueError("assignment destination is read-only")
     template, arrays = parse_index(index)
+    if type(v) in (list, tuple) and x.dtype.kind == "b" and _integers(template) and len(template) == x.ndim:
+        v = bool(v)  # one truth value: NumPy asks the sequence for its own
     v = operand(v)
     if isinstance(v, Handle):
         v = snapshot(v)
