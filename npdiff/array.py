@@ -66,7 +66,7 @@ class DiffArray(Handle):
                     if len(inputs) == 2:
                         a, b = inputs
                         other = b if a is self else a
-                        if type(other) is ndarray or (type(other) is DiffArray and other._trace is trace):
+                        if type(other) in PLAIN or (type(other) is DiffArray and other._trace is trace):
                             return trace.binary(prim, a, b)
                 for a in inputs:
                     if type(a) is not DiffArray and type(a) not in PLAIN:

@@ -51,7 +51,7 @@ def aval_of(value: Any) -> Aval:
     kind = type(value)
     if kind in _PYTHON_DTYPES:
         return Aval((), _PYTHON_DTYPES[kind], True)
-    return _new(Aval, (value.shape, value.dtype, False))
+    return _new(Aval, (value.shape, value.dtype, False))  # type: ignore[no-any-return]
 
 
 def is_differentiable(dtype: np.dtype[Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from typing import Any
 
@@ -23,7 +24,7 @@ def counted(a: Any, axis: Any, keepdims: bool, where: Any) -> Any:
     shape = aval(a).shape
     axes = axes_of(axis, len(shape))
     if where is _NO_VALUE or where is True:
-        return int(np.prod([shape[k] for k in axes], dtype=int))
+        return math.prod([shape[k] for k in axes])
     mask: Any = np.broadcast_to(operand(where), shape)
     keep: Any = keepdims
     return np.sum(mask, axis=axes, keepdims=keep, dtype=np.intp)
@@ -34,6 +35,8 @@ def _masked(where: Any) -> dict[str, Any]:
 
 
 def _any_below(count: Any, least: Any) -> bool:
+    if type(count) is int:
+        return bool(count <= least)
     # Under a mask that is tracked the warning is left out: a batch has no single truth to test.
     return not isinstance(count, Handle) and bool(np.any(np.less_equal(count, least)))
 
@@ -41,6 +44,8 @@ def _any_below(count: Any, least: Any) -> bool:
 def divided(total: Any, count: Any) -> Any:
     """``total / count`` in total's dtype."""
     dtype = aval(total).dtype
+    if type(count) is int and count > 0:
+        return np.divide(total, count)
     if type(count) not in (int, float):
         count = cast(count, np.empty(0, dtype).real.dtype)
     with np.errstate(divide="ignore", invalid="ignore"):
