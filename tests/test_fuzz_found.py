@@ -41,13 +41,14 @@ METHODS = [
     "np.subtract.at(y, y > 0.5, np.pi)", "v0 = np.searchsorted([0.5], y)\nnp.multiply.at(v0, v0, 2)",
     "np.cumsum(b, out=b)", "v0 = np.cumsum(n.astype(np.int8), dtype=np.int8)",
     "np.sum(np.stack([b, b]), axis=0, out=b)",
-    "v0 = np.max(n, initial=0.5)", "v0 = np.max(b, initial=0.5)", "v0 = np.sum(n, initial=0.7)",
+    "v0 = np.max(n, initial=0.5)", "v0 = np.max(b, initial=0.5)", "v0 = np.ldexp.reduce(n, where=b, initial=1)",
+    "v0 = np.sum(n, initial=0.7)",
 ]
 METHODS_RAISE = [
     "np.bitwise_xor.reduce(y)", "np.greater.reduceat(c, [0, 2])", "np.equal.reduce(y)", "np.remainder.accumulate(s)",
     "np.fmin.reduce(x, axis=0, out=np.zeros((3, 4)))", "np.cumprod(y, out=(y,))", "np.argmin(x, out=np.zeros(2))",
     "np.add.reduce(y, where=y)", "np.fabs(y, out=y, where=y)", "np.multiply.reduce(y, initial=1j)",
-    "np.add.at(n, 9, 1)", "np.nanprod(x, out=np.zeros((2, 2)))",
+    "np.add.at(n, 9, 1)", "np.bitwise_xor.outer(2, y, out=n)", "np.nanprod(x, out=np.zeros((2, 2)))",
 ]
 
 

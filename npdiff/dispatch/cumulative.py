@@ -24,7 +24,7 @@ from npdiff.dispatch.declare import (
 )
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import check_out, phantom
-from npdiff.dispatch.reductions import loop_dtype
+from npdiff.dispatch.reductions import loop_dtypes
 
 # ---------------------------------------------------------------------- running sums and products
 
@@ -65,7 +65,7 @@ def _running(prim: Any, ufunc: np.ufunc) -> Any:
         a, axis = flattened(operand(a), axis)
         a = a if aval(a).ndim else np.reshape(a, (1,))
         check_out(getattr(np, prim.name), out, a, axis=axis, dtype=dtype)
-        to = loop_dtype(ufunc, aval(a).dtype, out, dtype)
+        to = loop_dtypes(ufunc, aval(a).dtype, out, dtype)[0]
         result = bind(prim, (a if to == aval(a).dtype else cast(a, to),), {"axis": axis})
         # NumPy widens small integers, unless it is told not to.
         return write_out(result if aval(result).dtype == to else cast(result, to), out, name, "unsafe")

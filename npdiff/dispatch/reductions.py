@@ -139,14 +139,17 @@ reducers: dict[np.ufunc, Primitive] = {
 }
 
 
-def loop_dtype(ufunc: np.ufunc, dtype: np.dtype[Any], out: Any, given: Any) -> np.dtype[Any]:
-    """The dtype in which NumPy reduces an array of `dtype`: into `out`, or with ``dtype=given``."""
+def loop_dtypes(ufunc: np.ufunc, dtype: np.dtype[Any], out: Any, given: Any) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """The dtypes in which NumPy reduces an array of `dtype`, into `out` or with ``dtype=given``: of what has been
+    joined so far, and of what is joined to it.
+    """
     kinds = (None if out is None else aval(out).dtype, dtype, None)
     if given is None:
-        return ufunc.resolve_dtypes(kinds, reduction=True, casting="unsafe")[0]  # type: ignore[no-any-return]
-    signature = (np.dtype(given), None, None)
-    return ufunc.resolve_dtypes(  # type: ignore[no-any-return]
-        (None, dtype, None), signature=signature, reduction=True, casting="unsafe")[0]
+        first, second, _ = ufunc.resolve_dtypes(kinds, reduction=True, casting="unsafe")
+    else:
+        first, second, _ = ufunc.resolve_dtypes((None, dtype, None), signature=(np.dtype(given), None, None),
+                                                reduction=True, casting="unsafe")
+    return first, second
 
 
 def starting_value(initial: Any, dtype: np.dtype[Any]) -> Any:
@@ -170,7 +173,7 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any =
     if out is not None:
         check_out(ufunc.reduce, out, a, axis=axis, dtype=dtype, keepdims=keepdims, **(
             {} if initial is _NO_VALUE else {"initial": 0}))
-        dtype = loop_dtype(ufunc, v.dtype, out, dtype)
+        dtype = loop_dtypes(ufunc, v.dtype, out, dtype)[0]
     if where is not True:
         where = mask_of(where)
         if aval(where).ndim > v.ndim or np.broadcast_shapes(aval(where).shape, v.shape) != v.shape:

@@ -17,8 +17,8 @@ from npdiff.dispatch.common import scalar
 from npdiff.dispatch.declare import _NO_VALUE, operand, static
 from npdiff.dispatch.indexing import getitem_p, index_add_p, is_basic, parse_index, per_example
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import is_tracked, mask_of, numbered, outside_write
-from npdiff.dispatch.reductions import axes_of, loop_dtype, reduce, reducers, starting_value
+from npdiff.dispatch.operands import blank, is_tracked, mask_of, numbered, outside_write
+from npdiff.dispatch.reductions import axes_of, loop_dtypes, reduce, reducers, starting_value
 from npdiff.dispatch.ufuncs import write_out
 
 
@@ -78,7 +78,7 @@ def _fold(ufunc: np.ufunc, parts: Sequence[Any], masks: Any = None) -> Any:
 def _reduce(ufunc: np.ufunc, a: Any, out: Any, axis: Any = 0, dtype: Any = None, keepdims: Any = False,
             initial: Any = _NO_VALUE, where: Any = True) -> Any:
     v = aval(a)
-    to = loop_dtype(ufunc, v.dtype, out, dtype)
+    first, second = loop_dtypes(ufunc, v.dtype, out, dtype)
     axes = axes_of(axis, v.ndim) if v.ndim else ()
     rest = tuple([n for k, n in enumerate(v.shape) if k not in axes])
 
@@ -86,13 +86,15 @@ def _reduce(ufunc: np.ufunc, a: Any, out: Any, axis: Any = 0, dtype: Any = None,
         return np.reshape(np.moveaxis(x, axes, range(len(axes))), (count, *rest))
 
     count = int(np.prod([v.shape[k] for k in axes], dtype=int))
-    moved = rows(cast(a, to))
-    parts = [moved[k] for k in range(moved.shape[0])]
+    moved = rows(a)
+    parts = [cast(moved[k], second) for k in range(count)]
     if initial is not _NO_VALUE:
-        parts.insert(0, np.broadcast_to(starting_value(initial, to), rest))
+        parts.insert(0, np.broadcast_to(starting_value(initial, first), rest))
     elif ufunc.identity is not None and (not parts or where is not True or abs(ufunc.identity) < np.inf):
         # An infinite identity changes no value, and has no derivative.
-        parts.insert(0, np.full(rest, ufunc.identity, to))
+        parts.insert(0, np.full(rest, ufunc.identity, first))
+    else:
+        parts[0] = cast(parts[0], first)
     masks = None if where is True else rows(np.broadcast_to(mask_of(where), v.shape))
     total = _fold(ufunc, parts, masks)
     return np.expand_dims(total, axes) if keepdims and axes else scalar(total)
@@ -100,27 +102,29 @@ def _reduce(ufunc: np.ufunc, a: Any, out: Any, axis: Any = 0, dtype: Any = None,
 
 def _accumulate(ufunc: np.ufunc, a: Any, out: Any, axis: Any = 0, dtype: Any = None) -> Any:
     axis = int(static(axis))
-    to = loop_dtype(ufunc, aval(a).dtype, out, dtype)
+    first, second = loop_dtypes(ufunc, aval(a).dtype, out, dtype)
     if ufunc is np.add:
-        return np.cumsum(a, axis=axis, dtype=to)
+        return np.cumsum(a, axis=axis, dtype=first)
     if ufunc is np.multiply:
-        return np.cumprod(a, axis=axis, dtype=to)
-    moved = np.moveaxis(cast(a, to), axis, 0)
-    steps = [moved[k] for k in range(moved.shape[0])]
-    for k in range(1, len(steps)):
-        steps[k] = ufunc(steps[k - 1], steps[k])
-    return np.stack(steps, axis=axis) if steps else cast(a, to)
+        return np.cumprod(a, axis=axis, dtype=first)
+    moved = np.moveaxis(a, axis, 0)
+    steps: list[Any] = []
+    for k in range(moved.shape[0]):
+        steps.append(ufunc(steps[-1], cast(moved[k], second)) if steps else cast(moved[k], first))
+    return np.stack(steps, axis=axis) if steps else cast(a, first)
 
 
 def _reduceat(ufunc: np.ufunc, a: Any, out: Any, indices: Any, axis: Any = 0, dtype: Any = None) -> Any:
     axis = int(static(axis))
-    moved = np.moveaxis(cast(a, loop_dtype(ufunc, aval(a).dtype, out, dtype)), axis, 0)
+    first, second = loop_dtypes(ufunc, aval(a).dtype, out, dtype)
+    moved = np.moveaxis(a, axis, 0)
     n = moved.shape[0]
     cuts = np.asarray(static(indices)).tolist()
     parts = []
     for start, stop in zip(cuts, [*cuts[1:], n], strict=True):
-        parts.append(_fold(ufunc, [moved[k] for k in range(start, max(stop, start + 1))]))
-    return np.stack(parts, axis=axis) if parts else np.moveaxis(moved[:0], 0, axis)
+        rest = [cast(moved[k], second) for k in range(start + 1, stop)]
+        parts.append(_fold(ufunc, [cast(moved[start], first), *rest]))
+    return np.stack(parts, axis=axis) if parts else np.moveaxis(cast(moved[:0], first), 0, axis)
 
 
 _FOLDS: dict[str, Callable[..., Any]] = {"reduce": _reduce, "accumulate": _accumulate, "reduceat": _reduceat}
@@ -128,6 +132,9 @@ _FOLDS: dict[str, Callable[..., Any]] = {"reduce": _reduce, "accumulate": _accum
 
 def _outer(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
     b = operand(b)
+    if kwargs.get("out") is not None:  # NumPy finds every fault, on ones
+        with np.errstate(all="ignore"):
+            ufunc.outer(_ones(a), _ones(b), out=blank(kwargs["out"]))
     return ufunc(np.reshape(a, tuple(shape_of(a)) + (1,) * len(shape_of(b))), b, **kwargs)
 
 
