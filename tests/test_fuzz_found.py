@@ -87,7 +87,8 @@ MEMORY = [
     "v0 = np.tile(z, 2)\nv0[1] = s", "v0 = x.take([0, 1], axis=1)\nv0.ravel()[1] += 1",
     "v0 = np.repeat(x, [1, 0, 2, 1], axis=1)\nv0.ravel()[1] += 1", "v0 = np.ravel(np.broadcast_to(y, (2, 3)), 'K')",
     "v0 = np.meshgrid(y, 1, y)\nv1 = v0[2].ravel()\nv0[2][0] = 0", "x.flat = np.zeros(0)",
-    "v0 = y > 0.5\nv0[1] = [0, 2]",
+    "v0 = y > 0.5\nv0[1] = [0, 2]", "v0 = np.cross(x[:, :3].T, x[:, :3].T, axis=0) * 1\nv0.ravel()[1] += 1",
+    "v0 = np.correlate(y, np.ones(5))\nv0.ravel()[1] += 1", "v0 = np.around(y, 1, out=np.zeros((1, 3)))",
     "v0 = np.gradient(x, 0.5, 2.0)\nv1 = v0[0].reshape(1, -1)\nnp.put(v1, 0, 1)",
 ]
 MEMORY_RAISE = ["np.broadcast_to(s, 3)[1] = 0", "np.broadcast_to(p, 3)[1] -= 1", "y.imag *= 0.5", "y.flat[1] = [1, 2]",

@@ -154,5 +154,5 @@ def batch_by_size(prim_of: Callable[[], Primitive], name: str) -> Any:
 
 __all__ = [
     "adjoint", "along", "backwards", "batch_axis", "batch_by_size", "batch_stacks", "flattened", "float_dtype",
-    "given", "one_by_one", "pick", "safe_sqrt", "scalar", "shared", "truth", "with_batch",
+    "given", "in_c_order", "one_by_one", "pick", "safe_sqrt", "scalar", "shared", "truth", "with_batch",
 ]

@@ -411,7 +411,7 @@ def composite(func: Any, notes: str = "", cases: Sequence[str] = ()) -> Callable
 
 
 def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: str = "",
-           cases: Sequence[str] = ()) -> None:
+           cases: Sequence[str] = (), stretch: bool = False) -> None:
     """Row of a function that is itself a primitive: `arrays` are its operands, all else are parameters."""
     parameters = inspect.signature(func).parameters
     names = list(parameters)
@@ -425,7 +425,7 @@ def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: 
         params = {k: static(v) for k, v in bound.items()
                   if v is not _NO_VALUE and not (v is defaults[k] or (k in arrays and v is None))}
         result = bind(prim, operands, params)
-        return result if out is None else write_out(result, out, numpy_name(func))
+        return result if out is None else write_out(result, out, numpy_name(func), stretch=stretch)
 
     impl.__signature__ = inspect.signature(func)  # type: ignore[attr-defined]
     overrides[func] = impl

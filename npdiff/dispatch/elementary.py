@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of
-from npdiff.dispatch.common import backwards, pick, scalar
+from npdiff.dispatch.common import backwards, in_c_order, pick, scalar
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     align,
@@ -64,7 +64,7 @@ if _clip_ufunc is not None:
 for _func in (np.round, np.around):
     direct(_func, "nondifferentiable",
            Primitive(_func.__name__, _func, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p)), ("a",),
-           cases=("A(4)", "I(3)", "123.456 + A(2), -1", "I(3, high=99), decimals=-1"))
+           stretch=True, cases=("A(4)", "I(3)", "123.456 + A(2), -1", "I(3, high=99), decimals=-1"))
 round_p: Primitive = Primitive("round", np.round, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p))
 nondifferentiable(np.fix, arrays=("x",), batch=batch_elementwise(lambda: fix_p))
 fix_p: Primitive = Primitive("fix", np.fix, kind="nondifferentiable", batch=batch_elementwise(lambda: fix_p))
@@ -258,7 +258,7 @@ def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     if n >= m:
         return _part(bind(convolve_p, (a, backwards(v, 0)), {}), n, m, mode)
     # NumPy slides the shorter operand and turns the result around.
-    return backwards(_part(bind(convolve_p, (v, backwards(a, 0)), {}), m, n, mode), 0)
+    return in_c_order(backwards(_part(bind(convolve_p, (v, backwards(a, 0)), {}), m, n, mode), 0))
 
 
 __all__ = ["convolve_p"]

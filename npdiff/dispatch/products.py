@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import aval, services, shape_of
-from npdiff.dispatch.common import scalar
+from npdiff.dispatch.common import in_c_order, scalar
 from npdiff.dispatch.declare import composite, found, operand, static, write_out
 from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.ufuncs import apply, composite_ufunc
@@ -119,7 +119,8 @@ def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axi
     zero = np.zeros((), np.result_type(aval(a).dtype, aval(b).dtype))
     a3 = a[..., 2] if m == 3 else zero
     b3 = b[..., 2] if n == 3 else zero
-    return np.moveaxis(np.stack([a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, third], axis=-1), -1, axisc)
+    whole = in_c_order(np.stack([a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, third], axis=-1))
+    return np.moveaxis(whole, -1, axisc)
 
 
 # ---------------------------------------------------------------------- the ufuncs beside matmul

@@ -177,11 +177,11 @@ def _call(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...], out: Any = None, 
         return write_all(name, services["gufunc"](ufunc, args, gufunc), out, casting)
     if dtype is not None or signature is not None or casting != "same_kind":
         args = _cast_operands(ufunc, args, dtype, signature, casting)
-    if where is not True:
-        # Masked-out elements are not computed: a harmless 1 stands in, so that neither warnings nor NaN arise.
-        where = mask_of(where)
-        args = [np.where(where, a, np.ones((), aval(a).dtype)) for a in args]
+    where = True if where is True else mask_of(where)
     try:
+        if where is not True:
+            # Masked-out elements are not computed: a harmless 1 stands in, so that neither warnings nor NaN arise.
+            args = [np.where(where, a, np.ones((), aval(a).dtype)) for a in args]
         result = apply(ufunc, *args)
     except ValueError:
         if out is not None:  # NumPy's words name the shape of out= too
