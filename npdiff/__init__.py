@@ -23,6 +23,7 @@ from npdiff.transforms.derivatives import (
 from npdiff.transforms.mapping import vmap
 from npdiff.transforms.tracing import make_graph, print_trace
 from npdiff.transforms.track import stop_gradient, track
+from npdiff.transforms.watch import debug_nans
 from npdiff.tree import register_container
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ __all__ = [
     "checkpoint",
     "custom_jvp",
     "custom_vjp",
+    "debug_nans",
     "elementwise_grad",
     "grad",
     "hessian",

@@ -1,4 +1,4 @@
-"""``python -m npdiff demo`` and ``python -m npdiff info``."""
+"""``python -m npdiff demo``, ``info`` and ``coverage``."""
 
 from __future__ import annotations
 
@@ -25,11 +25,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     demo.add_argument("--out", type=pathlib.Path, default=pathlib.Path("."), metavar="DIR",
                       help="folder for the picture (default: the current one)")
     commands.add_parser("info", help="versions, CPU features, and whether NumPy's BLAS suits this CPU")
+    table = commands.add_parser("coverage", help="what npdiff does with a NumPy function, or with all of them")
+    table.add_argument("name", nargs="?", help="a function: sin, np.linalg.inv, linalg.inv, ndarray.sum")
+    table.add_argument("--write", type=pathlib.Path, metavar="DIR", help="write the pages made from the rows into DIR")
     chosen = parser.parse_args(argv)
     if chosen.command == "demo":
         from npdiff import demo as part
 
         return part.main(chosen.steps, chosen.out)
+    if chosen.command == "coverage":
+        from npdiff import coverage, pages
+
+        if chosen.write is not None:
+            pages.write(chosen.write)
+            return 0
+        return coverage.main(chosen.name)
     from npdiff import info
 
     return info.main()

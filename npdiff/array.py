@@ -11,13 +11,16 @@ back. Each write raises the base's version; a view whose base has moved on reads
 from __future__ import annotations
 
 import operator
+import sys
 from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import Any, NoReturn
 
 import numpy as np
 
 from npdiff import core, tree
 from npdiff.avals import PYTHON_NUMBERS, is_differentiable, ndarray
+from npdiff.bytecode import formats, stores_item
 from npdiff.core import Handle, aval, bind, innermost, overrides, services, ufunc_primitives
 from npdiff.errors import TracedValueError, message
 
@@ -84,7 +87,7 @@ class DiffArray(Handle):
         return row(*args, **kwargs)
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
-        value = np.asarray(take(self, "np.asarray"), dtype=dtype)
+        value = np.asarray(take(self, _purpose("np.asarray", sys._getframe(1))), dtype=dtype)
         if copy is True:
             return value.copy()
         # The handle's value must not change behind its back: hand out a read-only view of it.
@@ -247,10 +250,14 @@ class DiffArray(Handle):
 
     def __getattr__(self, name: str) -> Any:
         kind = type(innermost(self))
-        if kind in _NUMBERS and hasattr(kind, name) and not name.startswith("_"):
+        scalar = issubclass(kind, np.generic) and not hasattr(ndarray, name)
+        if (kind in _NUMBERS or scalar) and hasattr(kind, name) and not name.startswith("_"):
+            label = f"{'np.' if scalar else ''}{kind.__name__}.{name}"
             if not callable(getattr(kind, name)):
-                return getattr(self._number(f"{kind.__name__}.{name}"), name)
-            return lambda *args, **kwargs: getattr(self._number(f"{kind.__name__}.{name}"), name)(*args, **kwargs)
+                return getattr(self._number(label), name)
+            if name == "is_integer":
+                return lambda: ask(self, label).is_integer()
+            return lambda *args, **kwargs: getattr(self._number(label), name)(*args, **kwargs)
         if name.startswith("_") or not hasattr(ndarray, name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         raise core.unsupported(f"ndarray.{name}", "is not supported on a tracked array", self,
@@ -265,13 +272,13 @@ class DiffArray(Handle):
         return operator.index(ask(self, "index"))
 
     def __int__(self) -> int:
-        return int(self._number("int"))
+        return int(self._number("int", sys._getframe(1)))
 
     def __float__(self) -> float:
-        return float(self._number("float"))
+        return float(self._number("float", sys._getframe(1)))
 
     def __complex__(self) -> complex:
-        return complex(self._number("complex"))
+        return complex(self._number("complex", sys._getframe(1)))
 
     def __round__(self, ndigits: int | None = None) -> Any:
         if ndigits is None:
@@ -287,9 +294,13 @@ class DiffArray(Handle):
     def __trunc__(self) -> Any:
         return self._number("math.trunc").__trunc__()
 
-    def _number(self, what: str) -> Any:
+    def _number(self, what: str, asking: FrameType | None = None) -> Any:
         if self.shape:
             float(np.zeros(self.shape))  # NumPy's own error for arrays that are no number
+        if asking is not None:
+            if formats(asking):
+                return self._as_text(what)
+            what = _purpose(what, asking)
         return ask(self, what) if not is_differentiable(self.dtype) else take(self, what)
 
     def __len__(self) -> int:
@@ -324,13 +335,21 @@ class DiffArray(Handle):
         return str(_shown(self))
 
     def __format__(self, spec: str) -> str:
-        return format(_shown(self), spec)
+        return format(self._as_text("format") if spec and not self.shape else _shown(self), spec)
+
+    def _as_text(self, what: str) -> Any:
+        """The number to write as text; under vmap there is no such one, which is an error."""
+        v = _shown(self)
+        return take(self, what) if core.shape_of(v) else v
 
     def __copy__(self) -> Any:
-        return np.copy(self)
+        return self.copy()
 
     def __deepcopy__(self, memo: Any) -> Any:
-        return np.copy(self)
+        return self.copy()
+
+    def __bytes__(self) -> bytes:
+        return bytes(ask(self, "bytes") if not is_differentiable(self.dtype) else take(self, "bytes"))
 
     # ------------------------------------------------------------------ indexing
 
@@ -552,6 +571,11 @@ def layout(h: Any) -> Any:
     # The batch axis lies inside the others: without it they are that much closer.
     strides = [s // v.shape[0] if abs(s) > step else s for s in v.strides[1:]]
     return np.lib.stride_tricks.as_strided(v[0], v.shape[1:], strides, writeable=False)
+
+
+def _purpose(what: str, asking: FrameType) -> str:
+    """"setitem" where NumPy asks for a value because the frame writes it into a plain array."""
+    return "setitem" if stores_item(asking) else what
 
 
 def _descend(x: Any, what: str, how: str) -> Any:

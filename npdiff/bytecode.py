@@ -119,4 +119,24 @@ def calls_another(frame: types.FrameType, name: str) -> bool:
     return called != name if kind else name not in frame.f_code.co_names
 
 
-__all__ = ["calls_another", "global_names", "outside_stores"]
+def _binary(statement: str) -> tuple[int, int]:
+    """The BINARY_OP instruction that a statement compiles to."""
+    return next((ins.opcode, ins.arg or 0) for ins in dis.get_instructions(compile(statement, "", "exec"))
+                if ins.opname == "BINARY_OP")
+
+
+_STORES = frozenset(dis.opmap[name] for name in ("STORE_SUBSCR", "STORE_SLICE") if name in dis.opmap)
+_REMAINDERS = frozenset([_binary("a % b"), _binary("a %= b")])
+
+
+def stores_item(frame: types.FrameType) -> bool:
+    """True if a frame is in the middle of ``a[i] = x``."""
+    return frame.f_code.co_code[frame.f_lasti] in _STORES
+
+
+def formats(frame: types.FrameType) -> bool:
+    """True if a frame is in the middle of ``a % b``, which asks no operand for its float but to write it as text."""
+    return tuple(frame.f_code.co_code[frame.f_lasti: frame.f_lasti + 2]) in _REMAINDERS
+
+
+__all__ = ["calls_another", "formats", "global_names", "outside_stores", "stores_item"]

@@ -35,6 +35,8 @@ ufunc_primitives: dict[np.ufunc, Primitive] = {}
 python_primitives: dict[np.ufunc, Primitive] = {}
 # What array.py needs and dispatch/ provides: "getitem", "setitem", "ufunc", "operand" ...
 services: dict[str, Callable[..., Any]] = {}
+# While npdiff.debug_nans is on: what stands for the evaluation of a primitive on constants alone.
+watch_constants: Callable[[Primitive], Callable[..., Any]] | None = None
 
 
 class Handle:
@@ -86,7 +88,10 @@ class Primitive:
         Without one, reverse mode transposes the linearised `jvp`.
     terms
         For elementwise primitives, the pullback in parts: ``term(ct, out, *args)`` for each operand, None where no
-        derivative passes, `unchanged` where the cotangent does. Eager recording of one or two operands lives on it.
+        derivative passes, `unchanged` where the cotangent does.
+    back
+        For elementwise primitives of one or two operands, what the way back of eager recording lives on: the terms as
+        plain products, which make NaN of zero times infinity, and behind them `terms`.
     batch
         ``batch(size, args, batched, params)``: operands carry the batch axis in front where `batched`.
     saves
@@ -100,7 +105,7 @@ class Primitive:
         True for a host call with an effect (a random draw, a guard): never dropped, merged or moved past another.
     """
 
-    __slots__ = ("batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "pull", "saves",
+    __slots__ = ("back", "batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "pull", "saves",
                  "terms", "ufunc")
 
     def __init__(
@@ -118,6 +123,7 @@ class Primitive:
         dynamic: bool = False,
         ordered: bool = False,
         terms: tuple[Callable[..., Any] | None, ...] | None = None,
+        back: tuple[Callable[..., Any] | None, ...] | None = None,
     ) -> None:
         self.name = name
         self.kind = kind
@@ -130,6 +136,7 @@ class Primitive:
         self.dynamic = dynamic
         self.ordered = ordered
         self.terms = terms
+        self.back = back
         self.call: Callable[..., Any] = call if call is not None else self
 
     def __call__(self, *args: Any, **params: Any) -> Any:
@@ -250,7 +257,7 @@ def bind(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
                 level = t.level
     if top is not None:
         return top.process(prim, args, params)
-    call = prim.call
+    call = prim.call if watch_constants is None else watch_constants(prim)
     if not tracked:
         if call is prim:
             raise UnsupportedError(message(f"{prim.name}: has no evaluation rule", *args, instead="report this"))

@@ -55,6 +55,10 @@ class BranchError(NpdiffError, TypeError):
     """Python control flow depends on a value that differs along a vmapped axis."""
 
 
+class NonFiniteError(NpdiffError, FloatingPointError):
+    """Under `npdiff.debug_nans`, an operation made a NaN or an infinity that its operands did not hold."""
+
+
 class GraphError(NpdiffError, AssertionError):
     """A recorded graph breaks one of its own invariants: a defect in npdiff."""
 
@@ -71,16 +75,25 @@ class JitWarning(UserWarning):
     """Said once per function: why a jitted function runs without compiled code."""
 
 
-def outside_write(cause: TracedValueError) -> OutsideWriteError:
-    """What NumPy's "setting an array element with a sequence" means when a tracked value caused it.
+def outside_write(*received: Any) -> OutsideWriteError:
+    """The error for a tracked value that plain NumPy is about to write into one of its arrays."""
+    return OutsideWriteError(message(
+        "setitem: a tracked value cannot be written into a plain ndarray", *received,
+        instead="make the array inside the transform (or `with npdiff.record():`) with np.zeros, np.empty or "
+                "np.copy(a), called by these names: neither a.copy() nor a function imported with `from numpy import "
+                "zeros` is seen; or track it first: a = npdiff.track(a)"))
 
-    NumPy asked the value for its float, and reports our refusal in words that say nothing.
+
+def behind(error: BaseException | None) -> NpdiffError | None:
+    """What NumPy's "setting an array element with a sequence" hides, if npdiff caused it.
+
+    NumPy asked a tracked value for its float, and reports our refusal in words that say nothing.
     """
-    parts = str(cause).split("\n  ")
-    return OutsideWriteError("\n  ".join([
-        "setitem: a tracked value cannot be written into a plain ndarray", *parts[1:-1],
-        "instead: make the array inside the transform with np.zeros, np.empty or np.copy (called by that name: a "
-        "function imported with `from numpy import zeros` is not seen), or track it first: a = npdiff.track(a)"]))
+    cause = error.__cause__ if isinstance(error, ValueError) else None
+    if type(cause) is TracedValueError:  # plain Python calls such as a.fill(x), where no line shows a write
+        parts, whole = str(cause).split("\n  "), str(outside_write()).split("\n  ")
+        return OutsideWriteError("\n  ".join([whole[0], *parts[1:-1], whole[-1]]))
+    return type(cause)(str(cause)) if isinstance(cause, NpdiffError) else None
 
 
 def describe(value: Any) -> str:
@@ -129,11 +142,11 @@ def warn_user(text: str, category: type[Warning]) -> None:
                                where.setdefault("__warningregistry__", {}))
 
 
-def message(what: str, *received: Any, instead: str) -> str:
-    """Word an error: what happened, what was received, where, and the way out."""
+def message(what: str, *received: Any, instead: str, at: str = "") -> str:
+    """Word an error: what happened, what was received, where (`at`, or the user's line now), and the way out."""
     parts = [what]
     if received:
         parts.append("received: " + ", ".join(describe(v) for v in received))
-    parts.append("at: " + user_line())
+    parts.append("at: " + (at or user_line()))
     parts.append("instead: " + instead)
     return "\n  ".join(parts)

@@ -13,12 +13,13 @@ import numpy as np
 from npdiff import tree
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, innermost
-from npdiff.errors import ArgumentError, GuardFailed, JitWarning, message, warn_user
+from npdiff.errors import ArgumentError, GuardFailed, JitWarning, NonFiniteError, message, warn_user
 from npdiff.graph import Graph
 from npdiff.program import run_program_p
 from npdiff.replay import OVERLAP, NotRecorded, Recording, identities, record
 from npdiff.transforms.jvp import JvpTrace
 from npdiff.transforms.reverse import ReverseTrace
+from npdiff.transforms.watch import while_watching
 
 # Recordings kept for one signature; past that the function's path is not predictable and it runs unjitted.
 MAX_RECORDINGS = 16
@@ -156,6 +157,8 @@ class Jitted:
             try:
                 made, complete = record(self.function, call.roots, call.leaves, call.structure, call.static)
             except NotRecorded as failed:
+                if isinstance(failed.__cause__, NonFiniteError):
+                    raise failed.__cause__ from None
                 why = "; ".join(line.strip() for line in str(failed.__cause__).splitlines())
                 return None, lambda: self._after_failure(entry, call, why)
             if made.environment.tracked:
@@ -268,6 +271,23 @@ class Jitted:
                 lines.append(f"  writes into input(s) {made.writes}")
             lines += ["  " + line for line in made.compiled().explain().splitlines()]
         return "\n".join(lines)
+
+
+@while_watching(Jitted, "__call__")
+def _by_operation(_original: Callable[..., Any]) -> Callable[..., Any]:
+    # Under debug_nans, each call is recorded anew, so that every operation of it is seen.
+    def call(self: Jitted, *args: Any, **kwargs: Any) -> Any:
+        leaves, structure = tree.flatten((args, kwargs))
+        if any(isinstance(leaf, Handle) for leaf in leaves):
+            return self.function(*args, **kwargs)
+        static = [_leaf_key(leaf)[1] for leaf in leaves]
+        operands = [leaf for leaf, fixed in zip(leaves, static, strict=True) if not fixed]
+        roots = [self.function, *[leaf for leaf, fixed in zip(leaves, static, strict=True) if fixed]]
+        now = _Call(args, kwargs, leaves, structure, static, operands, roots)
+        complete = self._record(Entry(None), now)[1]
+        return self.function(*args, **kwargs) if complete is None else complete()
+
+    return call
 
 
 def _copied(leaf: Any) -> Any:

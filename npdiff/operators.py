@@ -48,6 +48,8 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
     if kind not in PLAIN and not isinstance(other, Handle):
         if ufunc is np.multiply and isinstance(other, (str, bytes, list, tuple)) and _repeats(self):
             return other * operator.index(self)
+        if ufunc is np.multiply and isinstance(other, (list, tuple)) and is_scalar(self) and not is_weak(self):
+            return np.zeros((), self.dtype)[()] * other  # NumPy's own error
         if is_weak(self) and isinstance(other, (list, tuple)):
             return NotImplemented
         if getattr(other, "__array_ufunc__", True) is None:
@@ -61,6 +63,9 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
     operands = (other, self) if reflected else (self, other)
     if ufunc in python_primitives and is_weak(self) and is_weak(other):
         return bind(python_primitives[ufunc], operands, {})
+    if ufunc in python_primitives and not reflected and type(innermost(self)) is complex and isinstance(
+            innermost(other), np.float64):
+        return bind(python_primitives[ufunc], operands, {})  # np.float64 is a Python float too
     prim = ufunc_primitives.get(ufunc)
     return services["ufunc"](ufunc, "__call__", operands, {}) if prim is None else bind(prim, operands, {})
 

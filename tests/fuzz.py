@@ -424,7 +424,8 @@ def check_batch(case: Case) -> None:
         if np.shape(a) != np.shape(b):
             raise Wrong(f"vmap, value {k}: the shapes differ, {np.shape(a)} and {np.shape(b)}, and no error says so")
         wanted = np.stack([a, b])
-        if ".item(" in case.program.source() or "tolist" in case.program.source():
+        booleans = np.asarray(m).dtype.kind == "b" and wanted.dtype.kind == "i"
+        if booleans or ".item(" in case.program.source() or "tolist" in case.program.source():
             wanted = wanted.astype(np.asarray(m).dtype)  # a batch of Python numbers is an array of NumPy's
         if np.shape(m) != wanted.shape or np.asarray(m).dtype != wanted.dtype:
             raise Wrong(f"vmap, value {k}: {np.asarray(m).dtype}{np.shape(m)} instead of {wanted.dtype}{wanted.shape}")

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from program_texts import BINARY, FULL_OPERATORS, OPERATORS, SCALARS, STATEMENTS, UNARY, WHOLE
 from row_calls import Hole, Pattern, is_ufunc, patterns, takes_out
-from sampling import Maker
 
 from npdiff import tree
+from npdiff.samples import Maker
 
 _NUMBERS = (np.ndarray, np.generic, bool, int, float, complex)
 _SHAPES = ((3, 4), (3, 4), (4,), (3,), (2, 3), (3, 3), (2, 3, 2), (4, 1), (1, 3), (5,), (2, 2), ())

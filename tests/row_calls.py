@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from sampling import cases
 
 from npdiff.dispatch.declare import found, rows
+from npdiff.samples import cases
 
 _MAKERS = frozenset("APUCSMIB")
 _DOMAINS = {"real": "A", "positive": "P", "unit": "U", "nonzero": "A", "distinct": "A", "above one": "1.2 + P",

@@ -10,6 +10,7 @@ import numpy as np
 
 from npdiff.core import open_traces
 
+SCRATCH = np.zeros(3)  # an array that functions reach as the attribute of a module only
 _HERE: dict[str, Any] = dict(vars(np))
 _RANDOM: dict[str, Any] = dict(vars(np.random))
 

@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 import npdiff
+from npdiff import tree
 
 FOLDER = pathlib.Path(__file__).parent.parent / "asv_bench"
 sys.path.insert(0, str(FOLDER))
 try:
     eager = importlib.import_module("benchmarks.eager")
     jit = importlib.import_module("benchmarks.jit")
+    rows = importlib.import_module("benchmarks.rows")
     workloads = importlib.import_module("benchmarks.workloads")
 finally:
     sys.path.remove(str(FOLDER))
@@ -52,7 +54,7 @@ def test_another_numpy_takes_the_place_of_np():
     np.testing.assert_allclose(npdiff.grad(function)(*small()), other(*small()), rtol=1e-12)
 
 
-CLASSES = [cls for module in (eager, jit) for cls in vars(module).values()
+CLASSES = [cls for module in (eager, jit, rows) for cls in vars(module).values()
            if isinstance(cls, type) and cls.__module__ == module.__name__]
 
 
@@ -68,6 +70,32 @@ def test_benchmark_runs(cls):
     assert names
     for name in names:
         getattr(bench, name)(*parameters)
+
+
+@pytest.mark.parametrize("name", rows.SAMPLES)
+def test_rows_agree_with_numpy(name):
+    sample = rows.SAMPLES[name]
+    function, args = sample.make(60)
+    with np.errstate(all="ignore"):
+        expected = tree.leaves(function(*args))
+        compiled = npdiff.jit(function)
+        for call in (lambda *xs: npdiff.vjp(function, *xs)[0], compiled, compiled):
+            for ours, theirs in zip(tree.leaves(call(*args)), expected, strict=True):
+                np.testing.assert_allclose(ours, theirs, rtol=1e-10, atol=1e-12)
+        if sample.differentiable:
+            gradient = npdiff.grad(rows.total(function))
+            compiled = npdiff.jit(gradient)
+            slope = gradient(*args)
+            for _ in range(2):
+                np.testing.assert_allclose(compiled(*args), slope, rtol=1e-9, atol=1e-11)
+
+
+def test_row_samples_grow_to_the_size_asked_for():
+    for sample in rows.SAMPLES.values():
+        for size in (60, *rows.SIZES[:1]):
+            assert size / 2 < max(x.size for x in sample.make(size)[1]) < 2 * size, sample
+    assert {name.partition(": ")[2] for name in rows.SAMPLES} == {
+        "elementwise", "linear", "bilinear", "nonlinear", "composite", "nondifferentiable"}
 
 
 def test_asv_configuration_names_folders_that_exist():

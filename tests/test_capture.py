@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import Any
 
@@ -263,3 +264,24 @@ def test_functions_of_lists(line: str) -> None:
     f = eval(f"lambda x, y: {line}", {"np": np})
     assert npdiff.value_and_grad(f)(0.7, 1.9)[0] == f(0.7, 1.9)
     check_grads(f, (0.7, 1.9))
+
+
+@pytest.mark.parametrize("f", [
+    lambda x: np.fromiter((v * v for v in x), float),
+    lambda x: np.fromiter((v * v for v in x), dtype=np.float32, count=2) * 2,
+    lambda x: np.fromiter(iter=x, dtype=float) * np.fromiter(itertools.count(), int, count=3),
+    lambda x: np.fromiter([], float) + x[:0],
+    lambda x: np.ndarray.cumsum(x) * np.ndarray.sum(np.arange(3.0)),
+    lambda x: np.ndarray.dot(x, x) + np.ndarray.max(x, axis=0),
+])
+def test_iterators_and_unbound_methods(f: Any) -> None:
+    single = f(X).dtype == np.float32
+    np.testing.assert_allclose(npdiff.vjp(f, X)[0], f(X), rtol=1e-6)
+    check_grads(lambda x: f(x), (X,), order=2, eps=0.1 if single else None, atol=1e-3 if single else None)
+
+
+def test_an_iterator_that_is_too_short() -> None:
+    f = lambda x: np.fromiter((v for v in x), float, count=5)
+    for run in (lambda: f(X), lambda: npdiff.jacobian(f)(X)):
+        with pytest.raises(ValueError, match=r"^iterator too short: Expected 5 but iterator had only 3 items\.$"):
+            run()

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import npdiff
+from npdiff.errors import NotDifferentiableError
 from npdiff.testing import numerical_jvp
 
 X = np.array([0.4, -0.7, 1.1])
@@ -82,8 +83,10 @@ def wanted(order: int) -> Any:
 @pytest.mark.parametrize("wrap", WRAPS)
 def test_first_derivatives(slope, wrap):
     if wrap == "custom_vjp" and slope not in ("grad", "value_and_grad", "jacrev", "vjp"):
-        with pytest.raises(TypeError, match="has a reverse rule only"):
+        with pytest.raises(NotDifferentiableError) as caught:
             SLOPES[slope](WRAPS[wrap](total))(X)
+        assert str(caught.value).split("\n  ")[::3] == [
+            "custom_vjp: <lambda> has a reverse rule only", "instead: use npdiff.custom_jvp, which gives both modes"]
         return
     for f in (SLOPES[slope](WRAPS[wrap](total)), WRAPS[wrap](SLOPES[slope](total))):
         np.testing.assert_allclose(f(X), wanted(1), rtol=1e-6)
@@ -164,8 +167,11 @@ def test_a_leaked_inner_value_is_an_error():
         npdiff.grad(lambda y: kept.append(y * x) or y * x)(x)
         return kept[-1] * x
 
-    with pytest.raises(npdiff.errors.LeakError, match="already finished"):
+    with pytest.raises(npdiff.errors.LeakError) as caught:
         npdiff.grad(f)(3.0)
+    assert str(caught.value).split("\n  ")[::3] == [
+        "multiply: an operand belongs to a reverse-mode transform that has already finished",
+        "instead: return the value from the transformed function (has_aux=True) instead of storing it outside"]
 
 
 # ---------------------------------------------------------------------- Python as it is written
@@ -425,26 +431,15 @@ def test_hessians():
     np.testing.assert_allclose(npdiff.jacobian(npdiff.grad(f))(X), h)
 
 
-@pytest.mark.parametrize(("run", "text"), [
-    (lambda: npdiff.grad(3.0), "grad: the first argument must be a function"),
-    (lambda: npdiff.grad(np.sum)(np.arange(3)), "grad: argument 0 has dtype int64, and a derivative needs floating"),
-    (lambda: npdiff.grad(np.sum, 1)(X), "grad: argnums 1 is out of range for a call with 1 positional argument"),
-    (lambda: npdiff.grad(np.sum, ())(X), "grad: argnums is empty"),
-    (lambda: npdiff.grad(np.add, (0, -2))(1.0, 2.0), "grad: argnums names an argument twice"),
-    (lambda: npdiff.grad(np.sum, 0.0)(X), "grad: argnums must be an int or a tuple of ints"),
-    (lambda: npdiff.grad(np.sin)(X), "grad: the function must return one number, not shape (3,)"),
-    (lambda: npdiff.grad(lambda x: x[0] * 1j)(X), "grad: the function returned a complex number"),
-    (lambda: npdiff.grad(lambda x: "text")(X), "grad: the function must return one number"),
-    (lambda: npdiff.grad(np.sum, has_aux=True)(X), "grad: with has_aux=True the function must return a pair"),
-    (lambda: npdiff.grad(lambda z: z[0], holomorphic=True)(X),
-     "grad: with holomorphic=True argument 0 must be complex"),
-    (lambda: npdiff.jvp(np.sin, X, X), "jvp: primals and tangents must be tuples"),
-    (lambda: npdiff.jvp(np.sin, (X,), (X, X)), "jvp: primals and tangents have different structures"),
-    (lambda: npdiff.jvp(np.sin, (X,), (X[:2],)), "jvp: tangent 0 has shape (2,), its primal (3,)"),
-    (lambda: npdiff.vjp(np.sin, X)[1](X[:2]), "vjp: a cotangent has shape (2,), its value (3,)"),
-    (lambda: npdiff.vjp(np.sin, X)[1]((X, X)), "vjp: the cotangent has structure tuple(*, *), the value *"),
-])
-def test_errors(run, text):
-    with pytest.raises(ValueError, match=r".") as caught:
-        run()
-    assert str(caught.value).startswith(text)
+def test_derivatives_of_numbers_are_numbers():
+    spread = lambda x: np.sum(np.array([1.0, 2.0]) * x)
+    for x, kind in ((2.0, np.float64), (np.float64(2.0), np.float64), (np.float32(2.0), np.float32)):
+        assert type(npdiff.grad(spread)(x)) is kind
+        assert type(npdiff.grad(lambda d: spread(d["a"]))({"a": x})["a"]) is kind
+    for g in (npdiff.jvp(lambda x: np.sqrt(np.sum(x * x)), (np.zeros(3),), (np.ones(3),))[1],
+              npdiff.linearize(spread, 2.0)[1](1.0), npdiff.vjp(spread, 2.0)[1](1.0)[0]):
+        assert type(g) is np.float64
+    x = npdiff.track(2.0)
+    spread(x).backward()
+    assert type(x.grad) is np.float64
+    assert npdiff.grad(spread)(np.array(2.0)).shape == ()

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import pickle
 from typing import Any
 
 import numpy as np
 import pytest
+import surroundings
 from numpy import asarray as plain_asarray
 from surroundings import changed_names
+from wording import assert_says
 
 import npdiff
 from npdiff import errors
 from npdiff.core import open_traces
 
 X = np.array([0.3, -1.2, 0.8])
-PLAIN = np.zeros(3)
+PLAIN, COUNTS = np.zeros(3), np.zeros(3, int)
 BOX: list[Any] = []
 
 
@@ -30,6 +33,16 @@ def leak(x: Any) -> Any:
     return np.sum(x)
 
 
+def write(a: Any, index: Any, value: Any) -> None: a[index] = value
+
+
+def nothing(x: Any) -> None:
+    """What a function with a forgotten return gives."""
+
+
+OUTSIDE = "setitem: a tracked value cannot be written into a plain ndarray"
+NUMBERS = "return an array of floating point: .astype(float), if it holds numbers"
+FORGOTTEN = "return an array or a number (is a return statement missing?)"
 F64, F3 = "DiffArray float64", "DiffArray float64[3]"
 USE_NUMPY = ("use NumPy's function (np.sin, not math.sin), or x.value or npdiff.stop_gradient(x) if no derivative is "
              "wanted")
@@ -37,8 +50,9 @@ KEEP = ("keep the array as it is; write np.array([x, y]) where a list of tracked
         "arrays made with np.zeros inside the transform (or under npdiff.record()); or take npdiff.stop_gradient(x) or "
         "x.value if no derivative is wanted")
 MAKE = "make the array inside the transform (np.zeros, np.copy), or track it first: a = npdiff.track(a)"
-MAKE_BY_NAME = ("make the array inside the transform with np.zeros, np.empty or np.copy (called by that name: a "
-                "function imported with `from numpy import zeros` is not seen), or track it first: a = npdiff.track(a)")
+MAKE_BY_NAME = ("make the array inside the transform (or `with npdiff.record():`) with np.zeros, np.empty or "
+                "np.copy(a), called by these names: neither a.copy() nor a function imported with `from numpy import "
+                "zeros` is seen; or track it first: a = npdiff.track(a)")
 RETURN = "return the value from the transformed function (has_aux=True) instead of storing it outside"
 FLOATS = "pass floats, such as 3.0 or x.astype(float)"
 
@@ -61,6 +75,16 @@ CASES: dict[str, tuple[Any, type, str, str, str]] = {
     "integers": (
         lambda: npdiff.grad(np.sum)(np.arange(3)), errors.ArgumentError,
         "grad: argument 0 has dtype int64, and a derivative needs floating point", "ndarray int64[3]", FLOATS),
+    "no argnums": (lambda: npdiff.grad(np.sum, ())(X), errors.ArgumentError, "grad: argnums is empty", "tuple of ()",
+                   "name at least one position"),
+    "primals and tangents without a tuple": (
+        lambda: npdiff.jvp(np.sin, X, X), errors.ArgumentError, "jvp: primals and tangents must be tuples",
+        "ndarray float64[3], ndarray float64[3]", "write npdiff.jvp(f, (x,), (v,))"),
+    "more tangents than primals": (
+        lambda: npdiff.jvp(np.sin, (X,), (X, X)), errors.ArgumentError,
+        "jvp: primals and tangents have different structures",
+        "list of (ndarray float64[3]), list of (ndarray float64[3], ndarray float64[3])",
+        "give one tangent for every primal"),
     "an integer": (
         lambda: npdiff.grad(np.square)(3), errors.ArgumentError,
         "grad: argument 0 has dtype int64, and a derivative needs floating point", "int 3", FLOATS),
@@ -79,6 +103,40 @@ CASES: dict[str, tuple[Any, type, str, str, str]] = {
     "a list": (
         lambda: npdiff.grad(lambda x: [x])(X), errors.ArgumentError, "grad: the function must return one number",
         f"list of ({F3})", "return a scalar; for other outputs use npdiff.vjp or npdiff.jacobian"),
+    "objects returned": (
+        lambda: npdiff.grad(lambda x: np.array(None))(X), errors.ArgumentError,
+        "grad: the function returned an array of dtype object, which has no derivative", "ndarray object[]", NUMBERS),
+    "a string returned": (
+        lambda: npdiff.grad(lambda x: "text")(X), errors.ArgumentError, "grad: the function must return one number",
+        "str 'text'", "return a scalar; for other outputs use npdiff.vjp or npdiff.jacobian"),
+    "nothing returned": (
+        lambda: npdiff.value_and_grad(nothing)(X), errors.ArgumentError,
+        "value_and_grad: nothing must return one number", "NoneType None",
+        "return a scalar; for other outputs use npdiff.vjp or npdiff.jacobian"),
+    **{f"nothing returned to {name}": (
+        run, errors.ArgumentError, f"{name}: nothing returned nothing to differentiate", "NoneType None", FORGOTTEN)
+        for name, run in {
+            "jvp": lambda: npdiff.jvp(nothing, (X,), (X,)), "vjp": lambda: npdiff.vjp(nothing, X),
+            "linearize": lambda: npdiff.linearize(nothing, X), "jacfwd": lambda: npdiff.jacfwd(nothing)(X),
+            "jacrev": lambda: npdiff.jacrev(nothing)(X), "jacobian": lambda: npdiff.jacobian(nothing)(X),
+            "hessian": lambda: npdiff.hessian(nothing)(X),
+            "elementwise_grad": lambda: npdiff.elementwise_grad(nothing)(X)}.items()},
+    **{f"a string returned to {name}": (
+        run, errors.ArgumentError, f"{name}: the function must return arrays or numbers, and returned what is neither",
+        f"tuple of ({F3}, str 'a')",
+        "return other values with has_aux=True" if name in ("jvp", "vjp") else "leave it out")
+        for name, run in {
+            "jvp": lambda: npdiff.jvp(lambda x: (x, "a"), (X,), (X,)), "vjp": lambda: npdiff.vjp(lambda x: (x, "a"), X),
+            "linearize": lambda: npdiff.linearize(lambda x: (x, "a"), X),
+            "jacfwd": lambda: npdiff.jacfwd(lambda x: (x, "a"))(X),
+            "jacrev": lambda: npdiff.jacrev(lambda x: (x, "a"))(X),
+            "elementwise_grad": lambda: npdiff.elementwise_grad(lambda x: (x, "a"))(X)}.items()},
+    "text returned to vjp": (
+        lambda: npdiff.vjp(lambda x: np.array(["a"]), X), errors.ArgumentError,
+        "vjp: the function returned an array of dtype <U1, which has no derivative", "ndarray <U1[1]", NUMBERS),
+    "a vector returned to hvp": (
+        lambda: npdiff.hvp(np.sin)(X, X), errors.ArgumentError, "hvp: sin must return one number, not shape (3,)", F3,
+        "sum the result, or use npdiff.jacobian, npdiff.vjp or npdiff.elementwise_grad"),
     "a complex number": (
         lambda: npdiff.grad(lambda x: np.sum(x * 1j))(X), errors.ArgumentError,
         "grad: the function returned a complex number",
@@ -130,6 +188,9 @@ CASES: dict[str, tuple[Any, type, str, str, str]] = {
     "a slice of a plain array": (
         lambda: grad(lambda x: PLAIN.__setitem__(slice(None), x)), errors.TracedValueError,
         "np.asarray: would drop the derivative of a tracked value", F3, KEEP),
+    "a leak written outside": (
+        lambda: (npdiff.grad(leak)(X[0]), npdiff.grad(lambda x: PLAIN.fill(BOX[-1]))(X)), errors.LeakError,
+        "float: the value belongs to a reverse-mode transform that has already finished", F64, RETURN),
     "out= a plain array": (
         lambda: grad(lambda x: np.add(PLAIN, x, out=PLAIN)), errors.OutsideWriteError,
         "np.add: a tracked result cannot be written into a plain ndarray that other names share",
@@ -140,6 +201,15 @@ CASES: dict[str, tuple[Any, type, str, str, str]] = {
     "copyto a plain array": (
         lambda: grad(lambda x: np.copyto(PLAIN, x)), errors.OutsideWriteError,
         "np.copyto: a tracked value cannot be written into a plain ndarray", f"ndarray float64[3], {F3}", MAKE),
+    "bytes": (lambda: grad(lambda x: bytes(x)), errors.TracedValueError,
+              "bytes: would drop the derivative of a tracked value", F3, USE_NUMPY),
+    "the ratio of a float": (
+        lambda: grad(lambda x: x[0].as_integer_ratio()), errors.TracedValueError,
+        "np.float64.as_integer_ratio: would drop the derivative of a tracked value", F64, USE_NUMPY),
+    "a format under vmap": (
+        lambda: npdiff.vmap(lambda x: f"{x:.2f}")(X), errors.TracedValueError,
+        "format: needs one plain value, but under vmap each example has its own", F64,
+        "write it without a format, which shows all examples"),
     "an unsupported function": (
         lambda: grad(lambda x: np.save("name", x)), errors.UnsupportedError,
         "np.save: writes a file", f"str 'name', {F3}", "compute it on x.value, the plain array"),
@@ -211,9 +281,7 @@ def test_error(name: str) -> None:
     with pytest.raises(kind) as caught:
         run()
     assert type(caught.value) is kind
-    where = f"test_errors.py:{run.__code__.co_firstlineno}"
-    expected = [what, *([f"received: {received}"] if received else []), f"at: {where}", f"instead: {instead}"]
-    assert str(caught.value).split("\n  ") == expected
+    assert_says(caught.value, run, what, received, instead)
     # Nothing is left behind, and the next call works.
     assert not open_traces()
     assert not changed_names()
@@ -263,6 +331,111 @@ def test_values_may_be_looked_at() -> None:
 
 
 def test_writing_outside_in_track_style_names_the_cause() -> None:
-    with pytest.raises(ValueError, match="setting an array element") as caught:
-        PLAIN[0] = npdiff.track(X)[0]
-    assert isinstance(caught.value.__cause__, errors.TracedValueError)
+    # Outside of all transforms nothing of npdiff is on the stack to say it instead of NumPy.
+    def put(x: Any) -> None: PLAIN[0] = x[0]
+
+    x = npdiff.track(X)
+    with pytest.raises(ValueError, match=r"^setting an array element with a sequence\.$") as caught:
+        put(x)
+    assert type(caught.value.__cause__) is errors.OutsideWriteError
+    assert_says(caught.value.__cause__, put, OUTSIDE, F64, MAKE_BY_NAME)
+    with pytest.raises(errors.OutsideWriteError) as ours, npdiff.record():
+        put(x)
+    assert_says(ours.value, put, OUTSIDE, F64, MAKE_BY_NAME)
+
+
+@pytest.mark.parametrize(("run", "received"), [
+    (lambda: npdiff.grad(lambda x: write(PLAIN, 0, x[0]))(X), F64),
+    (lambda: npdiff.grad(lambda x: write(PLAIN, slice(None), x))(X), F3),
+    (lambda: npdiff.grad(lambda x: write(PLAIN, [0, 1], x[0]))(X), F64),
+    (lambda: npdiff.jvp(lambda x: write(COUNTS, 0, x[0]), (X,), (X,)), F64),
+    (lambda: npdiff.vmap(lambda x: write(PLAIN, 0, x))(X), F64),
+    (lambda: npdiff.vmap(lambda x: write(PLAIN.copy(), slice(1, 2), x))(X), F64),
+])
+def test_a_line_that_writes_into_a_plain_array(run: Any, received: str) -> None:
+    with pytest.raises(errors.OutsideWriteError) as caught:
+        run()
+    assert_says(caught.value, write, OUTSIDE, received, MAKE_BY_NAME)
+    np.testing.assert_array_equal(PLAIN, 0.0)
+
+
+def test_other_errors_pass_through_record() -> None:
+    with pytest.raises(ValueError, match=r"^mine$") as caught, npdiff.record():
+        raise ValueError("mine")
+    assert caught.value.__cause__ is None
+
+
+def test_text_shows_the_value_in_every_way_to_write_it() -> None:
+    def f(x: Any) -> Any:
+        s = x[0] * 1
+        assert f"{s:.3f} {s:>7} {s!s} {x}" == "0.300     0.3 0.3 [ 0.3 -1.2  0.8]"
+        assert "%.3f %5.1e %s %d" % (s, s, s, s) == "0.300 3.0e-01 0.3 0"  # noqa: UP031
+        assert b"%.1f" % s == b"0.3"
+        text = "%g"
+        text %= s
+        assert text == "0.3"
+        assert "{:.2f} {}".format(s, x.shape) == "0.30 (3,)"  # noqa: UP032
+        return s * s
+
+    def g(x: float) -> Any:
+        assert "%.1f %d" % (x * 2, x * 2) == "1.0 1"  # noqa: UP031
+        return x * x
+
+    np.testing.assert_allclose(npdiff.grad(f)(X), [0.6, 0.0, 0.0])
+    assert npdiff.jvp(f, (X,), (np.ones(3),))[1] == 0.6
+    assert npdiff.grad(g)(0.5) == 1.0
+    shown = npdiff.jit(lambda x: (x * 2, "%.2f" % x))  # noqa: UP031
+    assert [shown(0.25), shown(0.5), shown(0.25)] == [(0.5, "0.25"), (1.0, "0.50"), (0.5, "0.25")]
+
+
+def test_copies_of_numbers_are_numbers() -> None:
+    kinds: list[Any] = []
+
+    def f(x: Any, k: float) -> Any:
+        for v in (x, x[0], k, np.reshape(x[0], ())):
+            for w in (copy.copy(v), copy.deepcopy([v])[0]):
+                kinds.append((isinstance(w, np.ndarray), isinstance(w, float)))
+        return np.sum(copy.deepcopy({"x": x})["x"] * copy.copy(k))
+
+    f(X, 2.0)
+    plain = list(kinds)
+    kinds.clear()
+    gx, gk = npdiff.grad(f, (0, 1))(X, 2.0)
+    assert kinds == plain
+    np.testing.assert_allclose(gx, 2.0)
+    np.testing.assert_allclose(gk, X.sum())
+
+
+def test_a_copy_is_written_without_the_original() -> None:
+    def f(x: Any) -> Any:
+        y = copy.deepcopy(x)
+        y[0] = 5.0
+        return np.sum(x * y)
+
+    np.testing.assert_allclose(npdiff.grad(f)(X), [5 + 0.0, 2 * X[1], 2 * X[2]])
+
+
+def test_questions_about_a_number_are_answered() -> None:
+    def f(x: Any) -> Any:
+        assert hasattr(x[0], "as_integer_ratio")
+        assert not hasattr(x, "as_integer_ratio")
+        return x[0] if x[1].is_integer() else x[2]
+
+    np.testing.assert_array_equal(npdiff.grad(f)(X), [0.0, 0.0, 1.0])
+    np.testing.assert_array_equal(npdiff.grad(f)(np.round(X)), [1.0, 0.0, 0.0])
+    jitted = npdiff.jit(lambda x: x * 2 if x.is_integer() else -x)
+    assert [jitted(v) for v in (2.0, 2.5, 3.0, 3.5)] == [4.0, -2.5, 6.0, -3.5]
+
+
+def test_a_jitted_function_writes_into_arrays_it_does_not_see() -> None:
+    def f(x: Any) -> Any:
+        surroundings.SCRATCH[1] = x
+        surroundings.SCRATCH[2:] = x * np.ones(1)
+        return x + 1
+
+    jitted = npdiff.jit(f)
+    with pytest.warns(errors.JitWarning, match="it writes into an array that the recording does not see at"):
+        assert jitted(3.0) == 4.0
+    for x in (5.0, 7.0):
+        assert jitted(x) == x + 1
+        np.testing.assert_array_equal(surroundings.SCRATCH, [0.0, x, x])

@@ -62,6 +62,13 @@ def program(*lines: str) -> Program:
     return Program(list(lines), {"x": np.linspace(-1.0, 1.2, 12).reshape(3, 4), "y": np.array([0.3, -0.4, 1.0, 0.7])})
 
 
+def replace_rule(monkeypatch: pytest.MonkeyPatch, ufunc: np.ufunc, rule: str, wrong: Any) -> None:
+    """Give a primitive a rule of another; `back` holds the terms a second time, for eager recording."""
+    monkeypatch.setattr(core.ufunc_primitives[ufunc], rule, wrong)
+    if rule == "terms":
+        monkeypatch.setattr(core.ufunc_primitives[ufunc], "back", None)
+
+
 WRONG = [
     ("jvp", lambda y, primals, tangents: tangents[0] * 0.99, "forward and reverse mode"),
     ("terms", (lambda ct, out, a: ct * np.cos(a) * 1.01,), "forward and reverse mode"),
@@ -74,7 +81,7 @@ WRONG = [
 @pytest.mark.parametrize(("rule", "wrong", "words"), WRONG, ids=[f"{w[0]}-{k}" for k, w in enumerate(WRONG)])
 def test_a_wrong_rule_is_seen(monkeypatch: pytest.MonkeyPatch, rule: str, wrong: Any, words: str) -> None:
     assert fuzz.check(program(*LINES)) == "all"
-    monkeypatch.setattr(core.ufunc_primitives[np.sin], rule, wrong)
+    replace_rule(monkeypatch, np.sin, rule, wrong)
     with pytest.raises(fuzz.Wrong, match=words):
         fuzz.check(program(*LINES))
     small = shrunk(program(*LINES, "v3 = x + 1"), verdict(program(*LINES)))
@@ -83,16 +90,14 @@ def test_a_wrong_rule_is_seen(monkeypatch: pytest.MonkeyPatch, rule: str, wrong:
 
 
 def test_a_derivative_wrong_in_both_modes_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    prim = core.ufunc_primitives[np.sin]
-    monkeypatch.setattr(prim, "jvp", lambda y, primals, tangents: tangents[0] * 0.99)
-    monkeypatch.setattr(prim, "terms", (lambda ct, out, a: ct * 0.99,))
+    replace_rule(monkeypatch, np.sin, "jvp", lambda y, primals, tangents: tangents[0] * 0.99)
+    replace_rule(monkeypatch, np.sin, "terms", (lambda ct, out, a: ct * 0.99,))
     with pytest.raises(fuzz.Wrong, match="output 0: forward mode"):
         fuzz.check(program("x = np.sin(x)"))
 
 
 def test_wrong_second_derivatives_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    prim = core.ufunc_primitives[np.cos]
-    monkeypatch.setattr(prim, "terms", (lambda ct, out, a: ct * -0.99 * np.sin(a),))
+    replace_rule(monkeypatch, np.cos, "terms", (lambda ct, out, a: ct * -0.99 * np.sin(a),))
     with pytest.raises(fuzz.Wrong, match="forward over reverse gives"):
         fuzz.check(program("x = np.sin(x)"))
 

@@ -63,6 +63,9 @@ def test_errors_of_methods(line: str) -> None:
 
 
 KINDS = [
+    "v0 = np.arctan2(np.array([200, 3], np.uint8), y[:2])", "v0 = np.power(np.array([200, 3], np.uint8), y[:2])",
+    "v0 = (y[0] > 0).real", "v0 = np.inner(1, f)", "v0 = np.dot(f, 2)", "v0 = c.item(0) / np.cos(0.4)",
+    "v0 = np.gradient(b, y.cumsum(), edge_order=2)",
     "v0 = p.imag", "v0 = s.imag", "v0 = np.floor(z).imag", "v0 = np.transpose(p)", "v0 = np.flip(p)",
     "v0 = np.modf(n)", "v0 = np.frexp(n)", "v0 = np.piecewise(p, p > 0, [np.sin, 0.0])",
     "v0 = np.piecewise(s, True, [np.sin, 0.0])", "v0 = np.median(np.array([True, True]))",
@@ -91,7 +94,9 @@ MEMORY = [
     "v0 = np.correlate(y, np.ones(5))\nv0.ravel()[1] += 1", "v0 = np.around(y, 1, out=np.zeros((1, 3)))",
     "v0 = np.gradient(x, 0.5, 2.0)\nv1 = v0[0].reshape(1, -1)\nnp.put(v1, 0, 1)",
 ]
-MEMORY_RAISE = ["np.broadcast_to(s, 3)[1] = 0", "np.broadcast_to(p, 3)[1] -= 1", "y.imag *= 0.5", "y.flat[1] = [1, 2]",
+MEMORY_RAISE = [
+    "v0 = s * [0.5]", "np.broadcast_to(s, 3)[1] = 0", "np.broadcast_to(p, 3)[1] -= 1", "y.imag *= 0.5",
+    "y.flat[1] = [1, 2]",
                 "e.put(0, e)", "v0 = 2 @ s", "y.fill(c)"]
 
 

@@ -56,7 +56,7 @@ graph(a:~float64[])
   c:float64[] = multiply 1.0:float64, a  #
   d:float64[] = multiply 1.0:float64, b  #
   e:float64[] = cos a  #
-  f:float64[] = multiply c, e  #
+  f:float64[] = strong_multiply c, e  #
   g:float64[] = add d, f  #
   return g"""
 
@@ -80,7 +80,7 @@ c = multiply b, a            0.239713  #
 d = multiply 1.0:float64, a  0.5  #
 e = multiply 1.0:float64, b  0.479426  #
 f = cos a                    0.877583  #
-g = multiply d, f            0.438791  #
+g = strong_multiply d, f     0.438791  #
 h = add e, g                 0.918217  #
 return h
 """

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sampling import all_cases, evaluate, split
 
 import npdiff
 from npdiff import tree
 from npdiff.core import constant
 from npdiff.dispatch.declare import rows
 from npdiff.errors import BranchError
+from npdiff.samples import all_cases, evaluate, split
 from npdiff.testing import check_grads
 from npdiff.transforms.vmap import BatchTrace, batch_output
 

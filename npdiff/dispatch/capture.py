@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
+import operator
 import sys
 import threading
 import types
@@ -24,6 +26,7 @@ from npdiff.avals import ndarray
 from npdiff.bytecode import calls_another
 from npdiff.core import Handle, Trace, constant, overrides, services
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, no_dtype
+from npdiff.errors import behind
 
 _original: dict[str, Any] = {}
 _lock = threading.Lock()
@@ -143,7 +146,7 @@ def _as_array(original: Any, obj: Any, dtype: Any = None, order: Any = None, **k
     if isinstance(obj, Handle):
         made: Any = obj if dtype is None or np.dtype(dtype) == obj.dtype else assemble(obj, dtype)
         if is_scalar(made):
-            made = np.reshape(made, ())
+            made = np.copy(made)  # of a scalar, a 0-d array
         if kwargs.get("copy") is True:
             return np.copy(made, order=order or "K")
         return made if order not in ("C", "F") else _in_order(made, order)
@@ -198,6 +201,15 @@ def _from_function(_original: Any, function: Any, shape: Any, *, dtype: Any = fl
     return function(*[constant(places) for places in np.indices(size(shape), dtype=dtype)], **kwargs)
 
 
+def _from_iterable(original: Any, iter: Any, dtype: Any, count: Any = -1, **kwargs: Any) -> Any:
+    count = operator.index(count)
+    items = list(iter if count < 0 else itertools.islice(iter, count))
+    if not holds_handle(items):
+        return handled(original(items, dtype, count, **kwargs))
+    original([0.0] * len(items), dtype, count, **kwargs)  # NumPy's own errors
+    return assemble(items, dtype)
+
+
 def _nd_enumerate(original: Any, arr: Any) -> Any:
     if not isinstance(arr, Handle) and not holds_handle(arr):
         return original(arr)
@@ -229,7 +241,12 @@ class _NdarrayMeta(type):
         return constant(made) if made.base is None else made
 
     def __getattr__(cls, name: str) -> Any:
-        return getattr(_ndarray, name)
+        attribute = getattr(_ndarray, name)
+        if isinstance(attribute, type(_ndarray.sum)):
+            # np.ndarray.sum(x), also of what only looks like one
+            return lambda x, *args, **kwargs: (getattr(x, name) if isinstance(x, Handle) else functools.partial(
+                attribute, x))(*args, **kwargs)
+        return attribute
 
     def __eq__(cls, other: Any) -> bool:
         return other is cls or other is _ndarray
@@ -314,7 +331,7 @@ class _Vectorize(_vectorize):  # type: ignore[valid-type, misc]
 
 # ---------------------------------------------------------------------- in and out
 
-_MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromiter", "frombuffer", "fromstring",
+_MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "frombuffer", "fromstring",
            "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett", "kaiser"]
 # Functions with rows, whose results may be written into.
 _ROWS = ["logspace", "geomspace", "linspace", "vander", "zeros_like", "ones_like", "empty_like", "full_like", "copy",
@@ -325,7 +342,7 @@ _LISTS = ["sum", "prod", "mean", "std", "var", "max", "min", "median", "average"
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_contiguous("C"),
     "asfortranarray": _as_contiguous("F"), "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
-    "fromfunction": _from_function, "require": _require, "ndenumerate": _nd_enumerate,
+    "fromfunction": _from_function, "require": _require, "fromiter": _from_iterable, "ndenumerate": _nd_enumerate,
 }
 _stand_ins: dict[str, Any] = {}
 # Namespaces in which names are replaced, with the originals and the stand-ins.
@@ -406,6 +423,11 @@ def record() -> Iterator[None]:
     enter(None)
     try:
         yield
+    except ValueError as error:
+        hidden = behind(error)
+        if hidden is None:
+            raise
+        raise hidden from error
     finally:
         leave()
 

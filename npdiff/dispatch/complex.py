@@ -9,7 +9,7 @@ import numpy as np
 from npdiff.array import is_scalar, view_of
 from npdiff.avals import python_type
 from npdiff.core import Handle, Primitive, aval, bind
-from npdiff.dispatch.declare import composite, function, linear_primitive, operand
+from npdiff.dispatch.declare import composite, function, linear_primitive, operand, point
 
 
 def _batch(prim_of: Any) -> Any:
@@ -25,6 +25,9 @@ imag_p: Primitive = linear_primitive("imag", None, lambda ct, a: np.multiply(ct,
 @function(np.real, "linear", real_p)
 def real(val: Any) -> Any:
     val = operand(val)
+    if isinstance(val, Handle) and aval(val).weak and aval(val).dtype.kind == "b":
+        number: Any = val
+        return +number  # as Python has it, an int
     if not isinstance(val, Handle) or aval(val).dtype.kind != "c":
         return val if isinstance(val, Handle) else np.real(val)
     return view_of(val, lambda base: bind(real_p, (base,), {}),
@@ -44,7 +47,8 @@ def imag(val: Any) -> Any:
                    lambda base, new: np.add(np.real(base), np.multiply(new, 1j)))
 
 
-@composite(np.angle)
+@composite(np.angle, cases=("C(3)", "A(3)", "C(2), deg=True"), points=(
+    point("0 at the origin", "f(x)", 0j, 0, 0), point("0 along the real axis", "f(x)", [0.0, -1.0], 0, 0)))
 def angle(z: Any, deg: Any = False) -> Any:
     z = operand(z)
     out = np.arctan2(np.imag(z), np.real(z))

@@ -18,6 +18,7 @@ from npdiff.dispatch.declare import (
     function,
     linear_primitive,
     operand,
+    point,
     static,
     strong_multiply,
     write_out,
@@ -78,7 +79,9 @@ _CASES: tuple[str, ...] = ("A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=
           "A(3), dtype=complex",
           "C(3)")
 cumsum = function(np.cumsum, "linear", cumsum_p, cases=_CASES)(_running(cumsum_p, np.add))
-cumprod = function(np.cumprod, "nonlinear", cumprod_p, cases=(*_CASES, "A(5) * [1, 0, 1, 0, 1]"))(
+cumprod = function(np.cumprod, "nonlinear", cumprod_p, cases=(*_CASES, "A(5) * [1, 0, 1, 0, 1]"), points=(
+    point("exact where factors are 0", "f(x)", [2.0, 0.0, 3.0], [1, 8, 0], [4, 6, 2]),
+    point("exact where factors are 0", "f(x)", [0.0, 0.0, 3.0], [1, 0, 0], [4, 4, 0])))(
     _running(cumprod_p, np.multiply))
 
 
@@ -93,7 +96,7 @@ def _cumulative(name: str, running: Any, start: int) -> Any:
             shape = list(aval(result).shape)
             shape[axis] = 1
             result = np.concatenate([np.full(shape, start, aval(result).dtype), result], axis=axis)
-        return write_out(result, out, f"np.{name}")
+        return write_out(result, out, f"np.{name}", "unsafe")
 
     return impl
 
@@ -213,7 +216,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
     steps = _spacings(f, varargs, axes)
     if edge_order > 2:
         raise ValueError("'edge_order' greater than 2 not supported")
-    if aval(f).dtype.kind == "b":
+    if aval(f).dtype.kind == "b" and (edge_order == 1 or any([_even(h) for h in steps])):
         np.subtract(phantom(f), phantom(f))  # NumPy's own error
     if aval(f).dtype.kind not in "fc":
         f = cast(f, float)
@@ -255,7 +258,8 @@ def _turns(p: Any, *, axis: int, discont: Any = None, period: Any = 2 * np.pi) -
 turns_p: Primitive = constant_primitive("unwrap_turns", None, impl=_turns, batch=batch_axis(lambda: turns_p))
 
 
-@composite(np.unwrap, notes="whole periods are added: derivative 1",
+@composite(np.unwrap, points=(
+    point("whole periods are added, which are constant", "f(x)", [0.0, np.pi, 2 * np.pi], 1, 0),),
            cases=("3 * A(5)", "3 * A(2, 4), axis=0", "3 * A(5), period=4.0", "I(4, high=9), period=4",
                   "3 * A(5), discont=3.5"))
 def unwrap(p: Any, discont: Any = None, axis: Any = -1, *, period: Any = 2 * np.pi) -> Any:

@@ -9,10 +9,11 @@ Arguments of a rule whose names start with an underscore are not needed by it, a
 
 from __future__ import annotations
 
+import cmath
 import inspect
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -37,15 +38,48 @@ from npdiff.core import (
 
 Rule = Callable[..., Any]
 _NO_VALUE = np._NoValue  # type: ignore[attr-defined]
+_NUMBERS = (int, float, complex, np.float64, np.complex128)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point where a function has no ordinary derivative, and what npdiff answers there.
+
+    `call` is an expression in ``x``, in which ``f`` stands for the row's function, and `at` is x. `slopes` are the
+    first, second, ... derivatives of the sum of its real part, or the class of the error that is raised instead.
+    """
+
+    why: str
+    call: str
+    at: Any
+    slopes: tuple[Any, ...]
+
+
+def point(why: str, call: str, at: Any, *slopes: Any) -> Point:
+    """The convention at one point, from which the page of conventions and its test are made.
+
+    >>> point("0 at 0", "f(x)", 0.0, 0.0).slopes
+    (0.0,)
+    """
+    return Point(why, call, at, slopes)
+
+
+def _chapter() -> str:
+    """The module that is being imported now: rows are entered by the file they stand in."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    return "" if frame is None else str(frame.f_globals["__name__"])
 
 
 @dataclass
 class Row:
     """One NumPy function: its name, its kind, what stands for it, and where it can be tested.
 
-    `domain` says where a ufunc's operands may be drawn from. `cases` are sample calls of other functions, as text
-    that the generated tests evaluate: ``A(2, 3)`` is a float array that is differentiated, ``I(4, high=3)`` an
-    integer one, ``B(3)`` a mask (see tests/sampling.py).
+    `points` are the conventions where there is no derivative, `chapter` is the module the row stands in. `domain` says
+    where a ufunc's operands may be drawn from. `cases` are sample calls of other functions, as text that the generated
+    tests evaluate: ``A(2, 3)`` is a float array that is differentiated, ``I(4, high=3)`` an integer one, ``B(3)`` a
+    mask (see samples.py).
     """
 
     name: str
@@ -57,6 +91,8 @@ class Row:
     notes: str = ""
     domain: tuple[str, ...] = ()
     cases: tuple[str, ...] = ()
+    points: tuple[Point, ...] = ()
+    chapter: str = field(default_factory=_chapter)
 
 
 # Every row by the NumPy name it is about ("np.linalg.inv").
@@ -69,6 +105,9 @@ def numpy_name(func: Any) -> str:
         return f"np.{func.__name__}"
     module = getattr(func, "__module__", None) or "numpy"
     return f"{module.replace('numpy', 'np', 1)}.{getattr(func, '__name__', func)}"
+
+
+core.services["numpy_name"] = numpy_name
 
 
 def add_row(row: Row) -> None:
@@ -116,28 +155,41 @@ def write_out(result: Any, out: Any, name: str, casting: str = "same_kind", wher
 # ---------------------------------------------------------------------- rules that several kinds share
 
 
+def _finite(p: Any) -> bool:
+    # One pass, no temporary array, no warning; what overflows in it is only looked at more closely.
+    return type(p) is ndarray and cmath.isfinite(np.vdot(p, p))
+
+
+def _zeroed(zero: Any, product: Any) -> Any:
+    return np.where(zero, np.zeros((), product.dtype), product)[()]
+
+
 def _strong_multiply_arrays(ct: Any, p: Any) -> Any:
+    if _finite(p):
+        return np.multiply(ct, p)
     with np.errstate(all="ignore"):
-        r = np.multiply(ct, p)
-        total = np.add.reduce(r, axis=None)
-        if total != total:
-            r = np.where(np.equal(ct, 0), np.zeros((), r.dtype), r)
-    return r
+        return _zeroed(np.equal(ct, 0), np.multiply(ct, p))
 
 
-def _strong_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
-    (ct, p), (dct, dp) = primals, tangents
-    return add_tangents(
-        None if dct is None else strong_multiply(dct, p), None if dp is None else strong_multiply(ct, dp)
-    )
+def _strong_product_arrays(a: Any, b: Any) -> Any:
+    if _finite(a) and _finite(b):
+        return np.multiply(a, b)
+    with np.errstate(all="ignore"):
+        return _zeroed(np.logical_or(np.equal(a, 0), np.equal(b, 0)), np.multiply(a, b))
 
 
-def _strong_pull(g: Any, _out: Any, args: Any, needed: Any, _params: Any) -> Any:
-    ct, p = args
-    return (
-        None if needed[0] is None else strong_multiply(g, p),
-        None if needed[1] is None else strong_multiply(ct, g),
-    )
+def _product_rules(left: Rule, right: Rule) -> tuple[Rule, Rule]:
+    """jvp and pull of a product of a and b: ``left(da, b)`` and ``right(a, db)`` are its two parts."""
+
+    def jvp(_out: Any, primals: Any, tangents: Any) -> Any:
+        (a, b), (da, db) = primals, tangents
+        return add_tangents(None if da is None else left(da, b), None if db is None else right(a, db))
+
+    def pull(g: Any, _out: Any, args: Any, needed: Any, _params: Any) -> Any:
+        a, b = args
+        return None if needed[0] is None else left(g, b), None if needed[1] is None else right(a, g)
+
+    return jvp, pull
 
 
 def add_tangents(*terms: Any) -> Any:
@@ -171,15 +223,35 @@ def batch_elementwise(prim_of: Callable[[], Primitive]) -> Rule:
     return rule
 
 
-_strong_multiply_p: Primitive = own_primitive(
-    "strong_multiply", _strong_multiply_arrays, kind="elementwise", jvp=_strong_jvp, pull=_strong_pull,
-    batch=batch_elementwise(lambda: _strong_multiply_p), saves=(NOTHING, VALUE),
-)
+def _product_primitive(name: str, impl: Rule, left: Rule) -> Primitive:
+    jvp, pull = _product_rules(left, lambda a, b: strong_product(a, b))
+    prim: Primitive = own_primitive(name, impl, kind="elementwise", jvp=jvp, pull=pull, saves=(NOTHING, VALUE),
+                                    batch=batch_elementwise(lambda: prim))
+    return prim
+
+
+_strong_multiply_p = _product_primitive("strong_multiply", _strong_multiply_arrays, lambda a, b: strong_multiply(a, b))
+_strong_product_p = _product_primitive("strong_product", _strong_product_arrays, lambda a, b: strong_product(a, b))
 
 
 def strong_multiply(ct: Any, p: Any) -> Any:
     """``ct * p``, but zero where `ct` is zero, even if `p` is infinite or NaN there."""
-    return _strong_multiply_p.call(ct, p)
+    if type(p) is ndarray and isinstance(ct, (ndarray, np.generic)) and not isinstance(ct, Handle):
+        if cmath.isfinite(np.vdot(p, p)):
+            return ct * p
+        return _strong_multiply_arrays(ct, p)
+    if type(ct) in _NUMBERS and ct:  # above all the 1.0 that every gradient starts from
+        return ct * p
+    if isinstance(ct, Handle) or isinstance(p, Handle):
+        return bind(_strong_multiply_p, (ct, p), {})
+    if type(p) in _NUMBERS and cmath.isfinite(p):  # one product, and no primitive where p is a constant
+        return ct * p
+    return _strong_multiply_arrays(ct, p)
+
+
+def strong_product(a: Any, b: Any) -> Any:
+    """``a * b``, but zero where either is zero, even if the other is infinite or NaN there."""
+    return _strong_product_p.call(a, b)
 
 
 def wants(rule: Rule) -> list[bool]:
@@ -206,16 +278,31 @@ def _term(rule: Any, product: Rule, operands: int) -> Rule | None:
         return None
     if callable(rule):
         if operands == 1:  # the way back gives a term of one operand two
-            return (lambda x, y, a, _b=None: x * rule(y, a)) if product is np.multiply else (
-                lambda x, y, a, _b=None: product(x, rule(y, a)))
-        if operands == 2 and product is np.multiply:
+            return lambda x, y, a, _b=None: product(x, rule(y, a))
+        if operands == 2:
             if rule is first:
-                return lambda x, _y, a, _b: x * a
-            return (lambda x, _y, _a, b: x * b) if rule is second else lambda x, y, a, b: x * rule(y, a, b)
+                return lambda x, _y, a, _b: product(x, a)
+            return (lambda x, _y, _a, b: product(x, b)) if rule is second else (
+                lambda x, y, a, b: product(x, rule(y, a, b)))
         return lambda x, y, *args: product(x, rule(y, *args))
     if rule == 1:
         return unchanged
     return (lambda x, _y, *_args: -x) if rule == -1 else (lambda x, _y, *_args: x * rule)
+
+
+def _plain_term(rule: Any, product: Rule, operands: int) -> Rule | None:
+    """`_term` for plain arrays without a look at zeros and infinities."""
+    if not callable(rule):
+        return _term(rule, product, operands)
+    if operands == 1:
+        return lambda x, y, a, _b=None: (
+            x * p if type(p := rule(y, a)) is ndarray and type(x) is ndarray else product(x, p))
+    if rule is first:
+        return lambda x, _y, a, _b: x * a if type(a) is ndarray and type(x) is ndarray else product(x, a)
+    if rule is second:
+        return lambda x, _y, _a, b: x * b if type(b) is ndarray and type(x) is ndarray else product(x, b)
+    return lambda x, y, a, b: (
+        x * p if type(p := rule(y, a, b)) is ndarray and type(x) is ndarray else product(x, p))
 
 
 def elementwise_primitive(
@@ -223,22 +310,25 @@ def elementwise_primitive(
     call: Rule | None,
     partials: Sequence[Any],
     *,
-    strong: bool = False,
+    chooses: bool = False,
     ufunc: np.ufunc | None = None,
     impl: Rule | None = None,
 ) -> Primitive:
     """A primitive with one partial derivative per operand.
 
     A partial is a rule ``(y, *operands) -> dy/doperand``, a number (a constant partial), or None: no derivative
-    passes through that operand. With `strong`, a zero cotangent or tangent stays zero where the partial is infinite.
+    passes through that operand. A zero cotangent or tangent stays zero, even where the partial is infinite or NaN;
+    where the function `chooses` among its operands, a partial of zero passes nothing, whatever arrives.
     """
-    product = strong_multiply if strong else np.multiply
+    product = strong_product if chooses else strong_multiply
     saves = [NOTHING] * (len(partials) + 1)
     for rule in partials:
         if callable(rule):
             saves = [VALUE if w else s for s, w in zip(saves, wants(rule), strict=True)]
 
-    terms = tuple([_term(rule, product, len(partials)) for rule in partials])
+    count = len(partials)
+    terms = tuple([_term(rule, product, count) for rule in partials])
+    back = None if count > 2 else tuple([_plain_term(rule, product, count) for rule in partials]) + terms
 
     def jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         return add_tangents(*[
@@ -246,7 +336,7 @@ def elementwise_primitive(
         ])
 
     rules: dict[str, Any] = {
-        "kind": "elementwise", "jvp": jvp, "terms": terms, "saves": tuple(saves), "ufunc": ufunc,
+        "kind": "elementwise", "jvp": jvp, "terms": terms, "back": back, "saves": tuple(saves), "ufunc": ufunc,
     }
     rules["batch"] = batch_elementwise(lambda: prim)
     prim = own_primitive(name, impl, **rules) if impl is not None else Primitive(name, call, **rules)
@@ -256,25 +346,26 @@ def elementwise_primitive(
 def elementwise(
     ufunc: np.ufunc,
     *partials: Any,
-    strong: bool = False,
+    chooses: bool = False,
     domain: tuple[str, ...] = (),
     python: Rule | None = None,
     notes: str = "",
+    points: Sequence[Point] = (),
 ) -> None:
     """Row of a differentiable ufunc: its partial derivatives, given the output and the operands.
 
     `python` is the operator that Python applies to plain numbers, whose results stay plain numbers (NEP 50).
     """
     name = ufunc.__name__
-    prim = elementwise_primitive(name, ufunc, partials, strong=strong, ufunc=ufunc)
+    prim = elementwise_primitive(name, ufunc, partials, chooses=chooses, ufunc=ufunc)
     ufunc_primitives[ufunc] = prim
     if python is not None:
-        core.python_primitives[ufunc] = elementwise_primitive(name, python, partials, strong=strong, ufunc=ufunc)
-    add_row(Row(f"np.{name}", "elementwise", ufunc, prim, domain=domain, notes=notes))
+        core.python_primitives[ufunc] = elementwise_primitive(name, python, partials, chooses=chooses, ufunc=ufunc)
+    add_row(Row(f"np.{name}", "elementwise", ufunc, prim, domain=domain, notes=notes, points=tuple(points)))
 
 
 def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, pull: Rule | None = None, domain: tuple[str, ...] = (),
-                    python: Rule | None = None, notes: str = "") -> None:
+                    python: Rule | None = None, notes: str = "", points: Sequence[Point] = ()) -> None:
     """Row of a ufunc whose derivative is linear over the reals only (``np.abs`` of complex numbers).
 
     A ufunc that stands in its own jvp (conjugate) needs a `pull` of its own: transposing the jvp would need it.
@@ -285,17 +376,17 @@ def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, pull: Rule | None = None, dom
     if python is not None:
         other = Primitive(ufunc.__name__, python, batch=batch_elementwise(lambda: other), **rules)
         core.python_primitives[ufunc] = other
-    add_row(Row(f"np.{ufunc.__name__}", "elementwise", ufunc, prim, domain=domain, notes=notes))
+    add_row(Row(f"np.{ufunc.__name__}", "elementwise", ufunc, prim, domain=domain, notes=notes, points=tuple(points)))
 
 
-def nondifferentiable_ufunc(*ufuncs: np.ufunc, python: Rule | None = None) -> None:
+def nondifferentiable_ufunc(*ufuncs: np.ufunc, python: Rule | None = None, points: Sequence[Point] = ()) -> None:
     """Rows of ufuncs whose derivative is zero wherever it exists (comparisons, rounding, bits)."""
     for ufunc in ufuncs:
         prim = _constant_ufunc(ufunc, ufunc)
         ufunc_primitives[ufunc] = prim
         if python is not None:
             core.python_primitives[ufunc] = _constant_ufunc(ufunc, python)
-        add_row(Row(f"np.{ufunc.__name__}", "nondifferentiable", ufunc, prim))
+        add_row(Row(f"np.{ufunc.__name__}", "nondifferentiable", ufunc, prim, points=tuple(points)))
 
 
 def _constant_ufunc(ufunc: np.ufunc, call: Rule) -> Primitive:
@@ -392,26 +483,27 @@ def found(name: str) -> Any:
 
 
 def function(func: Any, kind: str = "composite", prim: Primitive | None = None, notes: str = "",
-             cases: Sequence[str] = ()) -> Callable[[Rule], Rule]:
+             cases: Sequence[str] = (), points: Sequence[Point] = ()) -> Callable[[Rule], Rule]:
     """Row of a NumPy function written over primitives; the decorated code has NumPy's own signature."""
 
     def enter(impl: Rule) -> Rule:
         if func is None:  # this NumPy does not have it
             return impl
         overrides[func] = impl
-        add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases)))
+        add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases), points=tuple(points)))
         return impl
 
     return enter
 
 
-def composite(func: Any, notes: str = "", cases: Sequence[str] = ()) -> Callable[[Rule], Rule]:
+def composite(func: Any, notes: str = "", cases: Sequence[str] = (),
+              points: Sequence[Point] = ()) -> Callable[[Rule], Rule]:
     """Row of a NumPy function that is NumPy code over other functions."""
-    return function(func, "composite", notes=notes, cases=cases)
+    return function(func, "composite", notes=notes, cases=cases, points=points)
 
 
 def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: str = "",
-           cases: Sequence[str] = (), stretch: bool = False) -> None:
+           cases: Sequence[str] = (), points: Sequence[Point] = (), stretch: bool = False) -> None:
     """Row of a function that is itself a primitive: `arrays` are its operands, all else are parameters."""
     parameters = inspect.signature(func).parameters
     names = list(parameters)
@@ -429,23 +521,24 @@ def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: 
 
     impl.__signature__ = inspect.signature(func)  # type: ignore[attr-defined]
     overrides[func] = impl
-    add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases)))
+    add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases), points=tuple(points)))
 
 
 def nonlinear(func: Any, *, jvp: Rule, arrays: Sequence[str] = ("a",), batch: Rule | None = None,
-              multiple: bool = False, notes: str = "", cases: Sequence[str] = ()) -> Primitive:
+              multiple: bool = False, notes: str = "", cases: Sequence[str] = (),
+              points: Sequence[Point] = ()) -> Primitive:
     """Row of a function with a hand-written jvp; reverse mode transposes the linearised jvp."""
     prim = Primitive(numpy_name(func)[3:], func, kind="nonlinear", jvp=jvp, batch=batch, multiple=multiple)
-    direct(func, "nonlinear", prim, arrays, notes, cases)
+    direct(func, "nonlinear", prim, arrays, notes, cases, points)
     return prim
 
 
 def nondifferentiable(func: Any, *, arrays: Sequence[str] = ("a",), batch: Rule | None = None,
                       multiple: bool = False, dynamic: bool = False, notes: str = "",
-                      cases: Sequence[str] = ()) -> Primitive:
+                      cases: Sequence[str] = (), points: Sequence[Point] = ()) -> Primitive:
     """Row of a function whose results are indices, counts or truth values."""
     prim = constant_primitive(numpy_name(func)[3:], func, batch=batch, multiple=multiple, dynamic=dynamic)
-    direct(func, "nondifferentiable", prim, arrays, notes, cases)
+    direct(func, "nondifferentiable", prim, arrays, notes, cases, points)
     return prim
 
 
@@ -482,8 +575,9 @@ def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
 
 
 __all__ = [
-    "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive", "composite",
-    "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found", "function",
-    "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_name", "operand",
-    "rows", "shift_axis", "static", "strong_multiply", "unsupported", "write_out",
+    "Point", "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive",
+    "composite", "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found",
+    "function", "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear",
+    "numpy_name", "operand", "point", "rows", "shift_axis", "static", "strong_multiply", "strong_product",
+    "unsupported", "write_out",
 ]

@@ -26,6 +26,7 @@ from npdiff.dispatch.declare import (
     function,
     nonlinear,
     operand,
+    point,
     static,
 )
 from npdiff.dispatch.linalg import from_triangle
@@ -174,6 +175,9 @@ def cholesky(a: Any, /, *, upper: Any = False) -> Any:
 
 # ---------------------------------------------------------------------- symmetric eigenvalues
 
+_ONE = [[1.0, 0.0], [0.0, 1.0]]
+_EQUAL = point("exact at distinct eigenvalues", "f(x)[0][0]", [[1.0, 0.0], [0.0, 2.0]], [[1, 0], [0, 0]])
+
 
 def _eigh_jvp(out: Any, _primals: Any, tangents: Any, UPLO: str = "L") -> Any:
     (w, v), (t,) = out, tangents
@@ -197,7 +201,8 @@ eigh_p: Primitive = own_primitive("linalg.eigh", _eigh_call, jvp=_eigh_jvp, mult
                                   batch=batch_leading(lambda: eigh_p))
 
 
-@function(np.linalg.eigh, "nonlinear", eigh_p, notes="reads one triangle; an error at equal eigenvalues",
+@function(np.linalg.eigh, "nonlinear", eigh_p, notes="reads one triangle",
+          points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError)),
           cases=("S(3)", "S(3, 2)", "S(3), UPLO='U'"))
 def eigh(a: Any, UPLO: Any = "L") -> Any:
     return EighResult(*bind(eigh_p, (operand(a),), {} if UPLO == "L" else {"UPLO": static(UPLO)}))
@@ -212,7 +217,9 @@ def _eigvalsh_jvp(_out: Any, primals: Any, tangents: Any, UPLO: Any = "L") -> An
 
 
 eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh, jvp=_eigvalsh_jvp, batch=batch_leading(lambda: eigvalsh_p),
-                       notes="reads one triangle; at equal eigenvalues right for functions symmetric in them",
+                       notes="reads one triangle", points=(
+                           point("at equal eigenvalues right for functions symmetric in them", "f(x) ** 2",
+                                 [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]]),),
                        cases=("S(3)", "S(3, 2)", "S(3), UPLO='U'"))
 
 # ---------------------------------------------------------------------- general eigenvalues
@@ -240,7 +247,8 @@ eig_p: Primitive = own_primitive("linalg.eig", lambda a: tuple(np.linalg.eig(a))
                       batch=batch_leading(lambda: eig_p))
 
 
-@function(np.linalg.eig, "nonlinear", eig_p, notes="distinct eigenvalues",
+@function(np.linalg.eig, "nonlinear", eig_p,
+          points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError)),
           cases=("S(3)", "M(3) + np.diag([0., 1, 2])", "np.array([[1., 2], [-2, 1.5]]) + 0.1 * A(2, 2)"))
 def eig(a: Any) -> Any:
     return EigResult(*bind(eig_p, (operand(a),), {}))
@@ -255,7 +263,8 @@ def _eigvals_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
 
 
 eigvals_p: Primitive = nonlinear(np.linalg.eigvals, jvp=_eigvals_jvp, batch=batch_leading(lambda: eigvals_p),
-                      notes="distinct eigenvalues",
+                      points=(point("at equal eigenvalues right for functions symmetric in them", "f(x) ** 2",
+                                    [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]]),),
                       cases=("S(3)", "M(3) + np.diag([0., 1, 2])", "np.array([[1., 2], [-2, 1.5]]) + 0.1 * A(2, 2)"))
 
 # ---------------------------------------------------------------------- singular values
@@ -308,8 +317,10 @@ svd_p: Primitive = own_primitive("linalg.svd", lambda a, full_matrices=True: tup
                       jvp=_svd_jvp, multiple=True, batch=batch_leading(lambda: svd_p))
 
 
-@function(np.linalg.svd, "nonlinear", svd_p, notes="distinct singular values; the extra vectors of full_matrices=True "
-          "have no derivative", cases=("M(3) + np.diag([0., 1, 2]), False",
+@function(np.linalg.svd, "nonlinear", svd_p, notes="the extra vectors of full_matrices=True have none", points=(
+    point("vectors: an error at equal singular values", "f(x)[0][0, 1]", _ONE, NotDifferentiableError),
+    point("values: at equal ones right for functions symmetric in them", "f(x, compute_uv=False) ** 2",
+          [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]])), cases=("M(3) + np.diag([0., 1, 2]), False",
                                        "A(4, 2), full_matrices=False", "A(2, 4), full_matrices=False",
                                        "A(2, 3, 2), full_matrices=False", "A(3, 2), compute_uv=False",
                                        "S(3), compute_uv=False, hermitian=True"))

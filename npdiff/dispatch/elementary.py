@@ -21,6 +21,7 @@ from npdiff.dispatch.declare import (
     function,
     nondifferentiable,
     operand,
+    point,
     write_out,
 )
 from npdiff.dispatch.manipulation import cast
@@ -36,7 +37,10 @@ def _clipped(a: Any, low: Any, high: Any) -> Any:
     return a if high is None else np.minimum(a, high)
 
 
-@composite(np.clip, notes="1 inside, 0 outside; at a bound the two share equally", cases=(
+@composite(np.clip, points=(
+    point("at a bound, x and the bound share equally", "f(x, 0.0, 1.0)", [0.0, 1.0, -1.0, 2.0, 0.5],
+          [0.5, 0.5, 0, 0, 1], 0),
+), cases=(
     "A(5), -0.7, 0.6", "A(2, 3), A(3) - 1.01, 1.03", "A(4), None, 0.6", "A(4), -0.6, None", "A(4), min=-0.6, max=0.6",
     "I(4), 1, 2", "A(4), 0.6, -0.6", "A(3)"))
 def clip(a: Any, a_min: Any = _NO_VALUE, a_max: Any = _NO_VALUE, out: Any = None, *, min: Any = _NO_VALUE,
@@ -61,10 +65,11 @@ _clip_ufunc = found("_core.umath.clip")
 if _clip_ufunc is not None:
     composites[_clip_ufunc] = _clipped
 
+_STEPS = point("0 everywhere, at the jumps too", "f(x)", [0.0, 0.5, 1.0], 0, 0)
 for _func in (np.round, np.around):
     direct(_func, "nondifferentiable",
            Primitive(_func.__name__, _func, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p)), ("a",),
-           stretch=True, cases=("A(4)", "I(3)", "123.456 + A(2), -1", "I(3, high=99), decimals=-1"))
+           stretch=True, cases=("A(4)", "I(3)", "123.456 + A(2), -1", "I(3, high=99), decimals=-1"), points=(_STEPS,))
 round_p: Primitive = Primitive("round", np.round, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p))
 nondifferentiable(np.fix, arrays=("x",), batch=batch_elementwise(lambda: fix_p))
 fix_p: Primitive = Primitive("fix", np.fix, kind="nondifferentiable", batch=batch_elementwise(lambda: fix_p))
@@ -108,7 +113,9 @@ def _sinc(x: Any, *, order: int) -> Any:
 sinc_p: Primitive = _family("sinc", _sinc)
 
 
-@function(np.sinc, "nonlinear", sinc_p, cases=("A(4)", "3 * A(2, 2)", "A(2) * [0, 1]", "I(3)"))
+@function(np.sinc, "nonlinear", sinc_p, points=(
+    point("smooth at 0", "f(x)", 0.0, 0, -np.pi**2 / 3, 0, np.pi**4 / 5),), cases=(
+        "A(4)", "3 * A(2, 2)", "A(2) * [0, 1]", "I(3)"))
 def sinc(x: Any) -> Any:
     return bind(sinc_p, (operand(x),), {"order": 0})
 
@@ -129,7 +136,8 @@ def _i0(x: Any, *, order: int) -> Any:
 i0_p: Primitive = _family("i0", _i0)
 
 
-@function(np.i0, "nonlinear", i0_p, cases=("A(4)", "3 * A(2, 2)", "I(3)"))
+@function(np.i0, "nonlinear", i0_p, points=(point("smooth at 0", "f(x)", 0.0, 0, 0.5, 0, 0.375),),
+          cases=("A(4)", "3 * A(2, 2)", "I(3)"))
 def i0(x: Any) -> Any:
     x = operand(x)
     if aval(x).dtype.kind == "c":
@@ -142,7 +150,9 @@ def i0(x: Any) -> Any:
 # ---------------------------------------------------------------------- interpolation
 
 
-@composite(np.interp, notes="at a knot the slope to its right", cases=(
+@composite(np.interp, points=(
+    point("at a knot the slope to its right, 0 at the last one", "f(x, [0.0, 1.0, 2.0], [0.0, 1.0, 3.0])",
+          [-1.0, 0.0, 1.0, 2.0, 3.0], [0, 1, 2, 0, 0], 0),), cases=(
     "A(4), np.array([-1., 0.03, 1.2]), A(3)", "A(2, 2), P(3).cumsum() - 1, A(3), left=-1.0, right=2.0",
     "A(4), np.array([0.1, 0.75, 1.3]), A(3), period=1.7", "0.3, P(3).cumsum(), A(3)", "A(2), P(3).cumsum(), C(3)",
     "A(3), P(1), A(1)"))

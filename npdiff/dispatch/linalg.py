@@ -24,6 +24,7 @@ from npdiff.dispatch.declare import (
     function,
     nonlinear,
     operand,
+    point,
     static,
     write_out,
 )
@@ -87,7 +88,10 @@ def _det_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
 
 
 det_p: Primitive = nonlinear(np.linalg.det, jvp=_det_jvp, batch=batch_leading(lambda: det_p),
-                  notes="first derivatives at singular matrices too", cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"))
+                             cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"), points=(
+    point("first derivatives at singular matrices too, second ones are an error", "f(x)", [[1.0, 1.0], [1.0, 1.0]],
+          [[1, -1], [-1, 1]], np.linalg.LinAlgError),
+    point("first derivatives at singular matrices too", "f(x)", [[0.0, 0.0], [0.0, 0.0]], 0)))
 
 
 def _slogdet_jvp(out: Any, primals: Any, tangents: Any) -> Any:
@@ -104,7 +108,9 @@ slogdet_p: Primitive = Primitive("linalg.slogdet", np.linalg.slogdet, jvp=_slogd
                       batch=batch_leading(lambda: slogdet_p))
 
 
-@function(np.linalg.slogdet, "nonlinear", slogdet_p, cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"))
+@function(np.linalg.slogdet, "nonlinear", slogdet_p, points=(
+    point("an error at singular matrices", "f(x)[1]", [[1.0, 1.0], [1.0, 1.0]], np.linalg.LinAlgError),),
+          cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"))
 def slogdet(a: Any) -> Any:
     return SlogdetResult(*bind(slogdet_p, (operand(a),), {}))
 

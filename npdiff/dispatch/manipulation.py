@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from npdiff.array import is_scalar, layout, view_of
+from npdiff.array import is_scalar, is_weak, layout, snapshot, view_of
 from npdiff.avals import ndarray
-from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
+from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services, shape_of
 from npdiff.dispatch.declare import (
+    batch_elementwise,
     composite,
-    elementwise_primitive,
     function,
     linear_primitive,
     operand,
+    point,
     static,
 )
 from npdiff.errors import warn_user
@@ -73,9 +74,22 @@ broadcast_to_p: Primitive = linear_primitive("broadcast_to", None, _broadcast_tr
 concatenate_p: Primitive = linear_primitive("concatenate", None, _concatenate_transpose,
                                  impl=lambda *arrays, axis: np.concatenate(arrays, axis=axis),
                                  batch=_concatenate_batch)
-where_p: Primitive = elementwise_primitive(
-    "where", None, (None, lambda _y, c, _a, _b: c, lambda _y, c, _a, _b: np.logical_not(c)),
-    impl=lambda c, a, b: np.where(c, a, b))
+
+
+def _where_jvp(_y: Any, primals: Any, tangents: Any) -> Any:
+    (c, a, b), (_, ta, tb) = primals, tangents
+    if ta is None and tb is None:
+        return None
+    ta, tb = (np.zeros((), aval(x).dtype) if t is None else t for x, t in ((a, ta), (b, tb)))
+    return where_p.call(c, ta, tb)
+
+
+# A selection, not a product with the mask: what is not taken may be infinite or NaN.
+where_p: Primitive = own_primitive(
+    "where", lambda c, a, b: np.where(c, a, b), kind="elementwise", jvp=_where_jvp, saves=(NOTHING, VALUE, NOTHING),
+    terms=(None, lambda ct, _y, c, _a, _b: where_p.call(c, ct, 0.0),
+           lambda ct, _y, c, _a, _b: where_p.call(c, 0.0, ct)),
+    batch=batch_elementwise(lambda: where_p))
 copy_p: Primitive = linear_primitive("copy", None, lambda ct, a, order="K": ct, kind="elementwise",
                           impl=lambda a, *, order="K": np.array(a, order=order),
                           batch=lambda _size, args, _batched, params: copy_p.call(*args, **params))
@@ -117,6 +131,8 @@ def reshaped(a: Any, shape: tuple[int, ...]) -> Any:
     if not isinstance(a, Handle):
         return np.reshape(a, shape)
     old = aval(a).shape
+    if not shape and is_scalar(a) and not is_weak(a):
+        return snapshot(a)  # a NumPy scalar stays one
     if is_scalar(a) or not _shares_memory(a, shape):
         return bind(reshape_p, (a,), {"shape": shape})
     return view_of(a, lambda base: bind(reshape_p, (base,), {"shape": shape}),
@@ -269,7 +285,7 @@ def squeeze(a: Any, axis: Any = None) -> Any:
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     array = operand(array)
     if isinstance(array, Handle) and is_scalar(array):
-        array = reshape(array, ())  # the result is a read-only array in any case
+        array = bind(reshape_p, (array,), {"shape": ()})  # the result is a read-only array in any case
     shape = static(shape)
     shape = tuple([int(n) for n in shape]) if isinstance(shape, (tuple, list)) else (int(shape),)
     if aval(array).shape != shape:
@@ -288,7 +304,12 @@ def where_three(condition: Any, x: Any, y: Any) -> Any:
     return bind(where_p, (condition, x, y), {})
 
 
-@function(np.where, "elementwise", where_p, cases=(
+@function(np.where, "elementwise", where_p, points=(
+    point("what is not taken passes nothing, NaN and infinities included", "f(x > 0, x * np.sqrt(x) / x, 0)",
+          [0.0, 4.0], [0, 0.25], [0, -0.03125]),
+    point("what is not taken passes nothing: missing data",
+          "f(np.isnan([np.nan, 1.0]), 0, (x - np.array([np.nan, 1.0])) ** 2)", [1.0, 3.0], [0, 4], [0, 2]),
+), cases=(
     "B(2, 3), A(2, 3), A(3)", "B(3), A(), 1.0", "I(3), A(2, 3), C(3)", "B(3), 2, A(3)", "B(3)"))
 def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     if x is None and y is None:

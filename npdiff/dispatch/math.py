@@ -17,6 +17,7 @@ from npdiff.dispatch.declare import (
     elementwise_jvp,
     first,
     nondifferentiable_ufunc,
+    point,
     second,
     strong_multiply,
 )
@@ -29,6 +30,14 @@ NONZERO = "nonzero"
 DISTINCT = "distinct"  # two operands without ties
 
 
+_UNTAKEN = "a branch that is not taken passes nothing"
+_EDGE = "infinite at the edge of the domain"
+_TIES = "ties share equally"
+_JUMP = "0 everywhere, at the jumps too"
+_ORIGIN = "0 at the origin"
+_AT_ZERO = "0 at 0"
+
+
 def _is_complex(a: Any) -> bool:
     return aval(a).dtype.kind == "c"
 
@@ -37,15 +46,27 @@ def _is_complex(a: Any) -> bool:
 
 elementwise(np.add, 1, 1, python=operator.add, domain=(REAL, REAL))
 elementwise(np.subtract, 1, -1, python=operator.sub, domain=(REAL, REAL))
-elementwise(np.multiply, second, first, python=operator.mul, domain=(REAL, REAL))
+elementwise(np.multiply, second, first, python=operator.mul, domain=(REAL, REAL),
+            points=(point(_UNTAKEN, "np.where(x == 0, 0, f(x, np.log(x)))", [0.0, 1.0], [0, 1], [0, 1]),))
 elementwise(np.divide, lambda _y, _a, b: np.divide(1, b), lambda y, _a, b: np.negative(np.divide(y, b)),
-            strong=True, python=operator.truediv, domain=(REAL, NONZERO))
+            python=operator.truediv, domain=(REAL, NONZERO),
+            points=(point(_UNTAKEN, "np.where(x != 0, f(1, x), 0)", [0.0, 2.0], [0, -0.25], [0, 0.25]),))
 elementwise(np.negative, -1, python=operator.neg, domain=(REAL,))
 elementwise(np.positive, 1, python=operator.pos, domain=(REAL,))
-elementwise(np.reciprocal, lambda y, _a: np.negative(np.multiply(y, y)), strong=True, domain=(NONZERO,))
+elementwise(np.reciprocal, lambda y, _a: np.negative(np.multiply(y, y)), domain=(NONZERO,), points=(
+    point("infinite at 0", "f(x)", 0.0, -np.inf, np.inf),
+    point(_UNTAKEN, "np.where(x != 0, f(x), 0)", [0.0, 2.0], [0, -0.25], [0, 0.25])))
 elementwise(np.remainder, 1, lambda _y, a, b: np.negative(np.floor_divide(a, b)), python=operator.mod,
-            domain=(REAL, POSITIVE))
-elementwise(np.fmod, 1, lambda _y, a, b: np.negative(np.trunc(np.divide(a, b))), domain=(REAL, POSITIVE))
+            domain=(REAL, POSITIVE), points=(
+                point("at a jump as beside it", "f(x, 1.0)", [0.0, 1.0, 0.5], 1, 0),
+                point("at a jump as beside it, by the quotient rounded down", "f(2.0, x)", [1.0, 2.0], [-2, -1], 0)))
+elementwise(np.fmod, 1, lambda _y, a, b: np.negative(np.trunc(np.divide(a, b))), domain=(REAL, POSITIVE),
+            points=(point("at a jump as beside it", "f(x, 1.0)", [0.0, 1.0, 0.5], 1, 0),))
+
+
+def _floating(a: Any) -> Any:
+    """Small integers as floats: their squares overflow, and NumPy gives their logarithms in half precision."""
+    return a if aval(a).dtype.kind in "fc" else np.multiply(a, 1.0)
 
 
 def _power_base(_y: Any, a: Any, b: Any) -> Any:
@@ -56,76 +77,113 @@ def _power_base(_y: Any, a: Any, b: Any) -> Any:
 
 
 def _power_exponent(y: Any, a: Any, _b: Any) -> Any:
-    # y * log(a); the limit is 0 at a = 0, where y is 0
-    safe = np.where(np.equal(a, 0), 1, a)
-    return np.multiply(y, np.log(safe))
+    # y * log(a), and 0 at a = 0: the limit for positive exponents
+    zero = np.equal(a, 0)
+    return np.multiply(np.where(zero, 0, y), np.log(np.where(zero, 1, _floating(a))))
 
 
-elementwise(np.power, _power_base, _power_exponent, strong=True, python=operator.pow, domain=(POSITIVE, REAL),
-            notes="at base 0 the derivative along the exponent is 0")
-elementwise(np.float_power, _power_base, _power_exponent, strong=True, domain=(POSITIVE, REAL))
+_POWER = (
+    *[point("integer powers are smooth at 0, the zeroth too", f"f(x, {n})", 0.0, *slopes)
+      for n, slopes in ((0, (0, 0, 0)), (1, (1, 0, 0)), (2, (0, 2, 0)), (3, (0, 0, 6)))],
+    point("the same with exponents in an array", "f(x, np.array([0.0, 1.0, 2.0, 3.0]))", [0.0] * 4, [0, 1, 0, 0],
+          [0, 0, 2, 0]),
+    point("a root is infinite at 0", "f(x, 0.5)", 0.0, np.inf, -np.inf),
+    point("at base 0 the derivative along the exponent is 0", "f(0.0, x)", [0.0, 1.0, 2.0, -1.0], 0, 0),
+    point("a negative base has no real powers beside the integer ones: NaN along the exponent", "f(-1.0, x)", 2.0,
+          np.nan),
+    point(_UNTAKEN, "np.where(x > 0, f(x, 0.5), 0)", [0.0, 4.0], [0, 0.25], [0, -0.03125]),
+)
+elementwise(np.power, _power_base, _power_exponent, python=operator.pow, domain=(POSITIVE, REAL), points=_POWER)
+elementwise(np.float_power, _power_base, _power_exponent, domain=(POSITIVE, REAL), points=_POWER)
 elementwise(np.square, lambda _y, a: np.multiply(2, a), domain=(REAL,))
-elementwise(np.sqrt, lambda y, _a: np.divide(0.5, y), strong=True, domain=(POSITIVE,))
-elementwise(np.cbrt, lambda y, _a: np.divide(1, np.multiply(3, np.multiply(y, y))), strong=True, domain=(POSITIVE,))
+elementwise(np.sqrt, lambda y, _a: np.divide(0.5, y), domain=(POSITIVE,), points=(
+    point(_EDGE, "f(x)", 0.0, np.inf, -np.inf),
+    point(_UNTAKEN, "np.where(x > 0, f(x), 0)", [0.0, -1.0, 4.0], [0, 0, 0.25], [0, 0, -0.03125])))
+elementwise(np.cbrt, lambda y, _a: np.divide(1, np.multiply(3, np.multiply(y, y))), domain=(POSITIVE,), points=(
+    point("infinite at 0", "f(x)", 0.0, np.inf),
+    point(_UNTAKEN, "np.where(x == 0, 0, f(x))", [0.0, 8.0], [0, 1 / 12], [0, -1 / 144])))
 
 # ---------------------------------------------------------------------- exponentials and logarithms
 
-elementwise(np.exp, lambda y, _a: y, domain=(REAL,))
+elementwise(np.exp, lambda y, _a: y, domain=(REAL,), points=(
+    point(_UNTAKEN, "np.where(x < 100, f(x), 0)", [0.0, 1000.0], [1, 0], [1, 0]),))
 elementwise(np.exp2, lambda y, _a: np.multiply(y, np.log(2)), domain=(REAL,))
 elementwise(np.expm1, lambda y, _a: np.add(y, 1), domain=(REAL,))
-elementwise(np.log, lambda _y, a: np.divide(1, a), strong=True, domain=(POSITIVE,))
-elementwise(np.log2, lambda _y, a: np.divide(1 / np.log(2), a), strong=True, domain=(POSITIVE,))
-elementwise(np.log10, lambda _y, a: np.divide(1 / np.log(10), a), strong=True, domain=(POSITIVE,))
-elementwise(np.log1p, lambda _y, a: np.divide(1, np.add(1, a)), strong=True, domain=(POSITIVE,))
+elementwise(np.log, lambda _y, a: np.divide(1, a), domain=(POSITIVE,), points=(
+    point(_EDGE, "f(x)", 0.0, np.inf, -np.inf),
+    point("what is not read passes nothing", "f(x)[1:]", [0.0, 1.0], [0, 1], [0, -1]),
+    point(_UNTAKEN, "np.where(x > 0, f(x), 0)", [0.0, 1.0], [0, 1], [0, -1])))
+elementwise(np.log2, lambda _y, a: np.divide(1 / np.log(2), a), domain=(POSITIVE,), points=(
+    point(_UNTAKEN, "np.where(x > 0, f(x), 0)", [0.0, 1.0], [0, 1 / np.log(2)], [0, -1 / np.log(2)]),))
+elementwise(np.log10, lambda _y, a: np.divide(1 / np.log(10), a), domain=(POSITIVE,), points=(
+    point(_UNTAKEN, "np.where(x > 0, f(x), 0)", [0.0, 1.0], [0, 1 / np.log(10)], [0, -1 / np.log(10)]),))
+elementwise(np.log1p, lambda _y, a: np.divide(1, np.add(1, a)), domain=(POSITIVE,), points=(
+    point(_UNTAKEN, "np.where(x > -1, f(x), 0)", [-1.0, 0.0], [0, 1], [0, -1]),))
 
 
-def _share(y: Any, a: Any, exp: Any) -> Any:
-    # exp(a - y), which is 0 where both operands of logaddexp are -inf
-    gap = np.subtract(a, y)
-    return np.where(np.isnan(gap), 0, exp(gap))
+def _share(y: Any, a: Any, b: Any, exp: Any) -> Any:
+    # exp(a - y); where y is infinite, the share of the larger operand, and 0 where both are -inf
+    ends = np.isinf(y)
+    inside = exp(np.where(ends, 0, np.subtract(a, np.where(ends, 0, y))))
+    return np.where(ends, np.where(np.less(y, 0), 0, _wins(y, a, b)), inside)
 
 
-elementwise(np.logaddexp, lambda y, a, _b: _share(y, a, np.exp), lambda y, _a, b: _share(y, b, np.exp), strong=True,
-            domain=(REAL, REAL))
-elementwise(np.logaddexp2, lambda y, a, _b: _share(y, a, np.exp2), lambda y, _a, b: _share(y, b, np.exp2), strong=True,
-            domain=(REAL, REAL))
+_INFINITE = (
+    point("0 where both operands are -inf", "f(x[0], x[1])", [-np.inf, -np.inf], 0, 0),
+    point("an infinite operand is the larger one", "f(x[0], x[1])", [np.inf, 0.0], [1, 0], 0),
+    point(_TIES, "f(x[0], x[1])", [np.inf, np.inf], 0.5, 0),
+)
+elementwise(np.logaddexp, lambda y, a, b: _share(y, a, b, np.exp), lambda y, a, b: _share(y, b, a, np.exp),
+            domain=(REAL, REAL), points=_INFINITE)
+elementwise(np.logaddexp2, lambda y, a, b: _share(y, a, b, np.exp2), lambda y, a, b: _share(y, b, a, np.exp2),
+            domain=(REAL, REAL), points=_INFINITE)
 
 # ---------------------------------------------------------------------- trigonometric and hyperbolic functions
 
 elementwise(np.sin, lambda _y, a: np.cos(a), domain=(REAL,))
 elementwise(np.cos, lambda _y, a: np.negative(np.sin(a)), domain=(REAL,))
 elementwise(np.tan, lambda y, _a: np.add(1, np.multiply(y, y)), domain=(UNIT,))
-elementwise(np.arcsin, lambda _y, a: np.divide(1, np.sqrt(np.subtract(1, np.multiply(a, a)))), strong=True,
-            domain=(UNIT,))
-elementwise(np.arccos, lambda _y, a: np.divide(-1, np.sqrt(np.subtract(1, np.multiply(a, a)))), strong=True,
-            domain=(UNIT,))
+elementwise(np.arcsin, lambda _y, a: np.divide(1, np.sqrt(np.subtract(1, np.multiply(a, a)))),
+            domain=(UNIT,), points=(
+                point(_EDGE, "f(x)", [-1.0, 1.0], np.inf),
+                point(_UNTAKEN, "np.where(np.abs(x) < 1, f(x), 0)", [-1.0, 0.0, 1.0], [0, 1, 0], 0)))
+elementwise(np.arccos, lambda _y, a: np.divide(-1, np.sqrt(np.subtract(1, np.multiply(a, a)))),
+            domain=(UNIT,), points=(
+                point(_EDGE, "f(x)", [-1.0, 1.0], -np.inf),
+                point(_UNTAKEN, "np.where(np.abs(x) < 1, f(x), 0)", [-1.0, 0.0, 1.0], [0, -1, 0], 0)))
 elementwise(np.arctan, lambda _y, a: np.divide(1, np.add(1, np.multiply(a, a))), domain=(REAL,))
 
 
 def _over_norm(numerator: Any, a: Any, b: Any) -> Any:
     # numerator / (a^2 + b^2), and 0 at the origin, where the angle has no derivative
+    a, b = _floating(a), _floating(b)
     square = np.add(np.multiply(a, a), np.multiply(b, b))
     zero = np.equal(square, 0)
     return np.where(zero, 0, np.divide(numerator, np.where(zero, 1, square)))
 
 
 elementwise(np.arctan2, lambda _y, a, b: _over_norm(b, a, b), lambda _y, a, b: np.negative(_over_norm(a, a, b)),
-            domain=(REAL, NONZERO), notes="0 at the origin")
+            domain=(REAL, NONZERO), points=(point(_ORIGIN, "f(x[0], x[1])", [0.0, 0.0], 0, 0),))
 
 
 def _hypot_share(y: Any, a: Any) -> Any:
-    return np.divide(a, np.where(np.equal(y, 0), 1, y))
+    zero = np.equal(y, 0)
+    return np.where(zero, 0, np.divide(a, np.where(zero, 1, y)))
 
 
 elementwise(np.hypot, lambda y, a, _b: _hypot_share(y, a), lambda y, _a, b: _hypot_share(y, b),
-            domain=(NONZERO, NONZERO), notes="0 at the origin")
+            domain=(NONZERO, NONZERO), points=(point(_ORIGIN, "f(x[0], x[1])", [0.0, 0.0], 0, 0),))
 elementwise(np.sinh, lambda _y, a: np.cosh(a), domain=(REAL,))
 elementwise(np.cosh, lambda _y, a: np.sinh(a), domain=(REAL,))
 elementwise(np.tanh, lambda y, _a: np.subtract(1, np.multiply(y, y)), domain=(REAL,))
 elementwise(np.arcsinh, lambda _y, a: np.divide(1, np.sqrt(np.add(np.multiply(a, a), 1))), domain=(REAL,))
 elementwise(np.arccosh, lambda _y, a: np.divide(1, np.multiply(np.sqrt(np.subtract(a, 1)), np.sqrt(np.add(a, 1)))),
-            strong=True, domain=(ABOVE_ONE,))
-elementwise(np.arctanh, lambda _y, a: np.divide(1, np.subtract(1, np.multiply(a, a))), strong=True, domain=(UNIT,))
+            domain=(ABOVE_ONE,), points=(
+                point(_EDGE, "f(x)", 1.0, np.inf),
+                point(_UNTAKEN, "np.where(x > 1, f(x), 0)", [1.0, 2.0], [0, 3**-0.5], [0, -2 / 3**1.5])))
+elementwise(np.arctanh, lambda _y, a: np.divide(1, np.subtract(1, np.multiply(a, a))), domain=(UNIT,), points=(
+    point(_EDGE, "f(x)", [-1.0, 1.0], np.inf),
+    point(_UNTAKEN, "np.where(np.abs(x) < 1, f(x), 0)", [-1.0, 0.0, 1.0], [0, 1, 0], 0)))
 elementwise(np.deg2rad, np.pi / 180, domain=(REAL,))
 elementwise(np.radians, np.pi / 180, domain=(REAL,))
 elementwise(np.rad2deg, 180 / np.pi, domain=(REAL,))
@@ -146,11 +204,17 @@ def _wins_ignoring_nan(y: Any, a: Any, b: Any) -> Any:
     return np.where(chose_a, np.where(chose_b, 0.5, 1.0), 0.0)
 
 
-for _ufunc in (np.maximum, np.minimum):
-    elementwise(_ufunc, _wins, lambda y, a, b: _wins(y, b, a), domain=(DISTINCT, DISTINCT), notes="ties share equally")
-for _quiet in (np.fmax, np.fmin):
-    elementwise(_quiet, _wins_ignoring_nan, lambda y, a, b: _wins_ignoring_nan(y, b, a), domain=(DISTINCT, DISTINCT),
-                notes="ties share equally")
+_BOTH = (point(_TIES, "f(x[0], x[1])", [1.0, 1.0], 0.5, 0), point(_TIES, "f(x, 0.0)", 0.0, 0.5, 0))
+_LARGER = point("what is not chosen passes nothing", "f(np.log(x), -5.0)", [0.0, 1.0], [0, 1], [0, -1])
+_SMALLER = point("what is not chosen passes nothing", "f(1 / x, 5.0)", [0.0, 1.0], [0, -1], [0, 2])
+_NAN = point("NaN is chosen, and has derivative 1", "f(x, 1.0)", np.nan, 1, 0)
+_NO_NAN = point("NaN is never chosen", "f(x, 1.0)", np.nan, 0, 0)
+for _ufunc, _points in ((np.maximum, (_LARGER, _NAN)), (np.minimum, (_SMALLER, _NAN))):
+    elementwise(_ufunc, _wins, lambda y, a, b: _wins(y, b, a), chooses=True, domain=(DISTINCT, DISTINCT),
+                points=(*_BOTH, *_points))
+for _quiet, _points in ((np.fmax, (_LARGER, _NO_NAN)), (np.fmin, (_SMALLER, _NO_NAN))):
+    elementwise(_quiet, _wins_ignoring_nan, lambda y, a, b: _wins_ignoring_nan(y, b, a), chooses=True,
+                domain=(DISTINCT, DISTINCT), points=(*_BOTH, *_points))
 
 # ---------------------------------------------------------------------- signs, complex parts, floating-point parts
 
@@ -158,11 +222,11 @@ for _quiet in (np.fmax, np.fmin):
 def _absolute_jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     (a,), (t,) = primals, tangents
     if not _is_complex(a):
-        return None if t is None else np.multiply(t, np.sign(a))
+        return None if t is None else strong_multiply(t, np.sign(a))
     if t is None:
         return None
-    direction = np.divide(a, np.where(np.equal(y, 0), 1, y))
-    return np.add(np.multiply(np.real(direction), np.real(t)), np.multiply(np.imag(direction), np.imag(t)))
+    direction = _hypot_share(y, a)
+    return np.add(strong_multiply(np.real(t), np.real(direction)), strong_multiply(np.imag(t), np.imag(direction)))
 
 
 def _sign_jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
@@ -172,7 +236,7 @@ def _sign_jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     # d(a/|a|) = (t - y Re(conj(y) t)) / |a|
     size = np.absolute(a)
     along = np.real(np.multiply(np.conjugate(y), t))
-    return strong_multiply(np.subtract(t, np.multiply(y, along)), np.divide(1, np.where(np.equal(size, 0), 1, size)))
+    return strong_multiply(np.subtract(t, np.multiply(y, along)), _hypot_share(size, 1))
 
 
 def _conjugate_jvp(_y: Any, _primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
@@ -180,19 +244,26 @@ def _conjugate_jvp(_y: Any, _primals: Sequence[Any], tangents: Sequence[Any]) ->
     return None if t is None else np.conjugate(t)
 
 
-elementwise_jvp(np.absolute, _absolute_jvp, python=operator.abs, domain=(NONZERO,), notes="0 at 0")
-elementwise(np.fabs, lambda _y, a: np.sign(a), domain=(NONZERO,), notes="0 at 0")
-elementwise_jvp(np.sign, _sign_jvp, domain=(NONZERO,), notes="0 at 0")
+elementwise_jvp(np.absolute, _absolute_jvp, python=operator.abs, domain=(NONZERO,), points=(
+    point(_AT_ZERO, "f(x)", [0.0, -0.0], 0, 0), point(_AT_ZERO, "f(x)", 0j, 0, 0)))
+elementwise(np.fabs, lambda _y, a: np.sign(a), domain=(NONZERO,),
+            points=(point(_AT_ZERO, "f(x)", [0.0, -0.0], 0, 0),))
+elementwise_jvp(np.sign, _sign_jvp, domain=(NONZERO,), points=(
+    point(_AT_ZERO, "f(x)", [0.0, 2.0], 0, 0), point(_AT_ZERO, "f(x)", 0j, 0, 0)))
 elementwise_jvp(np.conjugate, _conjugate_jvp, pull=lambda ct, _out, _args, _needed, _params: (np.conjugate(ct),),
                 python=operator.methodcaller("conjugate"), domain=(REAL,))
 elementwise(np.copysign, lambda _y, a, b: np.multiply(np.copysign(1.0, a), np.copysign(1.0, b)), None,
-            domain=(NONZERO, NONZERO))
-elementwise(np.heaviside, None, lambda _y, a, _b: np.equal(a, 0), domain=(NONZERO, REAL))
+            domain=(NONZERO, NONZERO),
+            points=(point("by the signs of zeros", "f(x, 1.0)", [0.0, -0.0], [1, -1], 0),))
+elementwise(np.heaviside, None, lambda _y, a, _b: np.equal(a, 0), domain=(NONZERO, REAL), points=(
+    point(_JUMP, "f(x, 0.5)", [0.0, 1.0], 0, 0), point("passes the value at 0", "f(0.0, x)", 0.5, 1, 0)))
 elementwise(np.nextafter, 1, None, domain=(REAL, REAL), notes="moves by one unit in the last place: derivative 1")
 elementwise(np.ldexp, lambda _y, _a, b: np.ldexp(1.0, b), None, domain=(REAL, "small integer"))
 
+nondifferentiable_ufunc(np.floor, np.ceil, np.trunc, np.rint, points=(
+    point(_JUMP, "f(x)", [0.0, 0.5, 1.0], 0, 0),))
 nondifferentiable_ufunc(
-    np.floor, np.ceil, np.trunc, np.rint, np.signbit, np.spacing, np.isfinite, np.isinf, np.isnan,
+    np.signbit, np.spacing, np.isfinite, np.isinf, np.isnan,
     np.isnat, np.gcd, np.lcm, np.bitwise_count,
     np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
 )
@@ -202,7 +273,8 @@ nondifferentiable_ufunc(np.less, python=operator.lt)
 nondifferentiable_ufunc(np.less_equal, python=operator.le)
 nondifferentiable_ufunc(np.greater, python=operator.gt)
 nondifferentiable_ufunc(np.greater_equal, python=operator.ge)
-nondifferentiable_ufunc(np.floor_divide, python=operator.floordiv)
+nondifferentiable_ufunc(np.floor_divide, python=operator.floordiv, points=(
+    point(_JUMP, "f(x, 1.0)", [0.0, 0.5, 1.0], 0, 0),))
 nondifferentiable_ufunc(np.bitwise_and, python=operator.and_)
 nondifferentiable_ufunc(np.bitwise_or, python=operator.or_)
 nondifferentiable_ufunc(np.bitwise_xor, python=operator.xor)

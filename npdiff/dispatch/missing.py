@@ -9,12 +9,13 @@ import numpy as np
 
 from npdiff.core import aval
 from npdiff.dispatch.common import float_dtype, safe_sqrt, scalar, truth
-from npdiff.dispatch.declare import _NO_VALUE, composite, operand, write_out
+from npdiff.dispatch.declare import _NO_VALUE, composite, operand, point, write_out
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import anywhere, check_out
-from npdiff.dispatch.reductions import reduce
+from npdiff.dispatch.reductions import EXTREMUM_POINTS, reduce
 from npdiff.dispatch.statistics import divided
 
+_NONE_LEFT = point("0 where all are NaN", "f(x)", [np.nan, np.nan], 0, 0)
 _GAP = "A(2, 3) + [[0, np.nan, 0], [0, 0, 0]]"
 _CASES: tuple[str, ...] = ("A(4)", f"{_GAP}", f"{_GAP}, axis=1", f"{_GAP}, axis=0, keepdims=True", "I(4)",
           f"{_GAP}, axis=1, where=np.array([[True, True, True], [False, True, True]])")
@@ -31,14 +32,16 @@ def _given(**parameters: Any) -> dict[str, Any]:
     return {k: v for k, v in parameters.items() if v is not _NO_VALUE}
 
 
-@composite(np.nansum, cases=_CASES)
+@composite(np.nansum, points=(point("NaN passes nothing", "f(x)", [np.nan, 1.0], [0, 1], 0), _NONE_LEFT),
+           cases=_CASES)
 def nansum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
            initial: Any = _NO_VALUE, where: Any = _NO_VALUE) -> Any:
     return np.sum(filled(operand(a), 0), axis=axis, dtype=dtype, out=out,
                   **_given(keepdims=keepdims, initial=initial, where=where))
 
 
-@composite(np.nanprod, cases=_CASES)
+@composite(np.nanprod, points=(point("exact where factors are 0", "f(x)", [np.nan, 0.0, 2.0], [0, 2, 0], [0, 1, 1]),
+                               _NONE_LEFT), cases=_CASES)
 def nanprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
             initial: Any = _NO_VALUE, where: Any = _NO_VALUE) -> Any:
     return np.prod(filled(operand(a), 1), axis=axis, dtype=dtype, out=out,
@@ -68,7 +71,7 @@ def _extremum(func: Any, ufunc: np.ufunc) -> None:
         check_out(ufunc.reduce, out, a, axis=axis, keepdims=truth(keepdims))
         return write_out(result, out, name, "unsafe")
 
-    composite(func, notes="ties share equally", cases=_CASES[:5])(impl)
+    composite(func, points=(*EXTREMUM_POINTS, _NONE_LEFT), cases=_CASES[:5])(impl)
 
 
 _extremum(np.nanmax, np.fmax)
@@ -83,7 +86,7 @@ def _present(a: Any, axis: Any, keepdims: Any, where: Any) -> tuple[Any, Any]:
     return mask, np.sum(mask, axis=axis, dtype=np.intp, keepdims=truth(keepdims))
 
 
-@composite(np.nanmean, cases=(*_CASES, "C(3) + [0, np.nan, 0]"))
+@composite(np.nanmean, points=(_NONE_LEFT,), cases=(*_CASES, "C(3) + [0, np.nan, 0]"))
 def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE, *,
             where: Any = _NO_VALUE) -> Any:
     a = operand(a)
@@ -123,7 +126,7 @@ def _nanvar(a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any,
     return scalar(np.where(short, np.full((), np.nan, aval(result).dtype), result))
 
 
-@composite(np.nanvar, cases=(*_CASES, f"{_GAP}, axis=1, ddof=1", f"{_GAP}, axis=0, correction=0"))
+@composite(np.nanvar, points=(_NONE_LEFT,), cases=(*_CASES, f"{_GAP}, axis=1, ddof=1", f"{_GAP}, axis=0, correction=0"))
 def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = _NO_VALUE, *,
            where: Any = _NO_VALUE, mean: Any = _NO_VALUE, correction: Any = _NO_VALUE) -> Any:
     a = operand(a)
@@ -133,7 +136,9 @@ def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: A
     return write_out(_nanvar(a, axis, dtype, ddof, keepdims, where, mean, correction), out, "np.nanvar", "unsafe")
 
 
-@composite(np.nanstd, notes="0 where all values are equal", cases=(*_CASES, f"{_GAP}, axis=1, ddof=1"))
+@composite(np.nanstd, points=(
+    point("0 where all values are equal", "f(x)", [1.0, np.nan, 1.0], 0, 0), _NONE_LEFT),
+           cases=(*_CASES, f"{_GAP}, axis=1, ddof=1"))
 def nanstd(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = _NO_VALUE, *,
            where: Any = _NO_VALUE, mean: Any = _NO_VALUE, correction: Any = _NO_VALUE) -> Any:
     a = operand(a)

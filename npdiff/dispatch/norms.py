@@ -9,7 +9,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from npdiff.core import Primitive, aval, bind, own_primitive, services
 from npdiff.dispatch.common import safe_sqrt, scalar, truth
-from npdiff.dispatch.declare import batch_leading, composite, found, operand, static
+from npdiff.dispatch.declare import batch_leading, composite, found, operand, point, static
 from npdiff.dispatch.operands import phantom
 
 
@@ -59,8 +59,10 @@ def _matrix(x: Any, p: Any, axis: tuple[int, int], keepdims: Any) -> Any:
         return _two(x, axis, keepdims)
     if p in (2, -2, "nuc"):
         of: dict[Any, Any] = {2: np.max, -2: np.min, "nuc": np.sum}
-        s = np.linalg.svd(np.moveaxis(x, axis, (-2, -1)), compute_uv=False)
-        result = of[p](s, axis=-1)
+        x = np.moveaxis(x, axis, (-2, -1))
+        zero = np.logical_not(np.any(np.not_equal(x, 0), axis=(-2, -1), keepdims=True))
+        s = np.linalg.svd(np.where(zero, np.eye(*aval(x).shape[-2:], dtype=aval(x).dtype), x), compute_uv=False)
+        result = of[p](np.where(zero[..., 0], 0, s), axis=-1)
         return np.expand_dims(result, axis) if keepdims else result
     inner, outer = (row, column) if abs(p) == 1 else (column, row)
     sums = np.sum(np.absolute(x), axis=inner, keepdims=True)
@@ -69,7 +71,18 @@ def _matrix(x: Any, p: Any, axis: tuple[int, int], keepdims: Any) -> Any:
     return result if keepdims else np.squeeze(result, axis=axis)
 
 
-@composite(np.linalg.norm, notes="0 at 0", cases=(
+_ZERO = "0 at 0"
+
+
+@composite(np.linalg.norm, points=(
+    *[point(_ZERO, f"f(x, {p})", [0.0, 0.0], 0, 0)
+      for p in ("None", "1", "2", "3", "0.5", "0", "-1", "np.inf", "-np.inf")],
+    *[point(_ZERO, f"f(x, {p})", [[0.0, 0.0], [0.0, 0.0]], 0, 0)
+      for p in ("'fro'", "'nuc'", "1", "-1", "2", "-2", "np.inf", "-np.inf")],
+    point(_ZERO, "f(x)", [0j, 0j], 0, 0),
+    point("elements that are 0 pass nothing", "f(x, 3)", [0.0, 2.0], [0, 1], 0),
+    point("ties of the largest element share equally", "f(x, np.inf)", [2.0, -2.0], [0.5, -0.5], 0),
+), cases=(
     "A(3)", "A(2, 3)", "A(2, 3, 2)", "C(3)", "A(3), 1", "A(3), np.inf", "A(3), -np.inf", "A(3), 0", "A(3), 3",
     "A(3), -1", "A(3), 2.5", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "A(2, 3), 3, axis=-1", "M(3), 'fro'",
     "M(3), 'nuc'", "A(3, 2), 2", "A(3, 2), -2", "P(3, 2) - 1, 1", "P(3, 2) - 1, -1", "P(3, 2) - 1, np.inf",
@@ -98,14 +111,14 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
     return scalar(result)
 
 
-@composite(found("linalg.matrix_norm"), notes="0 at 0", cases=("A(3, 2)", "A(2, 3, 2), ord='nuc'",
-                                                              "P(2, 3, 2), ord=1, keepdims=True"))
+@composite(found("linalg.matrix_norm"), points=(point(_ZERO, "f(x)", [[0.0, 0.0], [0.0, 0.0]], 0, 0),), cases=(
+    "A(3, 2)", "A(2, 3, 2), ord='nuc'", "P(2, 3, 2), ord=1, keepdims=True"))
 def matrix_norm(x: Any, /, *, keepdims: Any = False, ord: Any = "fro") -> Any:
     return np.linalg.norm(x, ord, axis=(-2, -1), keepdims=keepdims)
 
 
-@composite(found("linalg.vector_norm"), notes="0 at 0", cases=("A(3)", "A(2, 3)", "A(2, 3), ord=1, keepdims=True",
-                                                              "A(2, 3), axis=0, ord=3", "A(2, 3, 2), axis=(0, 2)"))
+@composite(found("linalg.vector_norm"), points=(point(_ZERO, "f(x)", [0.0, 0.0], 0, 0),), cases=(
+    "A(3)", "A(2, 3)", "A(2, 3), ord=1, keepdims=True", "A(2, 3), axis=0, ord=3", "A(2, 3, 2), axis=(0, 2)"))
 def vector_norm(x: Any, /, *, axis: Any = None, keepdims: Any = False, ord: Any = 2) -> Any:
     x = operand(x)
     axis, keepdims = static(axis), truth(keepdims)

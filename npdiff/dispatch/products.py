@@ -14,13 +14,18 @@ from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.ufuncs import apply, composite_ufunc
 
 
+def _strong(a: Any) -> Any:
+    """A Python number as an array of its own dtype: products do not let it follow the other operand's."""
+    return np.reshape(a, ())[()] if aval(a).weak else a
+
+
 @composite(np.dot, cases=("A(3), A(3)", "A(2, 3), A(3)", "A(3), A(3, 2)", "A(2, 3), A(3, 4)", "A(2, 3), A(4, 3, 2)",
                           "A(4, 2, 3), A(3)", "A(), A(2, 3)", "A(2), A()", "C(2, 3), C(3)"))
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     a, b = operand(a), operand(b)
     na, nb = aval(a).ndim, aval(b).ndim
     if na == 0 or nb == 0:
-        result = np.multiply(a, b)
+        result = np.multiply(_strong(a), _strong(b))
     else:
         if aval(a).shape[-1] != aval(b).shape[max(nb - 2, 0)]:
             np.dot(phantom(a), phantom(b))
@@ -32,7 +37,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
 def inner(a: Any, b: Any, /) -> Any:
     a, b = operand(a), operand(b)
     if aval(a).ndim == 0 or aval(b).ndim == 0:
-        return np.multiply(a, b)
+        return np.multiply(_strong(a), _strong(b))
     if aval(a).shape[-1] != aval(b).shape[-1]:
         np.inner(phantom(a), phantom(b))
     return scalar(np.tensordot(a, b, axes=(-1, -1)))

@@ -13,7 +13,7 @@ import numpy as np
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
 from npdiff.core import unsupported as refusal
 from npdiff.dispatch.common import batch_axis, float_dtype, scalar, truth
-from npdiff.dispatch.declare import _NO_VALUE, composite, operand, static, write_out
+from npdiff.dispatch.declare import _NO_VALUE, composite, operand, point, static, write_out
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import anywhere, check_out, phantom
 from npdiff.dispatch.reductions import axes_of
@@ -191,17 +191,25 @@ _CASES: tuple[str, ...] = ("A(5), 0.3", "A(5), [0.25, 0.6]", "A(2, 4), 0.4, axis
           "A(5), 0.3, method='inverted_cdf'", "A(4), 0.5, method='averaged_inverted_cdf'",
           "A(5), 0.3, method='closest_observation'", "A(5), 0.3, method='interpolated_inverted_cdf'", "I(6), 0.3",
           "A(5), np.array(0.31)")
+_STABLE = "of equal elements the one that a stable sort puts in this place"
+_MIDDLE = (point(_STABLE, "f(x)", [1.0, 1.0, 1.0], [0, 1, 0], 0),
+           point(_STABLE, "f(x)", [1.0, 1.0, 1.0, 1.0], [0, 0.5, 0.5, 0], 0))
+_NONE_LEFT = "0 where all are NaN"
 _PERCENT = ("A(5), 30", "A(5), [25, 60.5]", "A(2, 4), 40, axis=1", "A(2, 4), 41.0, axis=0, keepdims=True", "I(6), 30")
 _GAPS = ("A(5) + [0, np.nan, 0, 0, 0], 0.3", "A(2, 4) + [0, np.nan, 0, 0], [0.2, 0.7], axis=1")
 
 
-@composite(np.quantile, notes="ties: the stable order", cases=_CASES)
+@composite(np.quantile, points=(
+    point(_STABLE, "f(x, 0.5)", [1.0, 1.0, 1.0], [0, 1, 0], 0),
+    point("along q, at a data point the slope to its right", "f([1.0, 2.0, 4.0], x)", 0.5, 4, 0)), cases=_CASES)
 def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False, method: Any = "linear",
              keepdims: Any = False, *, weights: Any = None) -> Any:
     return _quantile("np.quantile", a, q, axis, out, static(method), keepdims, weights, False)
 
 
-@composite(np.nanquantile, notes="ties: the stable order", cases=(*_CASES[:5], *_GAPS))
+@composite(np.nanquantile, points=(
+    point(_STABLE, "f(x, 0.5)", [1.0, 1.0, 1.0], [0, 1, 0], 0),
+    point(_NONE_LEFT, "f(x, 0.5)", [np.nan, np.nan], 0, 0)), cases=(*_CASES[:5], *_GAPS))
 def nanquantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
                 method: Any = "linear", keepdims: Any = _NO_VALUE, *, weights: Any = None) -> Any:
     return _quantile("np.nanquantile", a, q, axis, out, static(method), keepdims, weights, True)
@@ -215,13 +223,14 @@ def _hundredth(a: Any, q: Any) -> Any:
     return np.divide(q, hundred)
 
 
-@composite(np.percentile, notes="ties: the stable order", cases=_PERCENT)
+@composite(np.percentile, points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),), cases=_PERCENT)
 def percentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
                method: Any = "linear", keepdims: Any = False, *, weights: Any = None) -> Any:
     return _quantile("np.percentile", a, _hundredth(a, q), axis, out, static(method), keepdims, weights, False)
 
 
-@composite(np.nanpercentile, notes="ties: the stable order", cases=(*_PERCENT[:4], "A(4) + [0, 0, np.nan, 0], 30"))
+@composite(np.nanpercentile, points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),),
+           cases=(*_PERCENT[:4], "A(4) + [0, 0, np.nan, 0], 30"))
 def nanpercentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
                   method: Any = "linear", keepdims: Any = _NO_VALUE, *, weights: Any = None) -> Any:
     return _quantile("np.nanpercentile", a, _hundredth(a, q), axis, out, static(method), keepdims, weights, True)
@@ -253,12 +262,13 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
 _CASES = ("A(5)", "A(4)", "A(2, 3), axis=0", "A(2, 3), axis=1, keepdims=True", "A(2, 3, 2), axis=(0, 2)", "I(5)")
 
 
-@composite(np.median, cases=_CASES)
+@composite(np.median, points=_MIDDLE, cases=_CASES)
 def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False, keepdims: Any = False) -> Any:
     return _middle("np.median", a, axis, out, keepdims, False)
 
 
-@composite(np.nanmedian, cases=(*_CASES, "A(2, 4) + [0, np.nan, 0, 0], axis=1"))
+@composite(np.nanmedian, points=(*_MIDDLE, point(_NONE_LEFT, "f(x)", [np.nan, np.nan], 0, 0)),
+           cases=(*_CASES, "A(2, 4) + [0, np.nan, 0, 0], axis=1"))
 def nanmedian(a: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
               keepdims: Any = _NO_VALUE) -> Any:
     return _middle("np.nanmedian", a, axis, out, keepdims, True)

@@ -16,8 +16,10 @@ from npdiff.dispatch.declare import (
     function,
     linear_primitive,
     operand,
+    point,
     static,
     strong_multiply,
+    strong_product,
     write_out,
 )
 from npdiff.dispatch.manipulation import cast
@@ -114,12 +116,12 @@ def _shares(a: Any, out: Any, axis: tuple[int, ...], keepdims: bool) -> Any:
 def _extremum_jvp(out: Any, primals: Any, tangents: Any, *, axis: tuple[int, ...], keepdims: bool = False,
                   dtype: Any = None) -> Any:
     (a,), (t,) = primals, tangents
-    return None if t is None else _sum(np.multiply(t, _shares(a, out, axis, keepdims)), axis, keepdims)
+    return None if t is None else _sum(strong_product(t, _shares(a, out, axis, keepdims)), axis, keepdims)
 
 
 def _extremum_pull(ct: Any, out: Any, args: Any, _needed: Any, params: Any) -> Any:
     (a,), axis, keepdims = args, params["axis"], params.get("keepdims", False)
-    return (np.multiply(expand(ct, axis, keepdims), _shares(a, out, axis, keepdims)),)
+    return (strong_product(expand(ct, axis, keepdims), _shares(a, out, axis, keepdims)),)
 
 
 max_p: Primitive = own_primitive("max", _reducer(np.maximum), jvp=_extremum_jvp, pull=_extremum_pull,
@@ -214,10 +216,19 @@ def sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: 
     return _reduce_all(np.add, "np.sum", a, axis, dtype, out, keepdims, initial, where)
 
 
-@function(np.prod, "nonlinear", prod_p, cases=(*_CASES, "A(4) * [1, 0, 1, 1]", "A(4) * [1, 0, 1, 0]"))
+@function(np.prod, "nonlinear", prod_p, cases=(*_CASES, "A(4) * [1, 0, 1, 1]", "A(4) * [1, 0, 1, 0]"), points=(
+    point("exact where factors are 0", "f(x)", [0.0, 2.0, 3.0], [6, 0, 0], [5, 3, 2]),
+    point("exact where factors are 0", "f(x)", [0.0, 0.0, 3.0], 0, [3, 3, 0])))
 def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
          initial: Any = _NO_VALUE, where: Any = _NO_VALUE) -> Any:
     return _reduce_all(np.multiply, "np.prod", a, axis, dtype, out, keepdims, initial, where)
+
+
+# They hold for the largest and for the smallest element.
+EXTREMUM_POINTS = (
+    point("ties share equally", "f(x)", [1.0, 1.0], 0.5, 0),
+    point("ties share equally", "f(x, axis=0)", [[1.0, 2.0], [1.0, 2.0]], 0.5, 0),
+)
 
 
 def _extremum(ufunc: np.ufunc, name: str) -> Any:
@@ -231,7 +242,8 @@ def _extremum(ufunc: np.ufunc, name: str) -> Any:
 for _func, _ufunc, _prim in (
     (np.max, np.maximum, max_p), (np.min, np.minimum, min_p), (np.amax, np.maximum, max_p), (np.amin, np.minimum, min_p)
 ):
-    function(_func, "nonlinear", _prim, notes="ties share equally", cases=(
+    function(_func, "nonlinear", _prim, points=(*EXTREMUM_POINTS, point(
+        "a result of NaN passes nothing", "f(x)", [np.nan, 1.0], 0, 0)), cases=(
         *_CASES[:4], "I(2, 3), axis=1", "A(3), initial=0.5", f"A(2, 3), axis=1, initial=0.5, {_MASK}"))(
             _extremum(_ufunc, f"np.{_func.__name__}"))
 

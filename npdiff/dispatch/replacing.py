@@ -8,7 +8,7 @@ import numpy as np
 
 from npdiff.array import is_scalar
 from npdiff.core import aval, services
-from npdiff.dispatch.declare import composite, operand
+from npdiff.dispatch.declare import composite, operand, point
 from npdiff.dispatch.operands import anywhere, phantom
 
 
@@ -20,7 +20,8 @@ def _finite(x: Any, nan: Any, posinf: Any, neginf: Any) -> Any:
     return x
 
 
-@composite(np.nan_to_num, notes="the derivative at a replaced value is zero", cases=(
+@composite(np.nan_to_num, points=(
+    point("0 at a value that is replaced", "f(x)", [np.nan, np.inf, -np.inf, 1.0], [0, 0, 0, 1], 0),), cases=(
     "A(3)", "A(2, 3) * np.array([np.nan, 1, 1])",
     "np.array([np.nan, np.inf, -np.inf, 1.0]) + A(4), nan=1.0, posinf=3.0",
     "C(3) * np.array([1, np.nan, 1])", "A(), copy=True", "A(3), True, 0.5, 2.0, -2.0"))

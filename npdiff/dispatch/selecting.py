@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, constant, services, shape_of
 from npdiff.dispatch.common import in_c_order
-from npdiff.dispatch.declare import align, composite, constant_primitive, function, operand, static, write_out
+from npdiff.dispatch.declare import align, composite, constant_primitive, function, operand, point, static, write_out
 from npdiff.dispatch.operands import anywhere, check_out, operands, phantom
 from npdiff.errors import BranchError, message
 
@@ -150,7 +150,8 @@ def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
     return write_out(picked, out, "np.choose", "unsafe")
 
 
-@composite(np.select, cases=(
+@composite(np.select, points=(
+    point("what is not taken passes nothing", "f([x > 0], [np.log(x)], 0)", [0.0, 1.0], [0, 1], [0, -1]),), cases=(
     "[B(3), B(3)], [A(3), A(3)]", "[B(2, 3)], [A(3)], 2.0", "[A(3) > 0, A(3) > -1], [2.0, A(3)], default=1",
     "[B(3)], [C(3)]", "[True, B(3)], [A(), A(3)]"))
 def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from npdiff.core import Primitive, aval, bind, shape_of
 from npdiff.dispatch.common import batch_by_size, one_by_one, pick
-from npdiff.dispatch.declare import composite, constant_primitive, found, function, operand, static
+from npdiff.dispatch.declare import composite, constant_primitive, found, function, operand, point, static
 
 _NOTES = "equal elements: the derivative goes to the first of them"
 
@@ -46,7 +46,8 @@ def _distinct(a: Any, axis: Any = None, equal_nan: Any = True, unsorted: bool = 
     return a[(slice(None),) * axis + (first,)], first, inverse, counts
 
 
-@function(np.unique, "composite", unique_p, notes=_NOTES, cases=(
+@function(np.unique, "composite", unique_p, notes=_NOTES, points=(
+    point("of equal elements the first", "f(x) * [1.0, 2.0]", [1.0, 0.0, 1.0], [2, 1, 0], 0),), cases=(
     "A(4)", "I(2, 5)", "A(4), return_index=True, return_inverse=True, return_counts=True", "A(2, 3), axis=0",
     "A(2, 2), return_inverse=True"))
 def unique(ar: Any, return_index: Any = False, return_inverse: Any = False, return_counts: Any = False,

@@ -16,6 +16,7 @@ from npdiff.dispatch.declare import (
     function,
     linear_primitive,
     operand,
+    point,
     static,
     write_out,
 )
@@ -74,7 +75,8 @@ def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stab
     return bind(argsort_p, (a,), {"axis": axis, **_how(a, kind, order, stable=stable, descending=descending)})
 
 
-@function(np.sort, "linear", permute_p, notes="equal elements keep their order in derivatives", cases=_CASES)
+@function(np.sort, "linear", permute_p, cases=_CASES, points=(
+    point("equal elements keep their order", "f(x) * [1.0, 2.0, 3.0]", [1.0, 1.0, 0.0], [2, 3, 1], 0),))
 def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None,
          descending: Any = _NO_VALUE) -> Any:
     a = operand(a)

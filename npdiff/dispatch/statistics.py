@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from npdiff.core import Handle, aval, shape_of
 from npdiff.dispatch.common import float_dtype, safe_sqrt, scalar, truth
-from npdiff.dispatch.declare import _NO_VALUE, composite, operand, static, write_out
+from npdiff.dispatch.declare import _NO_VALUE, composite, operand, point, static, write_out
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import anywhere, check_out
 from npdiff.dispatch.reductions import axes_of
@@ -105,7 +105,9 @@ def _var(a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any, av
     return cast(result, np.float16) if half else result
 
 
-@composite(np.std, notes="0 where all values are equal", cases=(
+@composite(np.std, points=(
+    point("0 where all values are equal", "f(x)", [1.0, 1.0, 1.0], 0, 0),
+    point("0 where all values are equal", "f(x)", [1j, 1j], 0, 0)), cases=(
     "A(3)", "A(2, 3), axis=1, keepdims=True, ddof=1", "A(2, 3), axis=0, correction=1", _WHERE, "C(3)", "I(4)"))
 def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = _NO_VALUE, *,
         where: Any = _NO_VALUE, mean: Any = _NO_VALUE, correction: Any = _NO_VALUE) -> Any:
@@ -152,7 +154,9 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: Any = False
     return result, scalar(total) if not shape_of(result) else total
 
 
-@composite(np.ptp, notes="ties share equally", cases=("A(4)", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True"))
+@composite(np.ptp, points=(
+    point("ties share equally", "f(x)", [1.0, 1.0, 0.0, 0.0], [0.5, 0.5, -0.5, -0.5], 0),),
+           cases=("A(4)", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True"))
 def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO_VALUE) -> Any:
     a, keep = operand(a), truth(keepdims)
     check_out(np.ptp, out, a, axis=axis, keepdims=keep)

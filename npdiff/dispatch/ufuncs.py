@@ -25,11 +25,14 @@ from npdiff.core import (
     wrap,
 )
 from npdiff.dispatch.declare import (
+    Point,
     Row,
     add_row,
     constant_primitive,
+    elementwise_primitive,
     numpy_name,
     operand,
+    point,
     rows,
 )
 from npdiff.dispatch.indexing import match_dtype
@@ -40,14 +43,14 @@ from npdiff.errors import OutsideWriteError, message, user_frame
 composites: dict[np.ufunc, Callable[..., Any]] = {}
 
 
-def composite_ufunc(ufunc: Any, notes: str = "",
-                    cases: tuple[str, ...] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def composite_ufunc(ufunc: Any, notes: str = "", cases: tuple[str, ...] = (),
+                    points: tuple[Point, ...] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Row of a ufunc that is code over others."""
 
     def enter(impl: Callable[..., Any]) -> Callable[..., Any]:
         if ufunc is not None:
             composites[ufunc] = impl
-            add_row(Row(f"np.{ufunc.__name__}", "composite", ufunc, notes=notes, cases=cases))
+            add_row(Row(f"np.{ufunc.__name__}", "composite", ufunc, notes=notes, cases=cases, points=points))
         return impl
 
     return enter
@@ -247,17 +250,19 @@ def _cast_operands(ufunc: np.ufunc, args: list[Any], dtype: Any, signature: Any,
 frexp_p = constant_primitive("frexp", np.frexp, multiple=True)
 
 
-@composite_ufunc(np.divmod)
+@composite_ufunc(np.divmod, points=(point("at a jump as beside it", "f(x, 1.0)[1]", [0.0, 1.0, 0.5], 1, 0),))
 def divmod_(a: Any, b: Any) -> Any:
     return np.floor_divide(a, b), np.remainder(a, b)
 
 
-@composite_ufunc(np.modf)
+# NumPy gives a fraction of zero the sign of the whole, which must not turn the derivative around.
+fraction_p = elementwise_primitive("fraction", None, (1,), impl=lambda a: np.modf(a)[0])
+
+
+@composite_ufunc(np.modf, points=(point("at a jump as beside it", "f(x)[0]", [0.0, 1.0, -1.0, 0.5], 1, 0),))
 def modf(a: Any) -> Any:
     a = _cast_operands(np.modf, [operand(a)], None, None, "same_kind")[0]
-    whole = np.trunc(a)
-    rest = np.where(np.isinf(a), np.zeros((), aval(whole).dtype), a - whole)
-    return np.copysign(rest, a), whole
+    return bind(fraction_p, (a,), {}), np.trunc(a)
 
 
 @composite_ufunc(np.frexp)

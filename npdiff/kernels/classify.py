@@ -95,7 +95,7 @@ def _astype(eq: Equation) -> Build | None:
     return lambda e, n: e.cast(n[0], out)
 
 
-def _strong_multiply(eq: Equation) -> Build | None:
+def _strong(eq: Equation) -> Build | None:
     out = eq.outputs[0].aval.dtype
     if len(eq.inputs) != 2 or eq.params or out.kind not in "iuf":
         return None
@@ -105,13 +105,16 @@ def _strong_multiply(eq: Equation) -> Build | None:
     def build(e: Expressions, n: list[int]) -> int:
         ct, p = e.cast(n[0], out), e.cast(n[1], out)
         zero = e.const(0, out)
-        return e.select(e.op("eq", ct, zero), zero, e.op("mul", ct, p))
+        product = e.op("mul", ct, p)
+        if eq.prim.name == "strong_product":
+            product = e.select(e.op("eq", p, zero), zero, product)
+        return e.select(e.op("eq", ct, zero), zero, product)
 
     return build
 
 
 _OWN: dict[str, Callable[[Equation], Build | None]] = {
-    "where": _where, "astype": _astype, "strong_multiply": _strong_multiply,
+    "where": _where, "astype": _astype, "strong_multiply": _strong, "strong_product": _strong,
 }
 
 

@@ -218,7 +218,7 @@ class Scheduler:
 
     def _worthwhile(self, group: list[int]) -> bool:
         """Whether one kernel beats NumPy's calls: a call of ours costs about as much as two of NumPy's."""
-        cost = sum(3 if self.program.equations[i].prim.name == "strong_multiply" else 1 for i in group)
+        cost = sum(3 if self.program.equations[i].prim.name.startswith("strong_") else 1 for i in group)
         size = int(np.prod(self._shape(group[0])))
         return cost >= (2 if size > 4096 else 3 if size > 1 else 5)
 

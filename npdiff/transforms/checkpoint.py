@@ -12,6 +12,7 @@ from npdiff.graph import prune
 from npdiff.transforms.call import call_graph_p, closed
 from npdiff.transforms.run import is_array_like, own, running
 from npdiff.transforms.stage import StageTrace, result_value
+from npdiff.transforms.watch import watching
 
 
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
@@ -38,7 +39,7 @@ def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         leaves, structure = tree.flatten((args, kwargs))
-        if not any(isinstance(leaf, Handle) for leaf in leaves):
+        if watching() or not any(isinstance(leaf, Handle) for leaf in leaves):
             return f(*args, **kwargs)
         trace = StageTrace()
         with running(trace):

@@ -15,8 +15,19 @@ from npdiff.core import Handle, aval, shape_of
 from npdiff.errors import ArgumentError, message
 from npdiff.graph import Graph, prune
 from npdiff.transforms.jvp import JvpTrace
-from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, pullback, seed
-from npdiff.transforms.run import Inputs, check_input, own, result_of, running, split_aux, strip
+from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, cotangents, seed
+from npdiff.transforms.run import (
+    Inputs,
+    called,
+    check_input,
+    check_output,
+    own,
+    result_of,
+    running,
+    split_aux,
+    strip,
+    without_derivative,
+)
 from npdiff.transforms.stage import StageTrace
 from npdiff.transforms.vmap import BatchTrace
 
@@ -29,33 +40,35 @@ def _zeros(leaf: Any) -> Any:
 
 
 def _pull(outputs: Sequence[tuple[Node, Any]], nodes: Sequence[Node], leaves: Sequence[Any]) -> list[Any]:
-    # Partials may be infinite where the cotangent is zero; NumPy's warnings belong to the user's own forward code.
-    with np.errstate(all="ignore"):
-        cts = pullback(outputs, nodes)
-    return [_plain(_zeros(leaf) if ct is None else ct) for ct, leaf in zip(cts, leaves, strict=True)]
+    cts = cotangents(outputs, nodes)
+    return [_plain(_zeros(leaf) if ct is None else ct, leaf) for ct, leaf in zip(cts, leaves, strict=True)]
 
 
-def _plain(ct: Any) -> Any:
-    """A cotangent as a result the caller owns."""
+def _plain(ct: Any, like: Any = None) -> Any:
+    """A cotangent as a result the caller owns: a scalar for a scalar."""
     if isinstance(ct, Handle):
         ct._sync()
         return ct if ct._trace is not None else ct._value
+    if type(ct) is ndarray and not ct.shape and not isinstance(like, (Handle, ndarray)):
+        return ct[()]
     if type(ct) is ndarray and (ct.base is not None or not ct.flags.writeable):
         return ct.copy()
     return ct
 
 
-def _check_scalar(name: str, out: Any, holomorphic: bool) -> None:
+def _check_scalar(name: str, f: F, out: Any, holomorphic: bool) -> None:
     if not isinstance(out, Handle) and not isinstance(out, (ndarray, np.generic, float, int, complex)):
-        raise ArgumentError(message(f"{name}: the function must return one number", out,
+        raise ArgumentError(message(f"{name}: {called(f)} must return one number", out,
                                     instead="return a scalar; for other outputs use npdiff.vjp or npdiff.jacobian"))
     a = aval(out)
     if a.shape != ():
-        raise ArgumentError(message(f"{name}: the function must return one number, not shape {a.shape}", out,
+        raise ArgumentError(message(f"{name}: {called(f)} must return one number, not shape {a.shape}", out,
                                     instead="sum the result, or use npdiff.jacobian, npdiff.vjp or "
                                             "npdiff.elementwise_grad"))
+    if a.dtype.kind not in "biufc":
+        raise without_derivative(name, f, out)
     if a.dtype.kind == "c" and not holomorphic:
-        raise ArgumentError(message(f"{name}: the function returned a complex number", out,
+        raise ArgumentError(message(f"{name}: {called(f)} returned a complex number", out,
                                     instead="return a real number, or pass holomorphic=True if f is holomorphic"))
 
 
@@ -72,7 +85,9 @@ def _gradient(name: str, f: F, argnums: Any, has_aux: bool, holomorphic: bool, s
             nodes = [n for _, n in pairs]
             out, aux = split_aux(name, inputs.call(f, [h for h, _ in pairs]), has_aux)
             if scalar:
-                _check_scalar(name, out, holomorphic)
+                _check_scalar(name, f, out, holomorphic)
+            else:
+                check_output(name, f, out)
             outputs = []
             for leaf in tree.leaves(out):
                 if isinstance(leaf, Handle):
@@ -236,6 +251,7 @@ def jvp(f: F, primals: Sequence[Any], tangents: Sequence[Any], *, has_aux: bool 
     with running(trace):
         args = tree.unflatten(structure, [DiffArray(trace, v, t) for v, t in zip(leaves, dots, strict=True)])
         out, aux = split_aux("jvp", f(*args), has_aux)
+        check_output("jvp", f, out)
         value, tangent = strip(trace, out), tree.map_leaves(lambda leaf: _tangent_of(trace, leaf), out)
         aux = strip(trace, aux)
     return (value, tangent, aux) if has_aux else (value, tangent)
@@ -245,7 +261,7 @@ def _tangent_of(trace: JvpTrace, leaf: Any) -> Any:
     if isinstance(leaf, Handle):
         leaf._sync()
         if leaf._trace is trace:
-            return _plain(leaf._node)
+            return _plain(leaf._node, leaf._value)
     return _zeros(leaf)
 
 
@@ -277,6 +293,7 @@ def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
     with running(trace):
         pairs = [trace.input(leaf) for leaf in leaves]
         out, aux = split_aux("vjp", f(*tree.unflatten(structure, [h for h, _ in pairs])), has_aux)
+        check_output("vjp", f, out)
         handles, out_structure = tree.flatten(out)
         outputs = [seed(h, None, trace)[:1] for h in handles]
         value, aux = strip(trace, out), strip(trace, aux)
@@ -323,13 +340,14 @@ def linearize(f: F, *primals: Any) -> tuple[Any, F]:
         staged = [stage.input(t) for t in dots]
         tracked = [DiffArray(trace, v, t) for v, t in zip(leaves, staged, strict=True)]
         out = f(*tree.unflatten(structure, tracked))
+        check_output("linearize", f, out)
         value = strip(trace, out)
         out_dots, out_structure = tree.flatten(tree.map_leaves(lambda leaf: _tangent_of(trace, leaf), out))
         graph: Graph = prune(stage.graph(staged, out_dots))
 
     def push(*tangents: Any) -> Any:
         _, new, _ = _tangents("linearize", primals, tangents)
-        return tree.unflatten(out_structure, [_plain(v) for v in graph(*new)])
+        return tree.unflatten(out_structure, [_plain(v, v) for v in graph(*new)])
 
     return strip(stage, value), push
 
@@ -373,9 +391,13 @@ def jacfwd(f: F, argnums: int | Sequence[int] = 0) -> F:
            [0., 4.]])
     """
 
+    return _forward_jacobian("jacfwd", f, argnums)
+
+
+def _forward_jacobian(name: str, f: F, argnums: int | Sequence[int]) -> F:
     @functools.wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        inputs = Inputs("jacfwd", argnums, args, kwargs)
+        inputs = Inputs(name, argnums, args, kwargs)
         columns: list[list[Any]] = []
         structure: Any = None
         for k, leaf in enumerate(inputs.leaves):
@@ -387,11 +409,13 @@ def jacfwd(f: F, argnums: int | Sequence[int] = 0) -> F:
                 with running(trace):
                     tracked = [DiffArray(trace, v, direction if j == k else np.zeros_like(v))
                                for j, v in enumerate(inputs.leaves)]
-                    out, structure = tree.flatten(inputs.call(f, tracked))
+                    result = inputs.call(f, tracked)
+                    check_output(name, f, result)
+                    out, structure = tree.flatten(result)
                     return [_tangent_of(trace, o) for o in out]
 
             columns.append([
-                _plain(np.reshape(np.moveaxis(d, 0, -1), shape_of(d)[1:] + a.shape)) for d in _mapped(push, a)
+                _plain(np.reshape(np.moveaxis(d, 0, -1), shape_of(d)[1:] + a.shape), d) for d in _mapped(push, a)
             ])
         return tree.unflatten(structure, [inputs.rebuild(row) for row in zip(*columns, strict=True)])
 
@@ -413,14 +437,20 @@ def jacrev(f: F, argnums: int | Sequence[int] = 0) -> F:
            [1., 1.]])
     """
 
+    return _reverse_jacobian("jacrev", f, argnums)
+
+
+def _reverse_jacobian(name: str, f: F, argnums: int | Sequence[int]) -> F:
     @functools.wraps(f)
     def wrapped(*args: Any, **kwargs: Any) -> Any:
-        inputs = Inputs("jacrev", argnums, args, kwargs)
+        inputs = Inputs(name, argnums, args, kwargs)
         trace = ReverseTrace()
         with running(trace):
             pairs = [trace.input(leaf) for leaf in inputs.leaves]
             nodes = [n for _, n in pairs]
-            out, structure = tree.flatten(inputs.call(f, [h for h, _ in pairs]))
+            result = inputs.call(f, [h for h, _ in pairs])
+            check_output(name, f, result)
+            out, structure = tree.flatten(result)
             found = [(aval(o), seed(o, None, trace)) for o in out]
         rows = []
         for a, hit in found:
@@ -432,7 +462,7 @@ def jacrev(f: F, argnums: int | Sequence[int] = 0) -> F:
                 return _pull([(node, ct)], nodes, inputs.leaves)
 
             rows.append(inputs.rebuild([
-                _plain(np.reshape(d, a.shape + shape_of(v)))
+                _plain(np.reshape(d, a.shape + shape_of(v)), d)
                 for d, v in zip(_mapped(back, a), inputs.leaves, strict=True)
             ]))
         return tree.unflatten(structure, rows)
@@ -442,7 +472,7 @@ def jacrev(f: F, argnums: int | Sequence[int] = 0) -> F:
 
 def jacobian(f: F, argnums: int | Sequence[int] = 0) -> F:
     """Jacobian of f; the same as `jacrev`."""
-    return jacrev(f, argnums)
+    return _reverse_jacobian("jacobian", f, argnums)
 
 
 def hessian(f: F, argnums: int | Sequence[int] = 0) -> F:
@@ -455,7 +485,7 @@ def hessian(f: F, argnums: int | Sequence[int] = 0) -> F:
     array([[6., 2.],
            [2., 0.]])
     """
-    return jacfwd(jacrev(f, argnums), argnums)
+    return _forward_jacobian("hessian", _reverse_jacobian("hessian", f, argnums), argnums)
 
 
 def hvp(f: F, argnums: int = 0) -> F:
@@ -476,9 +506,10 @@ def hvp(f: F, argnums: int = 0) -> F:
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         *rest, v = args
         (n,) = Inputs("hvp", argnums, rest, kwargs).numbers
+        slope_of = _gradient("hvp", f, n, False, False, True)
 
         def slope(x: Any) -> Any:
-            return grad(f, n)(*rest[:n], x, *rest[n + 1:], **kwargs)
+            return slope_of(*rest[:n], x, *rest[n + 1:], **kwargs)[1]
 
         return jvp(slope, (rest[n],), (v,))[1]
 

@@ -21,7 +21,7 @@ from npdiff import core
 from npdiff.array import DiffArray
 from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, unchanged, wrap
-from npdiff.errors import NotDifferentiableError, TracedValueError, message
+from npdiff.errors import NotDifferentiableError, TracedValueError, message, outside_write
 
 # Counts down, so that the newest node is the smallest: a heap of nodes hands out users before what they used.
 _serial = itertools.count(0, -1)
@@ -29,8 +29,8 @@ _serial = itertools.count(0, -1)
 # One recorded operation: how to pull a cotangent of its output back to its operands. A plain tuple, because making
 # one is the larger part of what recording costs; its first entry is unique and orders it.
 #     (serial, shape, dtype, prim, parents, params, out, args, None)
-# and, for elementwise operations of one or two operands, without the inner tuples (see Primitive.terms):
-#     (serial, shape, dtype, terms, parent, parent, out, operand, operand)
+# and, for elementwise operations of one or two operands, without the inner tuples (see Primitive.back):
+#     (serial, shape, dtype, back, parent, parent, out, operand, operand)
 Node = tuple[int, Any, Any, Any, Any, Any, Any, Any, Any]
 _FLOAT64 = np.dtype(np.float64)
 _new = object.__new__  # where microseconds count: without the call of __init__
@@ -108,8 +108,8 @@ class ReverseTrace(Trace):
     # The two below are `process` once more, for what eager recording spends its time on: elementwise operations.
 
     def unary(self, prim: Primitive, a: Any) -> Any:
-        terms = prim.terms
-        if terms is None:
+        back = prim.back
+        if back is None:
             return self.process(prim, (a,), {})
         keeps_out, keeps_a = prim.saves
         va = a._value
@@ -122,13 +122,13 @@ class ReverseTrace(Trace):
         result = _new(DiffArray)
         result._trace = self
         result._value = out
-        result._node = (next(_serial), out.shape, dtype, terms, a._node, None, out if keeps_out else None,
+        result._node = (next(_serial), out.shape, dtype, back, a._node, None, out if keeps_out else None,
                         va if keeps_a else None, None)
         return result
 
     def binary(self, prim: Primitive, a: Any, b: Any) -> Any:
-        terms = prim.terms
-        if terms is None:
+        back = prim.back
+        if back is None:
             return self.process(prim, (a, b), {})
         keeps_out, keeps_a, keeps_b = prim.saves
         if type(a) is DiffArray and a._trace is self:
@@ -158,7 +158,7 @@ class ReverseTrace(Trace):
         result = _new(DiffArray)
         result._trace = self
         result._value = out
-        result._node = (next(_serial), out.shape, dtype, terms, na, nb, out if keeps_out else None,
+        result._node = (next(_serial), out.shape, dtype, back, na, nb, out if keeps_out else None,
                         va if keeps_a else None, vb if keeps_b else None)
         return result
 
@@ -168,7 +168,7 @@ class ReverseTrace(Trace):
         if a.dtype.kind not in "fc":
             return _below(out)
         keeps_out, keeps_a, *rest = prim.saves
-        return DiffArray(self, out, (next(_serial), a.shape, a.dtype, prim.terms, na, nb, out if keeps_out else None,
+        return DiffArray(self, out, (next(_serial), a.shape, a.dtype, prim.back, na, nb, out if keeps_out else None,
                                      va if keeps_a else None, vb if rest and rest[0] else None))
 
     def _operand(self, a: Any, save: int) -> tuple[Any, Any]:
@@ -229,6 +229,8 @@ class ReverseTrace(Trace):
 
 def dropped(handle: Any, what: str) -> Exception:
     """The error for plain Python or NumPy computing with a number that carries a derivative."""
+    if what == "setitem":
+        return outside_write(handle)
     ways = {
         "np.asarray": "keep the array as it is; write np.array([x, y]) where a list of tracked values is handed on; "
                       "store into arrays made with np.zeros inside the transform (or under npdiff.record()); or take "
@@ -275,8 +277,28 @@ def cast_cotangent(ct: Any, dtype: np.dtype[Any]) -> Any:
     return ct if ct.dtype == dtype else ct.astype(dtype)
 
 
-def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> list[Any]:
-    """Cotangents of `wanted` nodes, given those of the output nodes; None where nothing arrives."""
+def cotangents(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> list[Any]:
+    """`pullback`, at first with plain products: only if a NaN arrives can zero have met infinity on the way.
+
+    Every step is linear, so a NaN that could change what arrives arrives itself.
+    """
+    # Partials may be infinite where the cotangent is zero; NumPy's warnings belong to the user's own forward code.
+    with np.errstate(all="ignore"):
+        cts = pullback(outputs, wanted, strong=False)
+        for ct in cts:
+            if ct is not None:
+                found = core.innermost(ct)
+                total = np.vdot(found, found)
+                if total != total:
+                    return pullback(outputs, wanted)
+    return cts
+
+
+def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node], strong: bool = True) -> list[Any]:
+    """Cotangents of `wanted` nodes, given those of the output nodes; None where nothing arrives.
+
+    With `strong`, a zero cotangent stays zero whatever partial it meets.
+    """
     cts: dict[int, Any] = {}
     parts: set[int] = set()
     keep = {node[0] for node in wanted}
@@ -302,6 +324,8 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
         rest: list[tuple[Any, Any]] = []
         if type(rule) is tuple:
             # elementwise, with operands `args` and `other`, whose nodes are `parents` and `more`
+            if strong:
+                rule = rule[len(rule) // 2:]
             if parents is None:
                 p = more
                 term = rule[1]
@@ -329,7 +353,7 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
             if rule.terms is not None:
                 pulled = [p and term and term(ct, out, *args) for p, term in zip(parents, rule.terms, strict=True)]
             else:
-                pulled = (rule.pull or _transposed_jvp(rule))(ct, out, args, parents, more)
+                pulled = (rule.pull or transposed_jvp(rule))(ct, out, args, parents, more)
             rest = [(p, c) for p, c in zip(parents, pulled, strict=False) if p is not None and c is not None]
             if not rest:
                 continue
@@ -362,7 +386,7 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> lis
     return [results.get(node[0]) for node in wanted]
 
 
-def _transposed_jvp(prim: Primitive) -> Any:
+def transposed_jvp(prim: Primitive) -> Any:
     """The pullback that follows from a jvp: it is linear in the tangents, so its reverse is its transpose."""
     if prim.jvp is None:
         raise NotDifferentiableError(message(f"{prim.name}: has no derivative rule",
@@ -401,4 +425,7 @@ def seed(value: Any, ct: Any, trace: ReverseTrace) -> list[tuple[Node, Any]]:
     return []
 
 
-__all__ = ["Node", "ReverseTrace", "cast_cotangent", "dropped", "parents_of", "pullback", "seed", "unbroadcast"]
+__all__ = [
+    "Node", "ReverseTrace", "cast_cotangent", "cotangents", "dropped", "parents_of", "pullback", "seed",
+    "transposed_jvp", "unbroadcast",
+]

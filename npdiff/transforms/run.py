@@ -12,7 +12,7 @@ from npdiff import core, tree
 from npdiff.array import copy_layout
 from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import Handle, Trace, aval, constant, wrap
-from npdiff.errors import ArgumentError, LeakError, NpdiffError, TracedValueError, message, outside_write
+from npdiff.errors import ArgumentError, LeakError, behind, message
 
 
 class running:
@@ -29,11 +29,9 @@ class running:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         core.services["exit_capture"]()
         self.trace.close()
-        if kind is ValueError and error is not None:  # NumPy asked a value for its float, and hides our refusal
-            if isinstance(error.__cause__, TracedValueError):
-                raise outside_write(error.__cause__) from error
-            if isinstance(error.__cause__, NpdiffError):
-                raise error.__cause__ from error
+        hidden = behind(error)
+        if hidden is not None:
+            raise hidden from error
 
 
 def own(value: Any) -> Any:
@@ -109,6 +107,34 @@ def check_input(name: str, leaf: Any, where: str, holomorphic: bool = False) -> 
                                     instead="pass x.astype(complex), or leave holomorphic out"))
 
 
+def check_output(name: str, f: Any, out: Any) -> None:
+    """Raise unless a derivative of what the function returned makes sense: arrays and numbers, in containers or not."""
+    leaves = tree.leaves(out)
+    for leaf in leaves:
+        if not is_array_like(leaf):
+            raise ArgumentError(message(
+                f"{name}: {called(f)} must return arrays or numbers, and returned what is neither", out,
+                instead="return other values with has_aux=True" if name in ("jvp", "vjp") else "leave it out"))
+        if aval(leaf).dtype.kind not in "biufc":
+            raise without_derivative(name, f, leaf)
+    if not leaves:
+        raise ArgumentError(message(f"{name}: {called(f)} returned nothing to differentiate", out,
+                                    instead="return an array or a number (is a return statement missing?)"))
+
+
+def without_derivative(name: str, f: Any, leaf: Any) -> ArgumentError:
+    """The error for a result that holds no numbers."""
+    return ArgumentError(message(
+        f"{name}: {called(f)} returned an array of dtype {aval(leaf).dtype}, which has no derivative", leaf,
+        instead="return an array of floating point: .astype(float), if it holds numbers"))
+
+
+def called(f: Any) -> str:
+    """A function's name, for errors."""
+    name = getattr(f, "__name__", "<lambda>")
+    return "the function" if name == "<lambda>" else str(name)
+
+
 class Inputs:
     """The differentiated arguments of one call, flattened, and the call with them replaced."""
 
@@ -179,5 +205,5 @@ def strip(trace: Trace, tree_: Any) -> Any:
     return tree.map_leaves(lambda leaf: result_of(trace, leaf), tree_)
 
 
-__all__ = ["Inputs", "check_argnums", "check_input", "constants", "is_array_like", "own", "result_of", "running",
-           "split_aux", "strip"]
+__all__ = ["Inputs", "called", "check_argnums", "check_input", "check_output", "constants", "is_array_like", "own",
+           "result_of", "running", "split_aux", "strip", "without_derivative"]

@@ -11,7 +11,7 @@ from npdiff.array import DiffArray
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, innermost, services, shape_of
 from npdiff.errors import ArgumentError, message
-from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, parents_of, pullback
+from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, cotangents, parents_of
 from npdiff.transforms.run import check_input, own
 
 # One trace for all of track-style code; it is older than every transform, so transforms nest on it.
@@ -99,12 +99,11 @@ def backward(y: DiffArray, cotangent: Any) -> None:
         raise ArgumentError(message(f"backward: the cotangent has shape {shape_of(cotangent)}, the value {a.shape}",
                                     cotangent, y, instead="give a cotangent of the value's shape"))
     leaves = _leaves(y._node)
-    with np.errstate(all="ignore"):
-        cts = pullback([(y._node, cast_cotangent(cotangent, a.dtype))], [leaf.node for leaf in leaves])
+    cts = cotangents([(y._node, cast_cotangent(cotangent, a.dtype))], [leaf.node for leaf in leaves])
     for leaf, ct in zip(leaves, cts, strict=True):
         if ct is not None:
             ct = innermost(ct)
-            ct = ct.copy() if isinstance(ct, ndarray) else ct
+            ct = ct.copy()[()] if isinstance(ct, ndarray) else ct
             leaf.grad = ct if leaf.grad is None else leaf.grad + ct
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from npdiff.array import DiffArray
 from npdiff.avals import Aval, ndarray
 from npdiff.core import Handle, Primitive, Trace, aval, constant, lower
-from npdiff.errors import ArgumentError, BranchError, TracedValueError, message
+from npdiff.errors import ArgumentError, BranchError, TracedValueError, message, outside_write
 
 
 class BatchTrace(Trace):
@@ -46,10 +46,15 @@ class BatchTrace(Trace):
             instead="use np.where for a branch, or loop over the examples instead of vmap"))
 
     def take(self, handle: Any, what: str) -> NoReturn:
+        if what == "setitem":
+            raise outside_write(handle)
+        ways = {
+            "np.asarray": "write np.copy(a)[i] where i indexes a plain array a, or use NumPy's function of the whole",
+            "format": "write it without a format, which shows all examples",
+        }
         raise TracedValueError(message(
             f"{what}: needs one plain value, but under vmap each example has its own", handle,
-            instead="write np.copy(a)[i] where i indexes a plain array a, or use NumPy's function of the whole"
-            if what == "np.asarray" else "use NumPy's function (np.sin, not math.sin)"))
+            instead=ways.get(what, "use NumPy's function (np.sin, not math.sin)")))
 
 
 def one_by_one(prim: Primitive) -> Any:

@@ -22,10 +22,16 @@ def _strong_multiply(ct, p):
     return np.where(np.equal(ct, 0), np.zeros((), np.result_type(ct, p)), np.multiply(ct, p))
 
 
+def _strong_product(a, b):
+    zero = np.equal(a, 0) | np.equal(b, 0)
+    return np.where(zero, np.zeros((), np.result_type(a, b)), np.multiply(a, b))
+
+
 OWN = {
     "where": np.where,
     "astype": lambda x, dtype: np.asarray(x).astype(dtype),
     "strong_multiply": _strong_multiply,
+    "strong_product": _strong_product,
 }
 
 

@@ -107,13 +107,14 @@ def test_functions_numpy_has_as_vector_code_are_numpys_but_for_scalars(name, dty
         same(k(x), expected(g, (x,)))
 
 
-def test_strong_multiply_keeps_zero_at_infinity():
-    ct = np.array([0.0, 1.0, -0.0, np.nan, 2.0])
-    p = np.array([np.inf, np.inf, np.nan, 0.0, 3.0])
+@pytest.mark.parametrize(("name", "last"), [("strong_multiply", np.nan), ("strong_product", 0)])
+def test_strong_products_keep_zero_at_infinity(name, last):
+    ct = np.array([0.0, 1.0, -0.0, 2.0, np.nan])
+    p = np.array([np.inf, np.inf, np.nan, 3.0, 0.0])
     r = Recorder(ct, p)
-    k = compile_graph(r.graph(r("strong_multiply", *r.inputs)))
+    k = compile_graph(r.graph(r(name, *r.inputs)))
     assert kernels_of(k) == 1
-    np.testing.assert_array_equal(k(ct, p)[0], [0, np.inf, 0, np.nan, 6])
+    np.testing.assert_array_equal(k(ct, p)[0], [0, np.inf, 0, 6, last])
 
 
 def test_elementwise_results_have_numpys_bits():

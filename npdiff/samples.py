@@ -1,9 +1,10 @@
-"""Sample calls for the generated tests: `Row.cases` texts evaluated, and operands for `Row.domain`."""
+"""Sample calls for tests, pages and benchmarks: `Row.cases` texts evaluated, and operands for `Row.domain`."""
 
 from __future__ import annotations
 
 import itertools
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,15 +15,16 @@ from npdiff.dispatch.declare import Row, rows
 
 
 class Maker:
-    """The names a case text may use; every value follows from the seed."""
+    """The names a case text may use; every value follows from the seed. Axes are `grow` times as long as written."""
 
-    def __init__(self, seed: int, empty: bool = False, dtype: Any = float) -> None:
+    def __init__(self, seed: int, empty: bool = False, dtype: Any = float, grow: int = 1) -> None:
+        self.grow = grow
         self.rng = np.random.default_rng(seed)
         self.empty = empty
         self.dtype = dtype
 
     def shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        return tuple(0 if self.empty and k == 0 else n for k, n in enumerate(shape))
+        return tuple(0 if self.empty and k == 0 else n if n == 1 else n * self.grow for k, n in enumerate(shape))
 
     def spread(self, shape: tuple[int, ...], low: float, high: float) -> Any:
         """Distinct values between low and high in random order, none closer than a third of the mean gap."""
@@ -60,8 +62,7 @@ class Maker:
 
     def S(self, n: int, *stack: int) -> Any:
         """A symmetric positive definite matrix with well separated eigenvalues."""
-        if self.empty:
-            n = 0
+        n = 0 if self.empty else n * self.grow
         q, _ = np.linalg.qr(self.rng.normal(size=(*stack, n, n)))
         values = np.linspace(1.0, 3.0, n)
         return self.cast((q * values) @ np.swapaxes(q, -1, -2))
@@ -69,9 +70,8 @@ class Maker:
     def M(self, *shape: int) -> Any:
         """Well-conditioned matrices; ``M(3)`` is square, ``M(2, 3, 3)`` a stack of two."""
         shape = (shape[0], shape[0]) if len(shape) == 1 else shape
-        if self.empty:
-            shape = (*shape[:-2], 0, 0)
-        n, m = shape[-2:]
+        n, m = (0, 0) if self.empty else (shape[-2] * self.grow, shape[-1] * self.grow)
+        shape = (*shape[:-2], n, m)
         return self.cast(2 * np.eye(n, m) + 0.5 * self.rng.uniform(-1, 1, shape))
 
     def I(self, *shape: int, high: int = 3, low: int = 0) -> Any:  # noqa: E743
@@ -110,9 +110,9 @@ def lookup(name: str) -> Any:
     return found
 
 
-def evaluate(name: str, text: str, seed: int = 0, *, empty: bool = False, dtype: Any = float) -> Call:
+def evaluate(name: str, text: str, seed: int = 0, *, empty: bool = False, dtype: Any = float, grow: int = 1) -> Call:
     """The call that a case text describes."""
-    maker = Maker(zlib.crc32(text.encode()) + seed, empty, dtype)
+    maker = Maker(zlib.crc32(text.encode()) + seed, empty, dtype, grow)
     scope = {"np": np, "call": lambda *args, **kwargs: Call(name, args, kwargs)}
     scope |= {m: getattr(maker, m) for m in _MAKERS}
     made: Call = eval(f"call({text})", scope)
@@ -162,10 +162,15 @@ def is_float_array(leaf: Any) -> bool:
     return isinstance(leaf, (np.ndarray, np.inexact)) and leaf.dtype.kind in "fc"
 
 
-def split(call: Call) -> tuple[Any, list[Any]]:
-    """A function of the differentiated arrays of a call, and these arrays."""
+def is_array(leaf: Any) -> bool:
+    """True for every array of a call."""
+    return isinstance(leaf, np.ndarray)
+
+
+def split(call: Call, chosen: Callable[[Any], bool] = is_float_array) -> tuple[Any, list[Any]]:
+    """A function of some arrays of a call (by default the differentiated ones), and these arrays."""
     leaves, structure = tree.flatten((call.args, call.kwargs))
-    spots = [k for k, leaf in enumerate(leaves) if is_float_array(leaf)]
+    spots = [k for k, leaf in enumerate(leaves) if chosen(leaf)]
 
     def f(*xs: Any) -> Any:
         filled = list(leaves)

@@ -1,0 +1,276 @@
+"""What npdiff does with each NumPy function, read off its row and off graphs recorded from its sample calls."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+import warnings
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from npdiff.array import DiffArray
+from npdiff.avals import is_differentiable
+from npdiff.core import Primitive
+from npdiff.dispatch.declare import Row, found, rows
+from npdiff.errors import ArgumentError, NpdiffError, message
+from npdiff.graph import Graph, Var
+from npdiff.kernels.classify import elementwise, reduction
+from npdiff.kernels.simplify import simplify
+from npdiff.kernels.views import apply, whole
+from npdiff.samples import cases, evaluate, is_array, is_float_array, split
+from npdiff.transforms.tracing import make_graph
+
+NONE = "-"
+# Kinds of rows that never meet a tracked array, or refuse it.
+_OUTSIDE = ("creation", "host call", "untracked", "unsupported")
+_SAMPLES = 4
+
+
+def expression(row: Row, call: str) -> str:
+    """The expression of a point, with the function's name in the place of ``f``."""
+    return re.sub(r"\bf\(", lambda _: f"{row.name}(", call)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of one function: each entry a word or two for a reader."""
+
+    forward: str
+    reverse: str
+    vmap: str
+    jit: str
+
+
+# ---------------------------------------------------------------------- graphs of the sample calls
+
+
+def _equations(graph: Graph) -> Iterator[Any]:
+    for eq in graph.equations:
+        yield eq
+        for region in eq.regions:
+            yield from _equations(region)
+
+
+def _texts(row: Row) -> list[str]:
+    """Sample calls of a row; plain operands for a ufunc that has none."""
+    if isinstance(row.func, np.ufunc) and not cases(row):
+        return [", ".join([maker] * row.func.nin) for maker in ("A(3)", "I(3)", "B(3)")]
+    return cases(row)
+
+
+def _graphs(row: Row) -> list[Graph]:
+    """Graphs of the first sample calls that take arrays: of float operands, else of any."""
+    made: list[Graph] = []
+    for chosen in (is_float_array, is_array):
+        for text in _texts(row):
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                try:
+                    f, leaves = split(evaluate(row.name, text), chosen)
+                    if leaves and all(leaf.size for leaf in leaves):
+                        made.append(make_graph(f)(*leaves))
+                except (NpdiffError, TypeError):  # (a ufunc that does not take such operands)
+                    continue
+            if len(made) == _SAMPLES:
+                return made
+        if made:
+            return made
+    return made
+
+
+def _passes(graph: Graph) -> bool:
+    """True if a derivative can pass from an input to an output."""
+    active = {v for v in graph.inputs if is_differentiable(v.aval.dtype)}
+    for eq in graph.equations:
+        if eq.prim.kind != "nondifferentiable" and any(a in active for a in eq.inputs if isinstance(a, Var)):
+            active |= {v for v in eq.outputs if is_differentiable(v.aval.dtype)}
+    return any(a in active for a in graph.outputs if isinstance(a, Var))
+
+
+def _places(graph: Graph) -> set[str]:
+    """What compiled code can do with the equations of a graph: fuse them, leave them to NumPy, or only look anew."""
+    places = set()
+    for eq in simplify(graph).equations:
+        if any(a.aval.size == 0 for a in eq.inputs):
+            continue
+        if elementwise(eq) is not None or reduction(eq) is not None:
+            places.add("kernel")
+        elif len(eq.inputs) != 1 or apply(eq.prim.name, whole(eq.inputs[0].aval.shape), eq.params) is None:
+            places.add("NumPy")
+    return places
+
+
+# ---------------------------------------------------------------------- facts
+
+
+def _rules(prims: list[Primitive], passes: bool) -> tuple[str, str]:
+    differentiated = [p for p in prims if p.kind != "nondifferentiable"]
+    if not passes or not differentiated:
+        return "zero", "zero"
+    forward = all(p.jvp is not None for p in differentiated)
+    reverse = all(p.jvp is not None or p.pull is not None or p.terms is not None for p in differentiated)
+    return "yes" if forward else "no", "yes" if reverse else "no"
+
+
+def _mapped(prims: list[Primitive]) -> str:
+    if any(p.dynamic for p in prims):
+        return "where sizes agree"
+    return "yes" if all(p.batch is not None for p in prims) else "one by one"
+
+
+def facts(row: Row) -> Facts:
+    """Forward, reverse, vmap and jit of a row, computed from the primitives that its sample calls run.
+
+    Parameters
+    ----------
+    row
+        A row of `npdiff.dispatch.declare.rows`.
+
+    Returns
+    -------
+    Facts, whose entries are "yes", "no", "zero" (the result carries no derivative), or "-" where the question has no
+    meaning; under `jit` stands what compiled code is made of: "kernel" where it can be fused, "NumPy" where it is a
+    call, or both; "view" where nothing is left to do.
+
+    Examples
+    --------
+    >>> import npdiff
+    >>> from npdiff.coverage import facts
+    >>> from npdiff.dispatch.declare import rows
+    >>> facts(rows["np.linalg.inv"])
+    Facts(forward='yes', reverse='yes', vmap='yes', jit='NumPy')
+    """
+    if row.kind in _OUTSIDE:
+        return Facts(NONE, NONE, NONE, "ordered call" if row.kind == "host call" else NONE)
+    graphs = _graphs(row)
+    if not graphs and row.prim is None:
+        return Facts(NONE, NONE, NONE, NONE)
+    prims = {id(eq.prim): eq.prim for g in graphs for eq in _equations(g) if not eq.prim.name.startswith("guard")}
+    if row.prim is not None and not graphs:
+        prims = {id(row.prim): row.prim}
+    listed = list(prims.values())
+    forward, reverse = _rules(listed, any(map(_passes, graphs)) if graphs else True)
+    places = set().union(*map(_places, graphs)) if graphs else set()
+    jit = ", ".join(sorted(places, key=len)[::-1]) or ("view" if graphs else NONE)
+    return Facts(forward, reverse, _mapped(listed), jit)
+
+
+def remarks(row: Row) -> str:
+    """Notes of a row, and its conventions in words."""
+    words = [row.why, row.notes, *dict.fromkeys(p.why for p in row.points)]
+    return "; ".join(w for w in words if w)
+
+
+# ---------------------------------------------------------------------- the command line
+
+
+def find(name: str) -> Row:
+    """The row a user means: ``sin``, ``np.linalg.inv``, ``linalg.inv``, ``abs`` or ``ndarray.sum``.
+
+    Raises
+    ------
+    ArgumentError
+        If there is none; the message names what comes near.
+    """
+    bare = name.strip().removesuffix("()")
+    for prefix in ("numpy.", "np.", "ndarray."):
+        bare = bare.removeprefix(prefix)
+    row = rows.get(f"np.{bare}")
+    thing = found(bare) if bare else None
+    if row is None and thing is not None:
+        row = next((r for r in rows.values() if r.func is thing), None)
+    if row is not None:
+        return row
+    ends = {full.rpartition(".")[2]: full for full in rows}
+    near = [full for full in rows if full.rpartition(".")[2] == bare]
+    near += [ends[end] for end in difflib.get_close_matches(bare.rpartition(".")[2], ends, n=4, cutoff=0.6)]
+    if bare in dir(DiffArray):
+        way = f"ndarray.{bare} is a method of npdiff.DiffArray and has no row of its own"
+    elif near:
+        way = "did you mean " + ", ".join(dict.fromkeys(near)) + "?"
+    else:
+        way = "python -m npdiff coverage lists what there is"
+    raise ArgumentError(message(f"coverage: no NumPy function {name!r}", instead=way))
+
+
+def title(chapter: str) -> str:
+    """The heading of a chapter: what its module says of itself."""
+    return (sys.modules[chapter].__doc__ or chapter).partition("\n")[0].rstrip(".")
+
+
+def chapters() -> dict[str, list[Row]]:
+    """All rows by chapter, in alphabetical order."""
+    found_rows: dict[str, list[Row]] = {}
+    for row in sorted(rows.values(), key=lambda r: (r.chapter, r.name)):
+        found_rows.setdefault(row.chapter, []).append(row)
+    return found_rows
+
+
+def describe(row: Row) -> str:
+    """One row for a reader."""
+    f = facts(row)
+    lines = [("kind", row.kind), ("forward", f.forward), ("reverse", f.reverse), ("vmap", f.vmap), ("jit", f.jit)]
+    lines = [(label, text) for label, text in lines if text != NONE]
+    if row.why:
+        lines.append(("why", row.why))
+    if row.instead:
+        lines.append(("instead", row.instead))
+    if row.notes:
+        lines.append(("notes", row.notes))
+    text = [row.name, *[f"  {label:<10}{words}" for label, words in lines]]
+    shown = [(p.why, expression(row, p.call), f"x = {p.at!r}", slopes_text(p.slopes)) for p in row.points]
+    wide = [max((len(s[k]) for s in shown), default=0) for k in (1, 2)]
+    for why in dict.fromkeys(p.why for p in row.points):
+        text += ["", f"  {why}"]
+        text += [f"    {call:<{wide[0]}}  {at:<{wide[1]}}  {slopes}" for w, call, at, slopes in shown if w == why]
+    return "\n".join(text)
+
+
+def slopes_text(slopes: tuple[Any, ...]) -> str:
+    """Derivatives of a point in words: ``derivative 0, second 1``."""
+    names = ("derivative", "second", "third", "fourth")
+    return ", ".join(f"{name} {slope_text(s)}" for name, s in zip(names, slopes, strict=False))
+
+
+def slope_text(slope: Any) -> str:
+    """One derivative: a number to six digits, a list of them, or the name of an error."""
+    if isinstance(slope, type):
+        return slope.__name__
+    if isinstance(slope, (list, tuple)):
+        return "[" + ", ".join(map(slope_text, slope)) + "]"
+    return f"{slope:.6g}"
+
+
+def summary() -> str:
+    """The whole table in brief: how many functions of each kind, by chapter."""
+    lines = []
+    for chapter, members in chapters().items():
+        kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(r.kind for r in members).items()))
+        lines.append(f"{chapter.rpartition('.')[2]:<16}{len(members):>4}  {kinds}")
+    points = sum(len(r.points) for r in rows.values())
+    return "\n".join([
+        f"NumPy {np.__version__}: {len(rows)} functions have a row, {points} points without a derivative are settled",
+        "", *lines, "", "python -m npdiff coverage NAME tells what holds for one of them"])
+
+
+def main(name: str | None) -> int:
+    """Print one row, or the summary; returns the exit status."""
+    if name is None:
+        print(summary())
+        return 0
+    try:
+        print(describe(find(name)))
+    except ArgumentError as error:
+        what, _, instead = str(error).partition("\n")
+        print(f"python -m npdiff {what}\n  {instead.rpartition('instead: ')[2]}", file=sys.stderr)
+        return 2
+    return 0
+
+
+__all__ = ["Facts", "chapters", "describe", "expression", "facts", "find", "main", "remarks", "slope_text",
+           "slopes_text", "summary", "title"]
