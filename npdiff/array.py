@@ -408,7 +408,7 @@ class DiffArray(Handle):
 
     def fill(self, /, value: Any) -> None:
         if core.shape_of(value):
-            np.empty(1).fill(np.empty(core.shape_of(value)))  # NumPy's own error
+            np.empty(1, self.dtype).fill(np.empty(core.shape_of(value), aval(value).dtype))  # NumPy's own error
         if not is_scalar(self):
             self[...] = value
 

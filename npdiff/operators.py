@@ -50,6 +50,8 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
     if kind not in PLAIN and not isinstance(other, Handle):
         if ufunc is np.multiply and isinstance(other, (str, bytes, list, tuple)) and _repeats(self):
             return other * operator.index(self)
+        if ufunc is np.multiply and isinstance(other, (list, tuple)) and is_scalar(self) and not is_weak(self):
+            return np.zeros((), self.dtype)[()] * other  # NumPy's own error
         if is_weak(self) and isinstance(other, (list, tuple)):
             return NotImplemented
         if getattr(other, "__array_ufunc__", True) is None:
@@ -57,9 +59,15 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
         if isinstance(other, (str, bytes)) or other is None:
             return _beside_foreign(_OPERATORS[ufunc], self, other, reflected)
         other = services["operand"](other)
+    if ufunc is np.matmul and is_scalar(self) and (is_scalar(other) if isinstance(other, Handle) else
+                                                   type(other) is not ndarray):
+        return NotImplemented  # numbers have no @
     operands = (other, self) if reflected else (self, other)
     if ufunc in python_primitives and is_weak(self) and is_weak(other):
         return bind(python_primitives[ufunc], operands, {})
+    if ufunc in python_primitives and not reflected and type(innermost(self)) is complex and isinstance(
+            innermost(other), np.float64):
+        return bind(python_primitives[ufunc], operands, {})  # np.float64 is a Python float too
     prim = ufunc_primitives.get(ufunc)
     return services["ufunc"](ufunc, "__call__", operands, {}) if prim is None else bind(prim, operands, {})
 
@@ -122,6 +130,14 @@ def _unary(ufunc: np.ufunc) -> Callable[[Any], Any]:
     return op
 
 
+_conjugate_complex = _unary(np.conjugate)
+
+
+def _conjugate(self: Any, /) -> Any:
+    # The method, unlike the ufunc, gives real arrays themselves.
+    return _conjugate_complex(self) if self.dtype.kind == "c" or is_weak(self) else self
+
+
 def _divmod(self: Any, other: Any, reflected: bool = False) -> Any:
     if is_weak(self) and is_weak(other):
         return (other // self, other % self) if reflected else (self // other, self % other)
@@ -132,6 +148,8 @@ def _power(self: Any, other: Any, mod: Any = None) -> Any:
     if mod is not None:
         raise core.unsupported("pow", "the three-argument form works on Python integers only", self,
                                instead="write (x ** y) % m")
+    if type(other) is int and other == 2 and self.dtype.kind == "b" and not is_scalar(self):
+        return np.square(self)  # NumPy takes this way for arrays, and it shows in the dtype
     return _forward(np.power)(self, other)
 
 
@@ -197,10 +215,6 @@ def _clip(self: Any, /, min: Any = None, max: Any = None, out: Any = None, **kwa
 
 def _compress(self: Any, /, condition: Any, axis: Any = None, out: Any = None) -> Any:
     return np.compress(condition, self, axis=axis, out=out)
-
-
-def _conjugate(self: Any, /) -> Any:
-    return _unary(np.conjugate)(self)
 
 
 def _to_device(self: Any, device: Any, /, *, stream: Any = None) -> Any:

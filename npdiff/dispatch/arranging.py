@@ -144,6 +144,8 @@ def _strided_spots(plain: Any, shape: Any, strides: Any) -> Any:
            cases=("A(3)", "A(2, 3)", "A(2, 3), 0", "A(2, 3, 2), axis=(0, -1)", "A()", "C(2)"))
 def flip(m: Any, axis: Any = None) -> Any:
     m = operand(m)
+    if aval(m).weak:
+        m = np.reshape(m, ())[()]  # NumPy makes an array of a Python number
     n = aval(m).ndim
     axes = range(n) if axis is None else normalize_axis_tuple(static(axis), n)
     return m[tuple([slice(None, None, -1) if k in axes else slice(None) for k in range(n)])]

@@ -173,6 +173,17 @@ def _in_order(made: Any, order: Any) -> Any:
     return made if (flags.c_contiguous if order == "C" else flags.f_contiguous) else np.copy(made, order=order)
 
 
+def _require(original: Any, a: Any, dtype: Any = None, requirements: Any = None, **kwargs: Any) -> Any:
+    if not isinstance(a, Handle) and not holds_handle(a):
+        result = original(a, dtype, requirements, **kwargs)
+        return result if result is a else handled(result)
+    asked = {str(r)[0].upper() for r in requirements or ()}
+    original(np.zeros(0), None, requirements, **kwargs)  # NumPy's own errors
+    made: Any = _as_array(np.asarray, a, dtype, "F" if "F" in asked else "C" if "C" in asked else None)
+    owned = made.base is None
+    return np.copy(made) if ("W" in asked and not made._writable()) or ("O" in asked and not owned) else made
+
+
 def _as_contiguous(order: str) -> Callable[..., Any]:
     def act(original: Any, obj: Any, dtype: Any = None, **kwargs: Any) -> Any:
         if not isinstance(obj, Handle) and not holds_handle(obj):
@@ -342,7 +353,8 @@ _MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "fromb
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_contiguous("C"),
     "asfortranarray": _as_contiguous("F"), "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
-    "fromfunction": _from_function, "fromiter": _from_iterable, "ndenumerate": _nd_enumerate, "kaiser": _make_kaiser,
+    "fromfunction": _from_function, "require": _require, "fromiter": _from_iterable, "ndenumerate": _nd_enumerate,
+    "kaiser": _make_kaiser,
 }
 _stand_ins: dict[str, Any] = {}
 # Namespaces in which names are replaced, with the originals and the stand-ins.

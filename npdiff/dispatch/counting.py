@@ -9,6 +9,7 @@ import numpy as np
 from npdiff.array import ask
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind
+from npdiff.core import unsupported as refusal
 from npdiff.dispatch.common import batch_by_size, one_by_one, truth
 from npdiff.dispatch.declare import composite, constant_primitive, function, numpy_is, operand, static
 from npdiff.dispatch.indexing import Slot, index_add_p
@@ -35,7 +36,8 @@ def bincount(x: Any, /, weights: Any = None, minlength: Any = 0) -> Any:
     if weights is None:
         return bind(bincount_p, (x,), {"minlength": minlength})
     weights = operand(weights)
-    if aval(x).ndim != 1 or aval(weights).shape != aval(x).shape or aval(x).dtype.kind not in "iub":
+    if aval(x).ndim != 1 or aval(weights).shape != aval(x).shape or aval(
+            x).dtype.kind not in "iub" or not np.can_cast(aval(weights).dtype, float, "safe"):
         np.bincount(phantom(x), phantom(weights))
     if aval(x).size == 0:
         return np.bincount(np.zeros(0, np.intp), minlength=minlength)
@@ -107,7 +109,8 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
     a = np.ravel(operand(a))
     if aval(a).dtype.kind == "c" and (isinstance(bins, str) or aval(operand(bins)).ndim == 0):
-        a = cast(a, float)
+        raise refusal("np.histogram", "of complex numbers is not recorded", a,
+                      instead="choose np.real or np.abs of them")
     edges = _edges(a, bins, range, weights)
     if weights is None:
         counts = bind(_histogram_p, (a, edges), {})

@@ -11,6 +11,7 @@ from npdiff.array import ask, layout
 from npdiff.core import Handle, aval, innermost, services
 from npdiff.dispatch.declare import composite, operand, static
 from npdiff.dispatch.manipulation import cast
+from npdiff.dispatch.operands import phantom
 from npdiff.errors import UnsupportedError, message
 
 
@@ -129,7 +130,10 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
         fill = cast(fill, dtype)
     elif aval(fill).weak:
         fill = cast(fill, aval(fill).dtype)
-    return np.copy(np.broadcast_to(fill, shape), order="C")
+    made = np.empty(shape, aval(fill).dtype)
+    np.copyto(made, phantom(fill))  # NumPy says which shapes fit
+    extra = max(aval(fill).ndim - made.ndim, 0)
+    return np.copy(np.broadcast_to(np.reshape(fill, aval(fill).shape[extra:]), made.shape), order="C")
 
 
 def arange(*args: Any, dtype: Any = None) -> Any:

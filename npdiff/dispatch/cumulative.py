@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
-from npdiff.dispatch.common import along, backwards, batch_axis, flattened
+from npdiff.dispatch.common import along, backwards, batch_axis, flattened, in_c_order
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     composite,
@@ -23,7 +23,8 @@ from npdiff.dispatch.declare import (
     write_out,
 )
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.operands import check_out, phantom
+from npdiff.dispatch.reductions import loop_dtypes
 
 # ---------------------------------------------------------------------- running sums and products
 
@@ -57,17 +58,17 @@ cumprod_p: Primitive = own_primitive("cumprod", lambda a, *, axis: np.cumprod(a,
                           batch=batch_axis(lambda: cumprod_p), total=True)
 
 
-def _running(prim: Any, name: str) -> Any:
+def _running(prim: Any, ufunc: np.ufunc) -> Any:
+    name = f"np.{prim.name}"
+
     def impl(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
         a, axis = flattened(operand(a), axis)
         a = a if aval(a).ndim else np.reshape(a, (1,))
-        if dtype is None and aval(a).dtype.kind in "bui":
-            dtype = np.cumsum(np.zeros(1, aval(a).dtype)).dtype  # small integers are summed in the platform's
-        if dtype is not None and np.dtype(dtype) != aval(a).dtype:
-            a = cast(a, dtype)
-        if isinstance(out, Handle) and not out._writable():
-            np.cumsum([0], out=np.broadcast_to(0.0, (1,)))  # NumPy's own error
-        return write_out(bind(prim, (a,), {"axis": axis}), out, name)
+        check_out(getattr(np, prim.name), out, a, axis=axis, dtype=dtype)
+        to = loop_dtypes(ufunc, aval(a).dtype, out, dtype)[0]
+        result = bind(prim, (a if to == aval(a).dtype else cast(a, to),), {"axis": axis})
+        # NumPy widens small integers, unless it is told not to.
+        return write_out(result if aval(result).dtype == to else cast(result, to), out, name, "unsafe")
 
     return impl
 
@@ -76,12 +77,12 @@ _CASES: tuple[str, ...] = ("A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=
                            "I(3), dtype=float",
           "A(3), dtype=complex",
           "C(3)")
-cumsum = function(np.cumsum, "linear", cumsum_p, captured="lists", cases=_CASES)(_running(cumsum_p, "np.cumsum"))
+cumsum = function(np.cumsum, "linear", cumsum_p, captured="lists", cases=_CASES)(_running(cumsum_p, np.add))
 cumprod = function(np.cumprod, "nonlinear", cumprod_p, captured="lists", cases=(
     *_CASES, "A(5) * [1, 0, 1, 0, 1]"), points=(
     point("exact where factors are 0", "f(x)", [2.0, 0.0, 3.0], [1, 8, 0], [4, 6, 2]),
     point("exact where factors are 0", "f(x)", [0.0, 0.0, 3.0], [1, 0, 0], [4, 4, 0])))(
-    _running(cumprod_p, "np.cumprod"))
+    _running(cumprod_p, np.multiply))
 
 
 def _cumulative(name: str, running: Any, start: int) -> Any:
@@ -95,7 +96,7 @@ def _cumulative(name: str, running: Any, start: int) -> Any:
             shape = list(aval(result).shape)
             shape[axis] = 1
             result = np.concatenate([np.full(shape, start, aval(result).dtype), result], axis=axis)
-        return write_out(result, out, f"np.{name}")
+        return write_out(result, out, f"np.{name}", "unsafe")
 
     return impl
 
@@ -218,6 +219,8 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
     steps = _spacings(f, varargs, axes)
     if edge_order > 2:
         raise ValueError("'edge_order' greater than 2 not supported")
+    if aval(f).dtype.kind == "b" and (edge_order == 1 or any([_even(h) for h in steps])):
+        np.subtract(phantom(f), phantom(f))  # NumPy's own error
     if aval(f).dtype.kind not in "fc":
         f = cast(f, float)
     results = []
@@ -225,7 +228,7 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
         if aval(f).shape[k] < edge_order + 1:
             raise ValueError("Shape of array too small to calculate a numerical gradient, at least (edge_order + 1) "
                              "elements are required.")
-        results.append(_slopes(f, h, k, edge_order))
+        results.append(in_c_order(cast(_slopes(f, h, k, edge_order), aval(f).dtype, copy=False)))
     return results[0] if len(results) == 1 else tuple(results)
 
 

@@ -158,13 +158,14 @@ def static(v: Any) -> Any:
     return v
 
 
-def write_out(result: Any, out: Any, name: str, casting: str = "same_kind", where: Any = True) -> Any:
+def write_out(result: Any, out: Any, name: str, casting: str = "same_kind", where: Any = True,
+              stretch: bool = False) -> Any:
     """Write a result into ``out=`` as NumPy does and return the array that was written to."""
     if isinstance(out, tuple):
         (out,) = out
     if out is None:
         return result
-    return core.services["write_out"](result, out, name, casting, where)
+    return core.services["write_out"](result, out, name, casting, where, stretch)
 
 
 # ---------------------------------------------------------------------- rules that several kinds share
@@ -615,7 +616,7 @@ def composite(func: Any, notes: str = "", cases: Sequence[str] = (), since: str 
 
 
 def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: str = "",
-           cases: Sequence[str] = (), captured: str = "", points: Sequence[Point] = ()) -> None:
+           cases: Sequence[str] = (), captured: str = "", points: Sequence[Point] = (), stretch: bool = False) -> None:
     """Row of a function that is itself a primitive: `arrays` are its operands, all else are parameters."""
     parameters = inspect.signature(func).parameters
     names = list(parameters)
@@ -629,7 +630,7 @@ def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: 
         params = {k: static(v) for k, v in bound.items()
                   if v is not _NO_VALUE and not (v is defaults[k] or (k in arrays and v is None))}
         result = bind(prim, operands, params)
-        return result if out is None else write_out(result, out, numpy_name(func))
+        return result if out is None else write_out(result, out, numpy_name(func), stretch=stretch)
 
     impl.__signature__ = inspect.signature(func)  # type: ignore[attr-defined]
     overrides[func] = impl

@@ -363,7 +363,13 @@ def _qr_jvp(out: Any, _primals: Any, tangents: Any, mode: str = "reduced") -> An
     m, n = shape_of(t)[-2:]
     k = min(m, n)
     thin, square = q[..., :, :k], r[..., :k, :k]
+    # A column that depends on those before it determines no direction of its own.
+    sizes = np.absolute(_diagonal(square))
+    full = np.not_equal(closed(sizes, _largest(sizes)[..., 0]), 0)
+    square = np.add(np.where(np.expand_dims(full, -2), square, np.zeros((), aval(square).dtype)),
+                    np.multiply(np.logical_not(np.expand_dims(full, -2)), np.eye(k, dtype=aval(square).dtype)))
     x = np.swapaxes(np.linalg.solve(np.swapaxes(square, -1, -2), np.swapaxes(t[..., :, :k], -1, -2)), -1, -2)
+    x = over_gap(x, np.expand_dims(np.astype(full, sizes.dtype), -2), "np.linalg.qr")
     inner = np.matmul(adjoint(thin), x)
     below = np.where(np.tri(k, k=-1, dtype=bool), inner, np.zeros((), aval(inner).dtype))
     turn = np.subtract(below, adjoint(below))

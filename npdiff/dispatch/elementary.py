@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of
-from npdiff.dispatch.common import backwards, pick, scalar
+from npdiff.dispatch.common import backwards, in_c_order, pick, scalar
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     align,
@@ -59,7 +59,7 @@ def clip(a: Any, a_min: Any = _NO_VALUE, a_max: Any = _NO_VALUE, out: Any = None
     if kwargs.get("dtype") is not None:
         a = cast(a, kwargs["dtype"])
     result = np.positive(a) if low is None and high is None else _clipped(a, low, high)
-    return write_out(result, out, "np.clip", kwargs.get("casting", "same_kind"), kwargs.get("where", True))
+    return write_out(result, out, "np.clip", kwargs.get("casting", "same_kind"), kwargs.get("where", True), True)
 
 
 # ndarray.clip reaches its ufunc, which has no public name.
@@ -72,7 +72,7 @@ for _func in (np.round, np.around):
     direct(_func, "nondifferentiable",
            Primitive(_func.__name__, _func, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p),
                      total=True), ("a",),
-           cases=("A(4)", "I(3)", "123.456 + A(2), -1", "I(3, high=99), decimals=-1"), points=(_STEPS,))
+           stretch=True, cases=("A(4)", "I(3)", "123.456 + A(2), -1", "I(3, high=99), decimals=-1"), points=(_STEPS,))
 round_p: Primitive = Primitive("round", np.round, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p),
                                total=True)
 nondifferentiable(np.fix, arrays=("x",), batch=batch_elementwise(lambda: fix_p),
@@ -274,7 +274,7 @@ def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     if n >= m:
         return _part(bind(convolve_p, (a, backwards(v, 0)), {}), n, m, mode)
     # NumPy slides the shorter operand and turns the result around.
-    return backwards(_part(bind(convolve_p, (v, backwards(a, 0)), {}), m, n, mode), 0)
+    return in_c_order(backwards(_part(bind(convolve_p, (v, backwards(a, 0)), {}), m, n, mode), 0))
 
 
 __all__ = ["convolve_p"]

@@ -11,6 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, services
+from npdiff.dispatch.common import in_c_order
 from npdiff.dispatch.declare import composite, function, operand, since, static, write_out
 from npdiff.dispatch.manipulation import concatenate_p, ravel
 from npdiff.dispatch.operands import numbered, operands, phantom, picked
@@ -200,7 +201,7 @@ def tile(A: Any, reps: Any) -> Any:
     apart = np.reshape(a, tuple([n for s in shape for n in (1, s)]))
     spread = np.broadcast_to(apart, tuple([n for r, s in zip(reps, shape, strict=True) for n in (r, s)]))
     # A copy even where the broadcast needs none: NumPy's result has memory of its own.
-    return np.copy(np.reshape(spread, tuple([r * s for r, s in zip(reps, shape, strict=True)])))
+    return np.copy(np.reshape(spread, tuple([r * s for r, s in zip(reps, shape, strict=True)])), order="C")
 
 
 @composite(np.repeat, captured="made", cases=(
@@ -218,7 +219,7 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
         count = np.repeat(np.empty(1, bool), repeats).size  # NumPy's own errors for what is no count
         spread = np.broadcast_to(np.expand_dims(a, axis + 1), (*shape[: axis + 1], count, *shape[axis + 1:]))
         return np.copy(np.reshape(spread, (*shape[:axis], n * count, *shape[axis + 1:])))
-    return a[(slice(None),) * axis + (np.repeat(np.arange(n), repeats),)]
+    return in_c_order(a[(slice(None),) * axis + (np.repeat(np.arange(n), repeats),)])
 
 
 @composite(np.resize, cases=("A(3), (2, 4)", "A(2, 3), 4", "A(2, 2), (3, 3)", "A(0), 3", "A(3), (0, 2)", "A(), 2"))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
-from npdiff.dispatch.common import adjoint, batch_stacks, one_by_one, scalar
+from npdiff.dispatch.common import adjoint, batch_by_size, batch_stacks, one_by_one, scalar
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     add_tangents,
@@ -179,12 +179,6 @@ def tensorinv(a: Any, ind: Any = 2) -> Any:
     return np.reshape(np.linalg.inv(np.reshape(a, (n, -1))), shape[ind:] + shape[:ind])
 
 
-def _batch_single_matrix(_size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
-    results = [lstsq_p.call(*[x[k] if b else x for x, b in zip(args, batched, strict=True)], **params)
-               for k in range(_size)]
-    return tuple([np.stack(list(column)) for column in zip(*results, strict=True)])
-
-
 def _pinv_change(inverse: Any, a: Any, t: Any) -> tuple[Any, Any, Any]:
     """The three terms of the derivative of the pseudo-inverse (Golub and Pereyra 1973, at constant rank)."""
     th = adjoint(t)
@@ -259,7 +253,8 @@ def _singular_value_change(a: Any, t: Any) -> Any:
     return np.real(np.sum(np.multiply(np.matmul(adjoint(u), t), np.conjugate(vh)), axis=-1))
 
 
-lstsq_p: Primitive = Primitive("linalg.lstsq", _lstsq_call, jvp=_lstsq_jvp, multiple=True, batch=_batch_single_matrix)
+lstsq_p: Primitive = Primitive("linalg.lstsq", _lstsq_call, jvp=_lstsq_jvp, multiple=True,
+                    batch=batch_by_size(lambda: lstsq_p, "np.linalg.lstsq"))
 
 
 @function(np.linalg.lstsq, "nonlinear", lstsq_p, captured="lists", notes="at constant rank",

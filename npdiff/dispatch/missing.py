@@ -11,7 +11,7 @@ from npdiff.core import aval
 from npdiff.dispatch.common import float_dtype, safe_sqrt, scalar, truth
 from npdiff.dispatch.declare import _NO_VALUE, composite, operand, point, write_out
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import anywhere
+from npdiff.dispatch.operands import anywhere, check_out
 from npdiff.dispatch.reductions import EXTREMUM_POINTS, reduce
 from npdiff.dispatch.statistics import divided
 
@@ -68,7 +68,8 @@ def _extremum(func: Any, ufunc: np.ufunc) -> None:
         if aval(result).dtype.kind in "fc" and anywhere(np.isnan(result)):
             warnings.warn("All-NaN slice encountered" if aval(result).ndim else "All-NaN axis encountered",
                           RuntimeWarning, stacklevel=3)
-        return write_out(result, out, name)
+        check_out(ufunc.reduce, out, a, axis=axis, keepdims=truth(keepdims))
+        return write_out(result, out, name, "unsafe")
 
     composite(func, points=(*EXTREMUM_POINTS, _NONE_LEFT), cases=_CASES[:5])(impl)
 

@@ -8,10 +8,15 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import aval, services, shape_of
-from npdiff.dispatch.common import scalar
+from npdiff.dispatch.common import in_c_order, scalar
 from npdiff.dispatch.declare import composite, operand, static, write_out
 from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.ufuncs import apply, composite_ufunc
+
+
+def _strong(a: Any) -> Any:
+    """A Python number as an array of its own dtype: products do not let it follow the other operand's."""
+    return np.reshape(a, ())[()] if aval(a).weak else a
 
 
 @composite(np.dot, captured="lists",
@@ -21,7 +26,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     a, b = operand(a), operand(b)
     na, nb = aval(a).ndim, aval(b).ndim
     if na == 0 or nb == 0:
-        result = np.multiply(a, b)
+        result = np.multiply(_strong(a), _strong(b))
     else:
         if aval(a).shape[-1] != aval(b).shape[max(nb - 2, 0)]:
             np.dot(phantom(a), phantom(b))
@@ -34,7 +39,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
 def inner(a: Any, b: Any, /) -> Any:
     a, b = operand(a), operand(b)
     if aval(a).ndim == 0 or aval(b).ndim == 0:
-        return np.multiply(a, b)
+        return np.multiply(_strong(a), _strong(b))
     if aval(a).shape[-1] != aval(b).shape[-1]:
         np.inner(phantom(a), phantom(b))
     return scalar(np.tensordot(a, b, axes=(-1, -1)))
@@ -43,7 +48,7 @@ def inner(a: Any, b: Any, /) -> Any:
 @composite(np.outer, captured="lists", cases=("A(3), A(2)", "A(2, 2), A(3)", "A(), A(2)", "C(2), C(3)"))
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     a, b = np.ravel(operand(a)), np.ravel(operand(b))
-    return write_out(np.multiply(np.expand_dims(a, 1), np.expand_dims(b, 0)), out, "np.outer")
+    return write_out(np.multiply(np.expand_dims(a, 1), np.expand_dims(b, 0)), out, "np.outer", stretch=True)
 
 
 @composite(np.vdot, captured="lists", cases=("A(3), A(3)", "A(2, 3), A(3, 2)", "C(3), C(3)"))
@@ -122,7 +127,8 @@ def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axi
     zero = np.zeros((), np.result_type(aval(a).dtype, aval(b).dtype))
     a3 = a[..., 2] if m == 3 else zero
     b3 = b[..., 2] if n == 3 else zero
-    return np.moveaxis(np.stack([a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, third], axis=-1), -1, axisc)
+    whole = in_c_order(np.stack([a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, third], axis=-1))
+    return np.moveaxis(whole, -1, axisc)
 
 
 # ---------------------------------------------------------------------- the ufuncs beside matmul

@@ -13,6 +13,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
+from npdiff.core import unsupported as refusal
 from npdiff.dispatch.common import batch_axis, float_dtype, one_by_one, scalar, truth
 from npdiff.dispatch.declare import (
     _NO_VALUE,
@@ -25,7 +26,7 @@ from npdiff.dispatch.declare import (
     write_out,
 )
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import anywhere, phantom
+from npdiff.dispatch.operands import anywhere, check_out, phantom
 from npdiff.dispatch.reductions import axes_of
 
 # The continuous methods: where quantile q stands among n sorted values is n q + alpha + q (1 - alpha - beta) - 1.
@@ -145,7 +146,14 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepd
     if truth(keepdims):
         shape = [1 if k in axes else m for k, m in enumerate(v.shape)]
     result = np.reshape(result, (*aval(q).shape, *shape))
-    return write_out(result if weights is not None and _WEIGHTED_IS_ARRAY else scalar(result), out, name)
+    return _stored(result if weights is not None and _WEIGHTED_IS_ARRAY else scalar(result), out, name)
+
+
+def _stored(result: Any, out: Any, name: str) -> Any:
+    if out is not None and shape_of(out) != shape_of(result):
+        raise refusal(name, "into an out= of another shape is not recorded", out, result, instead="give an out= of the "
+                      "result's shape")
+    return write_out(result, out, name, "unsafe")
 
 
 def _whole(s: Any, q: Any, n: int, method: str) -> Any:
@@ -310,6 +318,7 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
     a = operand(a)
     v = aval(a)
     axes = axes_of(axis, v.ndim)
+    check_out(getattr(np, name.removeprefix("np.")), out, a, axis=axis, keepdims=truth(keepdims))
     if v.size == 0:
         whole = getattr(np, name.removeprefix("np."))(phantom(a), axes, keepdims=truth(keepdims))
         return write_out(np.add(whole, np.zeros((), v.dtype)), out, name)
@@ -320,12 +329,12 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
     elif n % 2:
         result = np.divide(s[..., n // 2], 1) if v.dtype.kind != "f" else s[..., n // 2]
     else:
-        result = np.divide(np.add(s[..., n // 2 - 1], s[..., n // 2]), 2)
+        result = np.divide(np.sum(s[..., n // 2 - 1: n // 2 + 1], axis=-1), 2)
     if v.dtype.kind in "fc" and not skip_nan:
         last = s[..., -1]
         result = np.where(np.isnan(last), last, result)
     shape = [1 if k in axes else m for k, m in enumerate(v.shape) if truth(keepdims) or k not in axes]
-    return write_out(scalar(np.reshape(result, shape)), out, name)
+    return _stored(np.reshape(result, shape), out, name)
 
 
 _CASES = ("A(5)", "A(4)", "A(2, 3), axis=0", "A(2, 3), axis=1, keepdims=True", "A(2, 3, 2), axis=(0, 2)", "I(5)")

@@ -34,6 +34,7 @@ from npdiff.dispatch import (  # noqa: F401
     sets,
     sorting,
     statistics,
+    ufunc_methods,
     ufuncs,
     unsupported,
     writing,

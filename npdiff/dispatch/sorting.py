@@ -20,7 +20,7 @@ from npdiff.dispatch.declare import (
     static,
     write_out,
 )
-from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.operands import check_out, phantom
 
 # ---------------------------------------------------------------------- the order
 
@@ -142,6 +142,7 @@ def _arg(plain: Any, name: str) -> Any:
     def impl(a: Any, axis: Any = None, out: Any = None, *, keepdims: Any = _NO_VALUE) -> Any:
         a = operand(a)
         shape = aval(a).shape
+        check_out(plain, out, a, axis=axis, keepdims=truth(keepdims))
         row, k = flattened(a, axis)
         result = bind(prim, (row if aval(row).ndim else np.reshape(row, (1,)),), {"axis": k})
         if truth(keepdims):

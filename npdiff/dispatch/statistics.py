@@ -13,7 +13,7 @@ from npdiff.core import Handle, aval, shape_of
 from npdiff.dispatch.common import float_dtype, safe_sqrt, scalar, truth
 from npdiff.dispatch.declare import _NO_VALUE, composite, operand, point, static, write_out
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import anywhere
+from npdiff.dispatch.operands import anywhere, check_out
 from npdiff.dispatch.reductions import axes_of
 
 _WHERE = "A(2, 3), axis=1, where=np.array([[True, False, True], [True, True, True]])"
@@ -162,6 +162,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: Any = False
            cases=("A(4)", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True"))
 def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO_VALUE) -> Any:
     a, keep = operand(a), truth(keepdims)
+    check_out(np.ptp, out, a, axis=axis, keepdims=keep)
     return write_out(np.subtract(np.max(a, axis=axis, keepdims=keep), np.min(a, axis=axis, keepdims=keep)), out,
                      "np.ptp", "unsafe")
 
