@@ -183,11 +183,11 @@ def find(name: str) -> Row:
     row = rows.get(f"np.{bare}")
     thing = found(bare) if bare else None
     if row is None and thing is not None:
-        row = next((r for r in rows.values() if r.func is thing), None)
+        row = next((r for r in _numpy_rows().values() if r.func is thing), None)
     if row is not None:
         return row
-    ends = {full.rpartition(".")[2]: full for full in rows}
-    near = [full for full in rows if full.rpartition(".")[2] == bare]
+    ends = {full.rpartition(".")[2]: full for full in _numpy_rows()}
+    near = [full for full in _numpy_rows() if full.rpartition(".")[2] == bare]
     near += [ends[end] for end in difflib.get_close_matches(bare.rpartition(".")[2], ends, n=4, cutoff=0.6)]
     if bare in dir(DiffArray):
         way = f"ndarray.{bare} is a method of npdiff.DiffArray and has no row of its own"
@@ -203,12 +203,16 @@ def title(chapter: str) -> str:
     return (sys.modules[chapter].__doc__ or chapter).partition("\n")[0].rstrip(".")
 
 
+def _numpy_rows() -> dict[str, Row]:
+    """The rows that are counted and shown; those of other packages, entered once they are seen, are not."""
+    return {name: row for name, row in rows.items() if name.startswith("np.")}
+
+
 def chapters() -> dict[str, list[Row]]:
-    """NumPy's rows by chapter, in alphabetical order; those of other packages are not on the pages."""
+    """NumPy's rows by chapter, in alphabetical order."""
     found_rows: dict[str, list[Row]] = {}
-    for row in sorted(rows.values(), key=lambda r: (r.chapter, r.name)):
-        if row.name.startswith("np."):
-            found_rows.setdefault(row.chapter, []).append(row)
+    for row in sorted(_numpy_rows().values(), key=lambda r: (r.chapter, r.name)):
+        found_rows.setdefault(row.chapter, []).append(row)
     return found_rows
 
 
@@ -253,9 +257,10 @@ def summary() -> str:
     for chapter, members in chapters().items():
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(r.kind for r in members).items()))
         lines.append(f"{chapter.rpartition('.')[2]:<16}{len(members):>4}  {kinds}")
-    points = sum(len(r.points) for r in rows.values())
+    shown = _numpy_rows()
+    points = sum(len(r.points) for r in shown.values())
     return "\n".join([
-        f"NumPy {np.__version__}: {len(rows)} functions have a row, {points} points without a derivative are settled",
+        f"NumPy {np.__version__}: {len(shown)} functions have a row, {points} points without a derivative are settled",
         "", *lines, "", "python -m npdiff coverage NAME tells what holds for one of them"])
 
 
