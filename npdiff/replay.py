@@ -13,7 +13,7 @@ import numpy as np
 from npdiff import tree
 from npdiff.array import DiffArray, View, copy_layout, is_scalar
 from npdiff.avals import PYTHON_NUMBERS, ndarray
-from npdiff.core import Handle, innermost
+from npdiff.core import Handle, constant, innermost
 from npdiff.dispatch.effects import held_prints, let_out
 from npdiff.environment import Environment, Image
 from npdiff.graph import Graph, prune, verify
@@ -309,6 +309,14 @@ def _outputs(leaves: Sequence[Any], handles: dict[int, DiffArray], operands: Seq
             outputs.append(Output("same", seen[id(leaf)]))
         elif isinstance(leaf, _Outside):
             outputs.append(Output("outside", value=environment.way_to(leaf.container)))
+        elif type(leaf) is ndarray and sum(_memory(other) is _memory(leaf) for other in leaves) > 1:
+            # Plain arrays that share memory shall share it in the result, too.
+            memory = _memory(leaf)
+            if id(memory) not in roots:
+                roots[id(memory)] = len(results)
+                results.append(constant(memory))
+            outputs.append(Output("array", roots[id(memory)]) if leaf is memory else
+                           Output("view", roots[id(memory)], views=(_window(leaf, memory),)))
         elif not isinstance(leaf, Handle):
             outputs.append(Output("object", value=leaf))
         elif id(root) in own and type(operands[own[id(root)]]) is ndarray:
@@ -332,6 +340,20 @@ def _outputs(leaves: Sequence[Any], handles: dict[int, DiffArray], operands: Seq
                 outputs.append(Output(how, roots[id(leaf)]))
         seen.setdefault(id(leaf), k)
     return outputs, results
+
+
+def _memory(array: Any) -> Any:
+    """The array that owns the memory of a plain one; anything else itself."""
+    while type(array) is ndarray and type(array.base) is ndarray:
+        array = array.base
+    return array
+
+
+def _window(part: Any, whole: Any) -> Callable[[Any], Any]:
+    """Cut out of an array laid out as `whole` is what `part` is of it."""
+    offset = part.__array_interface__["data"][0] - whole.__array_interface__["data"][0]
+    shape, dtype, strides = part.shape, part.dtype, part.strides
+    return lambda v: ndarray(shape, dtype, v if v.flags.c_contiguous else v.T, offset, strides)
 
 
 def _path(leaf: Any) -> tuple[Any, tuple[Callable[[Any], Any], ...]]:

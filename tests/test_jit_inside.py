@@ -124,3 +124,18 @@ def test_assignment_under_grad_happens_once():
         npdiff.grad(jitted)(X)
     npdiff.grad(jitted)(X)
     assert n == 2
+
+
+def test_plain_results_share_memory_as_they_do():
+    def f(a):
+        other = np.atleast_2d(a, np.asfortranarray([[1.0, 2.0], [3.0, 4.0]]).T.copy("F"))[1]
+        return other, other[1:], other.T[0], a * 1
+
+    jitted = npdiff.jit(f)
+    for _ in range(3):
+        ours, theirs = jitted(np.array(2.0)), f(np.array(2.0))
+        for a, b in zip(ours, theirs, strict=True):
+            np.testing.assert_array_equal(a, b)
+        assert np.shares_memory(ours[0], ours[1])
+        assert np.shares_memory(ours[0], ours[2])
+        ours[0][...] = 9.0  # the next call is not to see this

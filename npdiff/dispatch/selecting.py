@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index
 
+from npdiff.array import is_scalar
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, constant, services, shape_of
 from npdiff.dispatch.common import in_c_order
@@ -170,8 +171,10 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
     x = operand(x)
     if not aval(x).ndim:  # one number, as an array of one
-        conditions = [np.reshape(services["astype"](c, bool), (1,)) for c in operands(
-            [condlist] if np.isscalar(condlist) or np.ndim(condlist) == 0 else condlist)]
+        one = is_scalar(condlist) if isinstance(condlist, Handle) else np.isscalar(condlist)
+        if not one:
+            condlist[0]  # NumPy's own error for an array of no dimensions
+        conditions = [np.reshape(services["astype"](c, bool), (1,)) for c in operands([condlist] if one else condlist)]
         return np.reshape(np.piecewise(np.reshape(x, (1,)), conditions, funclist, *args, **kw), ())
     single = np.isscalar(condlist) or (not isinstance(condlist[0], (list, ndarray)) and aval(x).ndim != 0)
     conditions = [services["astype"](c, bool) for c in operands([condlist] if single else condlist)]
