@@ -10,8 +10,10 @@ import numpy as np
 
 from npdiff import kernels
 from npdiff.avals import ndarray
+from npdiff.backend.contract import Compiler, Executable
+from npdiff.backend.cpu import ON_CPU
 from npdiff.core import Handle, Primitive, aval, bind, innermost
-from npdiff.errors import JitWarning, warn_user
+from npdiff.errors import BackendError, JitWarning, warn_user
 from npdiff.graph import Equation, Graph, Literal, Var, evaluate, prune
 from npdiff.transforms.call import batch, pull, push
 from npdiff.transforms.stage import StageTrace
@@ -20,14 +22,17 @@ from npdiff.transforms.stage import StageTrace
 class Program:
     """A graph, its executable, and the programs of its derivatives, made when first needed."""
 
-    __slots__ = ("_derived", "_executable", "compile_seconds", "failure", "graph")
+    __slots__ = ("_derived", "_executable", "compile_seconds", "compiler", "failure", "graph")
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, compiler: Compiler = ON_CPU) -> None:
         self.graph = graph
+        self.compiler = compiler
         start = time.perf_counter()
         self.failure = ""
         try:
-            self._executable = kernels.compile_graph(with_literals(graph))
+            self._executable: Executable = compiler(with_literals(graph))
+        except BackendError:
+            raise
         except Exception as error:
             self.failure = f"compiling it failed with {type(error).__name__}: {error}"
             self._executable = kernels.interpret_graph(graph)
@@ -46,6 +51,10 @@ class Program:
     def explain(self) -> str:
         """Kernels and host calls, as text; first of all why there are no kernels, if compiling failed."""
         return "\n".join([*([self.failure] if self.failure else []), self._executable.explain()])
+
+    def text(self) -> str:
+        """What was given to the compiler."""
+        return self._executable.text()
 
     def tangents(self, which: tuple[bool, ...], values: Sequence[Any]) -> Program:
         """The program of the outputs' tangents, given all inputs and the tangents of those in `which`."""
@@ -86,7 +95,7 @@ class Program:
                     graph = prune(trace.graph(staged, f(staged)))
             finally:
                 trace.close()
-            found = self._derived[key] = Program(graph)
+            found = self._derived[key] = Program(graph, self.compiler.derived())
         return found
 
 
