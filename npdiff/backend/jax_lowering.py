@@ -108,9 +108,10 @@ def reasons(jax: Any, graph: Graph, platform: str, float64: bool) -> dict[int, s
                     args = [literal(jax, a, float64) if isinstance(a, Literal) else env[a] for a in eq.inputs]
                     env.update(zip(eq.outputs, apply(jax, eq, args, checks, float64), strict=True))
                     continue
+                except NotImplementedError as error:
+                    found[k] = str(error)
                 except Exception as error:
-                    found[k] = f"{type(error).__name__}: {str(error).strip().splitlines()[0][:100]}" if str(
-                        error).strip() else type(error).__name__
+                    found[k] = f"jax refuses: {type(error).__name__}: {str(error).partition('. ')[0][:100]}"
             for v in eq.outputs:
                 if _holds(v.aval):
                     env[v] = jax.numpy.zeros(v.aval.shape, dtype_on_device(v.aval, float64))

@@ -224,6 +224,11 @@ def _setitem(m: Lowering, a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) 
     jnp, at = m.jnp, _checked(m, a.shape, index, arrays)
     if v.size == 1:
         return a.at[at].set(m.cast(v.reshape(()), a.dtype))
+    if len(arrays) == 1 and len(index) == 1 and arrays[0].dtype == bool and arrays[0].shape == a.shape:
+        # The places of a mask, in order, take the values in order.
+        m.check(jnp.sum(arrays[0]) == v.size)
+        number = jnp.clip(jnp.cumsum(arrays[0]) - 1, 0, v.size - 1).reshape(a.shape)
+        return jnp.where(arrays[0], m.cast(v, a.dtype).reshape(-1)[number], a)
     v = _fitted(m, v, a.dtype, a[at].shape)
     if not arrays:
         return a.at[at].set(v)
@@ -314,7 +319,11 @@ def _named(module: Any, name: str) -> Any:
 
 def by_name(m: Lowering, *args: Any, **params: Any) -> Any:
     """The function that has NumPy's name in jax."""
-    return _named(m.jnp, m.equation.prim.name)(*args, **params)
+    try:
+        function = _named(m.jnp, m.equation.prim.name)
+    except AttributeError:
+        raise NotImplementedError("jax has no such function") from None
+    return function(*args, **params)
 
 
 RULES: dict[str, Rule] = {
@@ -329,6 +338,8 @@ RULES: dict[str, Rule] = {
     "sum": _adding("sum"), "prod": _adding("prod"),
     "max": _reducing("max"), "min": _reducing("min"), "any": _reducing("any"), "all": _reducing("all"),
     "fmax_reduce": _reducing("nanmax"), "fmin_reduce": _reducing("nanmin"),
+    "lexsort": lambda m, *keys, axis: m.jnp.lexsort(keys, axis=axis).astype(m.dtype),
+    "searchsorted": lambda m, a, v, **how: m.jnp.searchsorted(a, v, **how).astype(m.dtype),
     "cumsum": _running("cumsum"), "cumprod": _running("cumprod"),
     "matmul": _product("matmul"), "convolve": _product("convolve"), "einsum": _einsum, "concatenate": _concatenate,
     "reshape": lambda m, a, *, shape: a.reshape(shape),
