@@ -117,7 +117,10 @@ class JaxExecutable:
         if isinstance(value, self._jax.Array) and v not in self._shardings:
             return value
         if not isinstance(value, self._jax.Array):
-            value = np.asarray(value, dtype_on_device(v.aval, self._float64))
+            try:
+                value = np.asarray(value, dtype_on_device(v.aval, self._float64))
+            except OverflowError as error:  # a Python integer beyond 64 bits
+                raise GuardFailed from error
         return self._jax.device_put(value, self._shardings.get(v))
 
     def _host_step(self, step: HostStep) -> Callable[[Env], None]:

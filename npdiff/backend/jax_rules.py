@@ -24,6 +24,7 @@ HOST: dict[str, str] = {
     "linalg.lstsq": "its tolerance and its residuals are NumPy's own",
     "linalg.matrix_rank": "its tolerance is NumPy's own",
     "linalg.pinv": "its tolerance is NumPy's own",
+    "ravel_multi_index": "jax does not say when an index is out of range",
     "unravel_index": "jax does not say when an index is out of range",
     "call_graph": "a graph that is run again for its derivatives",
     "run_program": "a program of its own",
@@ -178,6 +179,14 @@ def _product(name: str) -> Rule:
         return _named(m.jnp, name)(*[m.cast(a, m.dtype) for a in arrays], **params)
 
     return rule
+
+
+def _argsort(m: Lowering, a: Any, *, axis: int, kind: Any = None, stable: Any = None) -> Any:
+    return m.jnp.argsort(a, axis=axis, stable=True)  # where NumPy's default leaves the order of equals open, this too
+
+
+def _searchsorted(m: Lowering, a: Any, v: Any, *sorter: Any, side: str = "left") -> Any:
+    return m.jnp.searchsorted(a, v, side=side, sorter=sorter[0] if sorter else None).astype(m.dtype)
 
 
 def _einsum(m: Lowering, *arrays: Any, subscripts: str, optimize: Any = False) -> Any:
@@ -339,7 +348,7 @@ RULES: dict[str, Rule] = {
     "max": _reducing("max"), "min": _reducing("min"), "any": _reducing("any"), "all": _reducing("all"),
     "fmax_reduce": _reducing("nanmax"), "fmin_reduce": _reducing("nanmin"),
     "lexsort": lambda m, *keys, axis: m.jnp.lexsort(keys, axis=axis).astype(m.dtype),
-    "searchsorted": lambda m, a, v, **how: m.jnp.searchsorted(a, v, **how).astype(m.dtype),
+    "argsort": _argsort, "searchsorted": _searchsorted,
     "cumsum": _running("cumsum"), "cumprod": _running("cumprod"),
     "matmul": _product("matmul"), "convolve": _product("convolve"), "einsum": _einsum, "concatenate": _concatenate,
     "reshape": lambda m, a, *, shape: a.reshape(shape),
