@@ -52,7 +52,7 @@ def measure(contestants: dict[str, Callable[[], Any]], repeats: int, target: flo
 
 def chain() -> dict[str, Callable[[], Any]]:
     """Fifty operations on ten numbers, without jit."""
-    function, arguments, _ = WORKLOADS["chain"]
+    function, arguments, *_ = WORKLOADS["chain"]
     (x,) = arguments()
     tracked = npdiff.track(x)
     gradient = npdiff.grad(function)
@@ -75,7 +75,7 @@ def chain() -> dict[str, Callable[[], Any]]:
 
 def fused(name: str) -> dict[str, Callable[[], Any]]:
     """A fused expression on a million numbers."""
-    function, arguments, _ = WORKLOADS[name]
+    function, arguments, *_ = WORKLOADS[name]
     (x,) = arguments()
     value, eager = npdiff.jit(function), npdiff.value_and_grad(function)
     gradient = npdiff.jit(eager)

@@ -1,11 +1,13 @@
 """npdiff: derivatives, vectorisation and compilation for unmodified NumPy code."""
 
+from npdiff import cache
 from npdiff import operators as _operators  # noqa: F401
 from npdiff.array import DiffArray
 from npdiff.backend.registry import backends
 from npdiff.compile import jit
 from npdiff.dispatch import rows as _rows  # noqa: F401
 from npdiff.dispatch.capture import record
+from npdiff.kernels.threads import get_num_threads, set_num_threads
 from npdiff.transforms.checkpoint import checkpoint
 from npdiff.transforms.custom import custom_jvp, custom_vjp
 from npdiff.transforms.derivatives import (
@@ -31,11 +33,13 @@ __version__ = "0.1.0"
 __all__ = [
     "DiffArray",
     "backends",
+    "cache",
     "checkpoint",
     "custom_jvp",
     "custom_vjp",
     "debug_nans",
     "elementwise_grad",
+    "get_num_threads",
     "grad",
     "hessian",
     "hvp",
@@ -49,6 +53,7 @@ __all__ = [
     "print_trace",
     "record",
     "register_container",
+    "set_num_threads",
     "stop_gradient",
     "track",
     "value_and_grad",

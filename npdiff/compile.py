@@ -13,7 +13,7 @@ from npdiff.backend.contract import Backend, Compiler, Placement, own_arrays
 from npdiff.backend.cpu import CPU
 from npdiff.backend.registry import find
 from npdiff.errors import ArgumentError, message
-from npdiff.jit import Jitted
+from npdiff.jit import MAX_QUICKENED, Jitted
 from npdiff.replay import Recording
 
 
@@ -68,7 +68,10 @@ class JittedElsewhere(Jitted):
 
     def _choose(self, made: Recording, args: Sequence[Any]) -> None:
         made.compiler = Compiler(self.backend, self._placement(made, args))
-        made.compiled()  # now: what the backend cannot do is an error of the first call, not of the second
+        made.compiled().prepare()  # now: what the backend cannot do is an error of the first call, not of the second
+
+    def _quicken(self, made: Recording, path: Any) -> None:
+        made.quickened = MAX_QUICKENED  # fast paths are written for ndarrays
 
     def _placement(self, made: Recording, args: Sequence[Any]) -> Placement | None:
         if self.mesh is None:

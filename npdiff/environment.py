@@ -20,7 +20,7 @@ import sys
 import types
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -45,18 +45,34 @@ _EFFECTS = frozenset(["random", "time", "builtins", "posix", "nt", "_io", "io", 
 # A world with more things in it is not one that a function means to read.
 _LARGEST = 20_000
 
-Get = Callable[[Any], Any]
 _BASES: tuple[type[Any], ...] = (list, tuple, dict, set)
 
 
+class Get(NamedTuple):
+    """How to get from a thing to one that it holds: a function, and what the fast path (quick.py) knows of it.
+
+    `kind` says where the part is held: "cell", "global", "state" (of an object), "class", "attribute", "item" (`key`
+    says which), or "stable" (always the same for the same thing), or "" (anything else).
+    """
+
+    look: Callable[[Any], Any]
+    kind: str = ""
+    key: Any = None
+
+
 class Reading:
-    """One thing outside: what it was when recorded, and the things it holds."""
+    """One thing outside: what it was when recorded, and the things it holds.
 
-    __slots__ = ("parts", "same", "what")
+    `sort` says what shows that it is unchanged: "identity" (that it is the same object), "object" and "class" (that,
+    and the names of its attributes), or "same" (the function of this name, which is true for others, too).
+    """
 
-    def __init__(self, what: str, same: Callable[[Any], bool]) -> None:
+    __slots__ = ("parts", "same", "sort", "what")
+
+    def __init__(self, what: str, same: Callable[[Any], bool], sort: str = "identity") -> None:
         self.what = what
         self.same = same
+        self.sort = sort
         self.parts: list[tuple[Get, Reading]] = []
 
     def collect(self, now: Any, arrays: list[Any]) -> str:
@@ -64,7 +80,7 @@ class Reading:
         if not self.same(now):
             return self.what
         for get, reading in self.parts:
-            changed = reading.collect(get(now), arrays)
+            changed = reading.collect(get.look(now), arrays)
             if changed:
                 return changed
         return ""
@@ -181,19 +197,23 @@ class Environment:
                 return None
         return arrays
 
+    def walk(self, roots: Sequence[Any]) -> list[tuple[Reading, Any]]:
+        """Each root's reading, beside the root."""
+        return list(zip(self._readings, roots, strict=True))
+
     def way_to(self, value: Any) -> Callable[[], Any]:
         """How to find, at a later call, what stands where this container stood when it was read."""
 
         def search(reading: Reading, now: Any, way: tuple[Get, ...]) -> tuple[Get, ...] | None:
             if now is value:
                 return way
-            found = (search(part, get(now), (*way, get)) for get, part in reading.parts)
+            found = (search(part, get.look(now), (*way, get)) for get, part in reading.parts)
             return next((w for w in found if w is not None), None)
 
         for reading, root in zip(self._readings, self._roots, strict=True):
             way = search(reading, root, ())
             if way is not None:
-                return functools.partial(functools.reduce, lambda at, get: get(at), way, root)
+                return functools.partial(functools.reduce, lambda at, get: get.look(at), way, root)
         return lambda: value
 
     def changed(self) -> str:
@@ -214,7 +234,7 @@ class Environment:
             return Reading(what, _is(value))
         if kind is ndarray and value.dtype.kind in "biufc":
             if contents:
-                return Reading(what, _content_of(value))
+                return Reading(what, _content_of(value), "same")
             self.arrays.append(value)
             self.labels.append(what)
             return ArrayReading(what, _layout_of(value))
@@ -237,11 +257,12 @@ class Environment:
             function, obj = value.__func__, value.__self__
             made.same = lambda now: type(now) is types.MethodType and now.__func__ is function
             self._known.pop(id(value), None)  # made anew at each look
-            self._part(made, lambda now: now.__self__, obj, what, contents)
-            self._part(made, lambda now: now.__func__, function, what, contents)
+            self._part(made, Get(lambda now: now.__self__, "stable"), obj, what, contents)
+            self._part(made, Get(lambda now: now.__func__, "stable"), function, what, contents)
         elif isinstance(value, functools.partial):
             for name in ("func", "args", "keywords"):
-                self._part(made, operator.attrgetter(name), getattr(value, name), what, contents)
+                get = Get(operator.attrgetter(name), "attribute", name)
+                self._part(made, get, getattr(value, name), what, contents)
         elif kind in (list, tuple, dict, OrderedDict, defaultdict, set) or _is_named(value):
             self._read_container(made, value, what, contents)
         elif isinstance(value, types.FunctionType):
@@ -259,7 +280,7 @@ class Environment:
             if _package(value) not in _LIBRARIES | {"npdiff"}:
                 self._read_class(made, value, what)
         elif _inner_function(value) is not None:
-            self._part(made, _inner_function, _inner_function(value), what, contents)
+            self._part(made, Get(_inner_function), _inner_function(value), what, contents)
         elif isinstance(value, enum.Enum):
             pass
         elif (hasattr(value, "__dict__") or _slots(value)) and _package(kind) not in _LIBRARIES:
@@ -272,11 +293,12 @@ class Environment:
     def _read_container(self, made: Reading, value: Any, what: str, contents: bool) -> None:
         kind = type(value)
         self._known.pop(id(value), None) if kind is tuple else None
+        made.sort = "identity" if isinstance(value, tuple) else "same"
         if isinstance(value, dict):
             keys = list(value)
             made.same = lambda now: type(now) is kind and list(now) == keys
             for key in keys:
-                self._part(made, lambda now, key=key: now[key], value[key], f"{what}[{key!r}]", contents)  # type: ignore[misc]
+                self._part(made, Get(operator.itemgetter(key), "item", key), value[key], f"{what}[{key!r}]", contents)
             return
         if kind is set:
             old = set(value)
@@ -285,17 +307,19 @@ class Environment:
         size = len(value)
         made.same = lambda now: type(now) is kind and len(now) == size
         for k in range(size):
-            self._part(made, lambda now, k=k: now[k], value[k], f"{what}[{k}]", contents)  # type: ignore[misc]
+            get = Get(operator.itemgetter(k), "stable" if isinstance(value, tuple) else "item", k)
+            self._part(made, get, value[k], f"{what}[{k}]", contents)
 
     def _read_function(self, made: Reading, f: types.FunctionType, what: str, contents: bool) -> None:
         if _home(f) in _LIBRARIES:
             return
         label = f"{what}." if what else ""
         for k, name in enumerate(f.__code__.co_freevars):
-            self._part(made, lambda now, k=k: _cell(now.__closure__[k]), _cell((f.__closure__ or ())[k]),  # type: ignore[misc]
-                       label + name, contents)
-        self._part(made, lambda now: now.__defaults__, f.__defaults__, f"{label}__defaults__", contents)
-        self._part(made, lambda now: now.__kwdefaults__, f.__kwdefaults__, f"{label}__kwdefaults__", contents)
+            get = Get(lambda now, k=k: _cell(now.__closure__[k]), "cell", k)  # type: ignore[misc]
+            self._part(made, get, _cell((f.__closure__ or ())[k]), label + name, contents)
+        for name in ("__defaults__", "__kwdefaults__"):
+            get = Get(operator.attrgetter(name), "attribute", name)
+            self._part(made, get, getattr(f, name), label + name, contents)
         if _home(f) == "npdiff":
             return  # transforms keep the user's function in a cell; their globals are npdiff's own
         self.blocked += [f"{f.__name__} assigns the {kind} name {name}" for kind, name in outside_stores(f.__code__)]
@@ -305,39 +329,43 @@ class Environment:
                 continue
             if name in ("datetime", "date") and any(_CLOCKS.intersection(chain) for chain in chains):
                 self.blocked.append(f"{f.__name__} asks {name} for the present time, which differs from call to call")
-            self._part(made, lambda now, name=name: now.__globals__.get(name, _MISSING), value, name, contents)  # type: ignore[misc]
+            get = Get(lambda now, name=name: now.__globals__.get(name, _MISSING), "global", name)  # type: ignore[misc]
+            self._part(made, get, value, name, contents)
             if isinstance(value, types.ModuleType) and value.__name__.partition(".")[0] not in _LIBRARIES | {"npdiff"}:
                 for attribute in sorted({chain[0] for chain in chains if chain}):
                     held = getattr(value, attribute, _MISSING)
                     if held is not _MISSING:
-                        self._part(made, lambda now, n=name, a=attribute: getattr(now.__globals__.get(n), a, _MISSING),  # type: ignore[misc]
-                                   held, f"{name}.{attribute}", True)
+                        get = Get(lambda now, n=name, a=attribute: getattr(now.__globals__.get(n), a, _MISSING))  # type: ignore[misc]
+                        self._part(made, get, held, f"{name}.{attribute}", True)
 
     def _read_object(self, made: Reading, value: Any, what: str, contents: bool) -> None:
         label = what or type(value).__name__
         state = _state(value)
         made.same = lambda now: now is value and _state(now).keys() == state.keys()
+        made.sort = "object" if hasattr(value, "__dict__") and not _slots(value) else "same"
         for key, held in state.items():
-            self._part(made, lambda now, key=key: _state(now)[key], held, f"{label}.{key}", contents)  # type: ignore[misc]
+            get = Get(lambda now, key=key: _state(now)[key], "state" if made.sort == "object" else "", key)  # type: ignore[misc]
+            self._part(made, get, held, f"{label}.{key}", contents)
         kind = type(value)
         base = next((b for b in _BASES if isinstance(value, b)), None)
         if base is not None:  # a class made from a container: the items are compared
-            self._part(made, base, base(value), f"the items of {label}", True)
+            self._part(made, Get(base), base(value), f"the items of {label}", True)
         for cls in kind.__mro__:
             if _package(cls) in _LIBRARIES | {"npdiff"}:
                 continue
-            self._part(made, lambda now, cls=cls: cls, cls, cls.__name__, True)  # type: ignore[misc]
+            self._part(made, Get(lambda now, cls=cls: cls, "stable"), cls, cls.__name__, True)  # type: ignore[misc]
 
     def _read_class(self, made: Reading, cls: type, what: str) -> None:
         keys = set(vars(cls))
         made.same = lambda now: now is cls and set(vars(now)) == keys
+        made.sort = "class"
         for key, held in vars(cls).items():
             if key.startswith("__") and not callable(held):
                 continue
             inner = _unbound(held)
             if isinstance(inner, (types.FunctionType, ndarray, list, dict, tuple, *_VALUES)):
-                self._part(made, lambda now, key=key: _unbound(vars(now)[key]), inner,  # type: ignore[misc]
-                           f"{cls.__name__}.{key}", True)
+                get = Get(lambda now, key=key: _unbound(vars(now)[key]), "class", key)  # type: ignore[misc]
+                self._part(made, get, inner, f"{cls.__name__}.{key}", True)
 
     # ------------------------------------------------------------------ the image
 
@@ -460,11 +488,15 @@ class Image:
         return new
 
 
+# Where the classes of jitted functions live.
+_JITTED = ("npdiff.jit", "npdiff.compile")
+
+
 def _inner_function(value: Any) -> Any:
     """The function inside a wrapper that adds no meaning of its own: a jitted or memoised function, a static method."""
     if isinstance(value, (functools._lru_cache_wrapper, staticmethod)):
         return value.__wrapped__
-    return value.function if type(value).__module__ == "npdiff.jit" and hasattr(value, "function") else None
+    return value.function if type(value).__module__ in _JITTED and hasattr(value, "function") else None
 
 
 def _unbound(held: Any) -> Any:
@@ -499,4 +531,4 @@ def _same_state(a: Any, b: Any) -> bool:
     return bool(np.array_equal(a, b))
 
 
-__all__ = ["ArrayReading", "Environment", "Image", "Reading"]
+__all__ = ["ArrayReading", "Environment", "Get", "Image", "Reading"]

@@ -15,9 +15,10 @@ from npdiff.avals import ndarray
 from npdiff.backend.contract import Backend
 from npdiff.backend.cpu import CPU
 from npdiff.core import Handle, aval, bind, innermost
-from npdiff.errors import ArgumentError, GuardFailed, JitWarning, NonFiniteError, message, warn_user
+from npdiff.errors import ArgumentError, BackendError, GuardFailed, JitWarning, NonFiniteError, message, warn_user
 from npdiff.graph import Graph
-from npdiff.program import run_program_p
+from npdiff.program import Program, run_program_p
+from npdiff.quick import MISSED, Quick, quick
 from npdiff.replay import OVERLAP, NotRecorded, Recording, identities, record
 from npdiff.transforms.jvp import JvpTrace
 from npdiff.transforms.reverse import ReverseTrace
@@ -27,6 +28,11 @@ from npdiff.transforms.watch import while_watching
 MAX_RECORDINGS = 16
 # Signatures kept for one function; past that (an object made anew for each call, say) it runs unjitted.
 MAX_SIGNATURES = 512
+
+# Fast paths tried before a call is looked at in full, and how often one is written anew for a recording whose
+# surroundings compare equal but are other objects.
+MAX_QUICK = 8
+MAX_QUICKENED = 4
 
 _NUMBERS = (int, float, complex)
 
@@ -93,6 +99,8 @@ class Jitted:
         self.function = f
         self.backend = backend
         self._entries: dict[Any, Entry] = {}
+        self._quick: tuple[Quick, ...] = ()
+        self._quickened: list[tuple[Recording, Quick]] = []
         self._lock = threading.RLock()
         self._said: set[str] = set()
 
@@ -103,6 +111,13 @@ class Jitted:
         return self if obj is None else functools.partial(self, obj)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        for run in self._quick:
+            out = run(args, kwargs)
+            if out is not MISSED:
+                return out
+        return self._call(args, kwargs)
+
+    def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         leaves, structure = tree.flatten((args, kwargs))
         keys = []
         static = []
@@ -140,6 +155,8 @@ class Jitted:
             made.calls += 1
             if made is not entry.recordings[0]:
                 self._to_front(entry, made)
+            if made.quickened < MAX_QUICKENED:
+                self._quicken(made, quick(made, structure, leaves, static, roots))
             return made.finish(outs, values)
         now, complete = self._record(entry, _Call(args, kwargs, leaves, structure, static, operands, roots))
         if failure is not None and now is not None and not now.catches(failure):
@@ -153,6 +170,20 @@ class Jitted:
             self._warn(entry.unjitted)
             return entry
         return self._entries.setdefault(key, entry)
+
+    def _quicken(self, made: Recording, path: Quick | None) -> None:
+        """Try this fast path first from now on, in place of an older one of the recording."""
+        with self._lock:
+            made.quickened = MAX_QUICKENED if path is None else made.quickened + 1
+            if path is not None:
+                kept = [(m, p) for m, p in self._quickened if m is not made][: MAX_QUICK - 1]
+                self._quickened = [(made, path), *kept]
+                self._quick = tuple([p for _, p in self._quickened])
+
+    def _forget(self, gone: Sequence[Recording]) -> None:
+        """Drop the fast paths of recordings."""
+        self._quickened = [(m, p) for m, p in self._quickened if m not in gone]
+        self._quick = tuple([p for _, p in self._quickened])
 
     def _to_front(self, entry: Entry, made: Recording) -> None:
         with self._lock:
@@ -182,6 +213,7 @@ class Jitted:
             if len(entry.recordings) >= MAX_RECORDINGS:
                 entry.unjitted = (f"it took a new path on each of {MAX_RECORDINGS} calls, "
                                   + _parting([made, *entry.recordings]))
+                self._forget(entry.recordings)
                 entry.recordings.clear()
                 self._warn(entry.unjitted)
             else:
@@ -202,6 +234,7 @@ class Jitted:
         """A replay raised what the function does not: nothing of this signature is replayed any more."""
         entry.unjitted = (f"a replay failed with {_named(failure)}, and the function does not (a defect in npdiff: "
                           "please report it)")
+        self._forget(entry.recordings)
         entry.recordings.clear()
         self._warn(entry.unjitted)
 
@@ -223,9 +256,11 @@ class Jitted:
                     continue
                 values[: len(plain)] = call.operands
                 try:
-                    outs = bind(run_program_p, values, {"program": made.compiled()})
+                    outs = bind(run_program_p, values, {"program": _program(made, values)})
                 except GuardFailed:
                     continue
+                except BackendError:
+                    raise
                 except Exception as error:
                     failure = error
                     continue
@@ -295,6 +330,7 @@ class Jitted:
         if entry.unjitted:
             return "\n".join([*lines, f"runs without compiled code: {entry.unjitted}"])
         for k, made in enumerate(entry.recordings):
+            text = made.compiled().explain()
             milliseconds = made.compiled().compile_seconds * 1e3
             lines += ["", f"recording {k}: {made.calls} replay(s), compiled in {milliseconds:.1f} ms"]
             lines += ["  " + line for line in repr(made.graph).splitlines()]
@@ -309,8 +345,18 @@ class Jitted:
                     lines.append(f"  guard: the value asked for{where} is {eq.params['expected']!r}")
             if made.writes:
                 lines.append(f"  writes into input(s) {made.writes}")
-            lines += ["  " + line for line in made.compiled().explain().splitlines()]
+            lines += ["  " + line for line in text.splitlines()]
         return "\n".join(lines)
+
+
+def _program(made: Recording, values: Sequence[Any]) -> Program:
+    """The recording's program; one that keeps values for the way back if that is what the operands are tracked for."""
+    traces = [v._trace if isinstance(v, Handle) else None for v in values]
+    top = max((t for t in traces if t is not None), key=lambda t: t.level)
+    program = made.compiled()
+    if not isinstance(top, ReverseTrace):
+        return program
+    return program.keeping(tuple([t is top for t in traces]), values)
 
 
 def _named(error: BaseException | None) -> str:

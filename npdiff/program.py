@@ -9,52 +9,70 @@ from typing import Any
 import numpy as np
 
 from npdiff import kernels
-from npdiff.avals import ndarray
+from npdiff.avals import is_differentiable, ndarray
 from npdiff.backend.contract import Compiler, Executable
 from npdiff.backend.cpu import ON_CPU
 from npdiff.core import Handle, Primitive, aval, bind, innermost
 from npdiff.errors import BackendError, JitWarning, warn_user
 from npdiff.graph import Equation, Graph, Literal, Var, evaluate, prune
+from npdiff.residuals import keeping, residuals, taking
 from npdiff.transforms.call import batch, pull, push
 from npdiff.transforms.stage import StageTrace
 
 
 class Program:
-    """A graph, its executable, and the programs of its derivatives, made when first needed."""
+    """A graph, its executable, and the programs of its derivatives, made when first needed.
 
-    __slots__ = ("_derived", "_executable", "compile_seconds", "compiler", "failure", "graph")
+    Some of the outputs may be values for the backward pass; `kept` are their variables.
+    """
 
-    def __init__(self, graph: Graph, compiler: Compiler = ON_CPU) -> None:
+    __slots__ = ("_derived", "_executable", "compile_seconds", "compiler", "failure", "graph", "kept")
+
+    def __init__(self, graph: Graph, kept: Sequence[Var] = (), compiler: Compiler = ON_CPU) -> None:
         self.graph = graph
         self.compiler = compiler
-        start = time.perf_counter()
+        self.kept = tuple(kept)
+        self.compile_seconds = 0.0
         self.failure = ""
-        try:
-            self._executable: Executable = compiler(with_literals(graph))
-        except BackendError:
-            raise
-        except Exception as error:
-            self.failure = f"compiling it failed with {type(error).__name__}: {error}"
-            self._executable = kernels.interpret_graph(graph)
-            warn_user(f"npdiff.jit: a recording runs as NumPy calls one by one: {self.failure} (a defect in npdiff: "
-                      "please report it)", JitWarning)
-        self.compile_seconds = time.perf_counter() - start
+        self._executable: Executable | None = None
         self._derived: dict[Any, Program] = {}
+
+    def prepare(self) -> Executable:
+        """The executable, compiled now if it has not been."""
+        if self._executable is None:
+            start = time.perf_counter()
+            try:
+                self._executable = self.compiler(with_literals(self.graph))
+            except BackendError:
+                raise
+            except Exception as error:
+                self.failure = f"compiling it failed with {type(error).__name__}: {error}"
+                self._executable = kernels.interpret_graph(self.graph)
+                warn_user(f"npdiff.jit: a recording runs as NumPy calls one by one: {self.failure} "
+                          "(a defect in npdiff: please report it)", JitWarning)
+            self.compile_seconds = time.perf_counter() - start
+        return self._executable
 
     def __repr__(self) -> str:
         return f"program of {len(self.graph.equations)} equations"
 
     def run(self, values: Sequence[Any]) -> Sequence[Any]:
         """Outputs of the graph for plain inputs."""
-        return self._executable(*values)
+        return self.prepare().run(*values)
+
+    @property
+    def function(self) -> Callable[..., Sequence[Any]]:
+        """What `run` calls, with one argument per input."""
+        return self.prepare().run
 
     def explain(self) -> str:
         """Kernels and host calls, as text; first of all why there are no kernels, if compiling failed."""
-        return "\n".join([*([self.failure] if self.failure else []), self._executable.explain()])
+        text = self.prepare().explain()
+        return "\n".join([*([self.failure] if self.failure else []), text])
 
     def text(self) -> str:
         """What was given to the compiler."""
-        return self._executable.text()
+        return self.prepare().text()
 
     def tangents(self, which: tuple[bool, ...], values: Sequence[Any]) -> Program:
         """The program of the outputs' tangents, given all inputs and the tangents of those in `which`."""
@@ -65,10 +83,35 @@ class Program:
             outs = push(self._evaluate, xs[: len(which)], ts)
             return [_zeros(o.aval) if t is None else t for t, o in zip(outs, self.graph.outputs, strict=True)]
 
-        return self._derive(("tangents", which), values, len(which), derivative)
+        return self._derived_program(("tangents", which), lambda: _staged(values, len(which), derivative))
 
     def cotangents(self, needed: tuple[bool, ...], given: tuple[bool, ...], values: Sequence[Any]) -> Program:
-        """The program of the inputs' cotangents (those in `needed`), given all inputs and the outputs' in `given`."""
+        """The program of the inputs' cotangents (those in `needed`).
+
+        Its operands: all inputs, the cotangents of the outputs in `given`, and the values that were kept.
+        """
+
+        def graph() -> Graph:
+            return taking(self.graph, self._backward(needed, given, values), self.kept)
+
+        return self._derived_program(("cotangents", needed, given), graph)
+
+    def keeping(self, needed: tuple[bool, ...], values: Sequence[Any]) -> Program:
+        """This program, also returning what is dear to compute again for the cotangents of the inputs in `needed`."""
+
+        def program() -> Program:
+            given = tuple([is_differentiable(o.aval.dtype) for o in self.graph.outputs])
+            cts = [_zeros(o.aval) for o, g in zip(self.graph.outputs, given, strict=True) if g]
+            kept = residuals(self.graph, self._backward(needed, given, [*values, *cts]))
+            return Program(keeping(self.graph, kept), kept, self.compiler) if kept else self
+
+        found = self._derived.get(("keeping", needed))
+        if found is None:
+            found = self._derived["keeping", needed] = program()
+        return found
+
+    def _backward(self, needed: tuple[bool, ...], given: tuple[bool, ...], values: Sequence[Any]) -> Graph:
+        """The graph of the cotangents, in which the graph itself is computed once more."""
 
         def derivative(xs: Sequence[Any]) -> list[Any]:
             it = iter(xs[len(needed):])
@@ -77,26 +120,29 @@ class Program:
             return [_zeros(v.aval) if c is None else c
                     for c, v, n in zip(out, self.graph.inputs, needed, strict=True) if n]
 
-        return self._derive(("cotangents", needed, given), values, len(needed), derivative)
+        return _staged(values, len(needed), derivative)
 
     def _evaluate(self, *xs: Any) -> list[Any]:
         return evaluate(self.graph, xs)
 
-    def _derive(self, key: Any, values: Sequence[Any], primals: int,
-                f: Callable[[Sequence[Any]], list[Any]]) -> Program:
+    def _derived_program(self, key: Any, graph: Callable[[], Graph]) -> Program:
         found = self._derived.get(key)
         if found is None:
-            trace = StageTrace()
-            try:
-                # Guards need the real primals; tangents and cotangents enter linearly, so zeros record the same graph.
-                plain = [innermost(v) if k < primals else _zeros(aval(v)) for k, v in enumerate(values)]
-                staged = [trace.input(v) for v in plain]
-                with np.errstate(all="ignore"):
-                    graph = prune(trace.graph(staged, f(staged)))
-            finally:
-                trace.close()
-            found = self._derived[key] = Program(graph, self.compiler.derived())
+            found = self._derived[key] = Program(graph(), compiler=self.compiler.derived())
         return found
+
+
+def _staged(values: Sequence[Any], primals: int, f: Callable[[Sequence[Any]], list[Any]]) -> Graph:
+    """The graph of f on values like these, of which the first are primals."""
+    trace = StageTrace()
+    try:
+        # Guards need the real primals; tangents and cotangents enter linearly, so zeros record the same graph.
+        plain = [innermost(v) if k < primals else _zeros(aval(v)) for k, v in enumerate(values)]
+        staged = [trace.input(v) for v in plain]
+        with np.errstate(all="ignore"):
+            return prune(trace.graph(staged, f(staged)))
+    finally:
+        trace.close()
 
 
 def _zeros(a: Any) -> Any:
@@ -141,12 +187,13 @@ def _jvp(_out: Any, primals: Sequence[Any], tangents: Sequence[Any], *, program:
     return run_program_p.call(*values, program=program.tangents(which, values))
 
 
-def _pull(cts: Any, _out: Any, args: Sequence[Any], needed: Sequence[Any], params: dict[str, Any]) -> list[Any]:
+def _pull(cts: Any, out: Any, args: Sequence[Any], needed: Sequence[Any], params: dict[str, Any]) -> list[Any]:
     wanted = tuple([n is not None for n in needed])
     given = tuple([c is not None for c in cts])
     values = [*args, *[c for c in cts if c is not None]]
-    program = params["program"].cotangents(wanted, given, values)
-    found = iter(run_program_p.call(*values, program=program))
+    forward = params["program"]
+    kept = [out[forward.graph.outputs.index(v)] for v in forward.kept]
+    found = iter(run_program_p.call(*values, *kept, program=forward.cotangents(wanted, given, values)))
     return [next(found) if w else None for w in wanted]
 
 

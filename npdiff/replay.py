@@ -88,6 +88,7 @@ class Recording:
         self.program: Program | None = None
         self.compiler = ON_CPU
         self.calls = 0
+        self.quickened = 0  # how often a fast path was written for it
 
     # ------------------------------------------------------------------ replaying
 
@@ -106,12 +107,13 @@ class Recording:
 
         Raises GuardFailed where Python would have gone another way, and whatever an operation of the graph raises.
         """
+        program = self.compiled()
         if not self.draws and not self.prints:
-            return self.compiled().run(values)
+            return program.run(values)
         state = np.random.get_state(legacy=False)  # noqa: NPY002 (the user's stream is NumPy's)
         token = held_prints.set([])
         try:
-            outs = self.compiled().run(values)
+            outs = program.run(values)
             said = held_prints.get()
         except Exception:
             np.random.set_state(state)  # noqa: NPY002
@@ -137,7 +139,7 @@ class Recording:
     def compiled(self) -> Program:
         """The graph's program, compiled when first needed."""
         if self.program is None:
-            self.program = Program(self.graph, self.compiler)
+            self.program = Program(self.graph, compiler=self.compiler)
         return self.program
 
     def finish(self, outs: Sequence[Any], values: Sequence[Any]) -> Any:

@@ -27,8 +27,8 @@ finally:
 
 @pytest.mark.parametrize("name", workloads.WORKLOADS)
 def test_workload_agrees_with_numpy(name):
-    function, _, small = workloads.WORKLOADS[name]
-    args = small()
+    given = workloads.WORKLOADS[name]
+    function, args = workloads.total(given.function), given.small()
     before = [a.copy() for a in args]
     expected = function(*args)
     value, gradient = npdiff.value_and_grad(function)(*args)
@@ -49,13 +49,13 @@ def test_workload_agrees_with_numpy(name):
 def test_another_numpy_takes_the_place_of_np():
     numpy = pytest.importorskip("autograd.numpy", reason="autograd is missing: install the bench extra")
     autograd = pytest.importorskip("autograd")
-    function, _, small = workloads.WORKLOADS["chain"]
+    function, _, small, *_ = workloads.WORKLOADS["chain"]
     other = autograd.grad(workloads.with_numpy(function, numpy))
     np.testing.assert_allclose(npdiff.grad(function)(*small()), other(*small()), rtol=1e-12)
 
 
 CLASSES = [cls for module in (eager, jit, rows) for cls in vars(module).values()
-           if isinstance(cls, type) and cls.__module__ == module.__name__]
+           if isinstance(cls, type) and any(name.startswith("time_") for name in vars(cls))]
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
@@ -66,10 +66,9 @@ def test_benchmark_runs(cls):
         bench.setup(*parameters)
     except NotImplementedError as why:
         pytest.skip(str(why))
-    names = [name for name in dir(bench) if name.startswith("time_")]
-    assert names
-    for name in names:
-        getattr(bench, name)(*parameters)
+    for name in dir(bench):
+        if name.startswith("time_"):
+            getattr(bench, name)(*parameters)
 
 
 @pytest.mark.parametrize("name", rows.SAMPLES)
@@ -110,3 +109,20 @@ def test_compare_prints_one_table():
     assert "50 operations on 10 numbers" in done.stdout
     assert done.stdout.count("npdiff.jit value+gradient") == len(workloads.FUSED)
     assert max(map(len, done.stdout.splitlines())) <= 100
+
+
+def test_versus_prints_one_table(tmp_path):
+    pytest.importorskip("jax", reason="the table stands npdiff beside JAX, which is not installed")
+    kept = tmp_path / "figures.json"
+    run = [sys.executable, str(FOLDER / "versus.py"), "relax", "mixing", "--largest", "1000", "--repeats", "1",
+           "--seconds", "0", "--json", str(kept)]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert [line.split()[0] for line in done.stdout.splitlines()[3:]] == ["relax", "mixing", "geometric"]
+    assert [f["workload"] for f in json.loads(kept.read_text())["figures"]] == ["relax", "mixing"]
+
+
+def test_runtime_prints_its_tables():
+    run = [sys.executable, str(FOLDER / "runtime.py"), "--repeats", "1", "--seconds", "0"]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert "x * y + x, ten numbers" in done.stdout
+    assert "first two calls, from the cache" in done.stdout

@@ -6,14 +6,14 @@ from typing import Any
 
 import npdiff
 
-from .workloads import WORKLOADS, with_numpy
+from .workloads import WORKLOADS, total, with_numpy
 
 
 class Chain:
     """The chain of fifty operations in NumPy and npdiff."""
 
     def setup(self) -> None:
-        self.function, arguments, _ = WORKLOADS["chain"]
+        self.function, arguments, *_ = WORKLOADS["chain"]
         (self.x,) = arguments()
         self.tracked = npdiff.track(self.x)
         self.gradient = npdiff.grad(self.function)
@@ -41,7 +41,7 @@ class ChainAutograd:
             import autograd.numpy as autograd_numpy
         except ImportError as error:
             raise NotImplementedError("autograd is not installed") from error
-        function, arguments, _ = WORKLOADS["chain"]
+        function, arguments, *_ = WORKLOADS["chain"]
         (self.x,) = arguments()
         self.gradient = autograd.grad(with_numpy(function, autograd_numpy))
         self.gradient(self.x)
@@ -57,10 +57,10 @@ class Gradient:
     param_names = ("workload",)
 
     def setup(self, workload: str) -> None:
-        function, arguments, _ = WORKLOADS[workload]
+        function, arguments, *_ = WORKLOADS[workload]
         self.args: tuple[Any, ...] = arguments()
         self.function = function
-        self.gradient = npdiff.grad(function)
+        self.gradient = npdiff.grad(total(function))
         self.gradient(*self.args)
 
     def time_numpy_value(self, workload: str) -> None:

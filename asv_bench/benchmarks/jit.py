@@ -16,7 +16,7 @@ class Fused:
     param_names = ("workload",)
 
     def setup(self, workload: str) -> None:
-        self.function, arguments, _ = WORKLOADS[workload]
+        self.function, arguments, *_ = WORKLOADS[workload]
         (self.x,) = arguments()
         self.eager = npdiff.value_and_grad(self.function)
         self.value = npdiff.jit(self.function)

@@ -40,7 +40,7 @@ own_arrays: ContextVar[dict[int, Any] | None] = ContextVar("npdiff_own_arrays", 
 class Executable(Protocol):
     """A graph that is ready to run."""
 
-    def __call__(self, *arrays: Any) -> list[Any]:
+    def run(self, *arrays: Any) -> Sequence[Any]:
         """One value per output of the graph, given one per input."""
 
     def explain(self) -> str:

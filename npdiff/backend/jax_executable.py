@@ -144,7 +144,7 @@ class JaxExecutable:
 
     # ------------------------------------------------------------------ running
 
-    def __call__(self, *arrays: Any) -> list[Any]:
+    def run(self, *arrays: Any) -> list[Any]:
         """Run the graph."""
         if len(arrays) != len(self._graph.inputs):
             raise TypeError(f"the graph takes {len(self._graph.inputs)} operands, received {len(arrays)}")

@@ -36,6 +36,7 @@ from npdiff.core import (
     ufunc_primitives,
     unchanged,
 )
+from npdiff.errors import NotDifferentiableError, message, warn_user
 
 Rule = Callable[..., Any]
 _NO_VALUE = np._NoValue  # type: ignore[attr-defined]
@@ -80,7 +81,10 @@ class Row:
     `points` are the conventions where there is no derivative, `chapter` is the module the row stands in. `domain` says
     where a ufunc's operands may be drawn from. `cases` are sample calls of other functions, as text that the generated
     tests evaluate: ``A(2, 3)`` is a float array that is differentiated, ``I(4, high=3)`` an integer one, ``B(3)`` a
-    mask (see samples.py).
+    mask (see samples.py). `since` is the first NumPy that has the function, `until` the first that no longer has it, ""
+    for all that npdiff runs on; a function on its way out warns when it is called. `captured` says for which calls it
+    has a stand-in while a transform runs, because NumPy's dispatch does not bring them here: those on "lists" that hold
+    tracked values, all on "tracked" values, or those whose result is "made" new.
     """
 
     name: str
@@ -93,17 +97,24 @@ class Row:
     domain: tuple[str, ...] = ()
     cases: tuple[str, ...] = ()
     points: tuple[Point, ...] = ()
+    since: str = ""
+    until: str = ""
+    captured: str = ""
     chapter: str = field(default_factory=_chapter)
 
 
 # Every row by the NumPy name it is about ("np.linalg.inv").
 rows: dict[str, Row] = {}
+# Rows of functions that the NumPy that runs does not have.
+absent: dict[str, Row] = {}
+# The same names by ufunc: ufuncs of other packages may be called as NumPy's are.
+_ufunc_names: dict[np.ufunc, str] = {}
 
 
 def numpy_name(func: Any) -> str:
     """``np.linalg.inv`` for a NumPy function or ufunc."""
     if isinstance(func, np.ufunc):
-        return f"np.{func.__name__}"
+        return _ufunc_names.get(func, f"ufunc {func.__name__}")
     module = getattr(func, "__module__", None) or "numpy"
     return f"{module.replace('numpy', 'np', 1)}.{getattr(func, '__name__', func)}"
 
@@ -116,6 +127,8 @@ def add_row(row: Row) -> None:
     if row.name in rows:
         raise ValueError(f"{row.name} already has a row")
     rows[row.name] = row
+    if isinstance(row.func, np.ufunc):
+        _ufunc_names[row.func] = row.name
 
 
 # ---------------------------------------------------------------------- operands and parameters
@@ -145,13 +158,14 @@ def static(v: Any) -> Any:
     return v
 
 
-def write_out(result: Any, out: Any, name: str, casting: str = "same_kind", where: Any = True) -> Any:
+def write_out(result: Any, out: Any, name: str, casting: str = "same_kind", where: Any = True,
+              stretch: bool = False) -> Any:
     """Write a result into ``out=`` as NumPy does and return the array that was written to."""
     if isinstance(out, tuple):
         (out,) = out
     if out is None:
         return result
-    return core.services["write_out"](result, out, name, casting, where)
+    return core.services["write_out"](result, out, name, casting, where, stretch)
 
 
 # ---------------------------------------------------------------------- rules that several kinds share
@@ -264,6 +278,17 @@ def wants(rule: Rule) -> list[bool]:
 # ---------------------------------------------------------------------- elementwise
 
 
+class NoPartial:
+    """Stands for a partial derivative that is not known: asking for it is an error."""
+
+    def __init__(self, text: str, instead: str) -> None:
+        self.text, self.instead = text, instead
+
+    def refuse(self, _x: Any, _y: Any, *args: Any) -> Any:
+        """Where the partial would be multiplied with a tangent or cotangent."""
+        raise NotDifferentiableError(message(self.text, *[a for a in args if a is not None], instead=self.instead))
+
+
 def first(_y: Any, a: Any, _b: Any) -> Any:
     """A partial derivative that is the first operand."""
     return a
@@ -278,6 +303,8 @@ def _term(rule: Any, product: Rule, operands: int) -> Rule | None:
     """``(x, y, *operands) -> x * partial``, for a tangent or cotangent x."""
     if rule is None:
         return None
+    if isinstance(rule, NoPartial):
+        return rule.refuse
     if callable(rule):
         if operands == 1:  # the way back gives a term of one operand two
             return lambda x, y, a, _b=None: product(x, rule(y, a))
@@ -319,9 +346,9 @@ def elementwise_primitive(
 ) -> Primitive:
     """A primitive with one partial derivative per operand.
 
-    A partial is a rule ``(y, *operands) -> dy/doperand``, a number (a constant partial), or None: no derivative
-    passes through that operand. A zero cotangent or tangent stays zero, even where the partial is infinite or NaN;
-    where the function `chooses` among its operands, a partial of zero passes nothing, whatever arrives.
+    A partial is a rule ``(y, *operands) -> dy/doperand``, a number (a constant partial), a `NoPartial`, or None: no
+    derivative passes through that operand. A zero cotangent or tangent stays zero, even where the partial is infinite
+    or NaN; where the function `chooses` among its operands, a partial of zero passes nothing, whatever arrives.
     """
     product = strong_product if chooses else strong_multiply
     saves = [NOTHING] * (len(partials) + 1)
@@ -403,14 +430,25 @@ def elementwise_jvp(ufunc: np.ufunc, jvp: Rule, *, pull: Rule | None = None, dom
     add_row(Row(f"np.{ufunc.__name__}", "elementwise", ufunc, prim, domain=domain, notes=notes, points=tuple(points)))
 
 
-def nondifferentiable_ufunc(*ufuncs: np.ufunc, python: Rule | None = None, points: Sequence[Point] = ()) -> None:
+# Sample operands of ufuncs without derivatives, of floats and of whole numbers; the second is for two operands.
+_CONSTANT_CASES = {
+    False: (("A(2, 3)", "A()[()]"), ("A(2, 3), A(3)", "A(3), 0.7", "A(2)[1], A(2)[0]")),
+    True: (("I(2, 3)", "I()[()]"), ("I(2, 3, high=6), I(3, low=1, high=5)", "I(3, high=6), 2")),
+}
+
+
+def nondifferentiable_ufunc(*ufuncs: np.ufunc, python: Rule | None = None, cases: tuple[str, ...] = (),
+                            points: Sequence[Point] = ()) -> None:
     """Rows of ufuncs whose derivative is zero wherever it exists (comparisons, rounding, bits)."""
     for ufunc in ufuncs:
         prim = _constant_ufunc(ufunc, ufunc)
         ufunc_primitives[ufunc] = prim
         if python is not None:
             core.python_primitives[ufunc] = _constant_ufunc(ufunc, python, _python_total(python))
-        add_row(Row(f"np.{ufunc.__name__}", "nondifferentiable", ufunc, prim, points=tuple(points)))
+        floats = any(t[0] == "d" for t in ufunc.types)
+        # (np.isnat takes dates only)
+        own = cases or (() if ufunc is np.isnat else _CONSTANT_CASES[not floats][ufunc.nin - 1])
+        add_row(Row(f"np.{ufunc.__name__}", "nondifferentiable", ufunc, prim, cases=own, points=tuple(points)))
 
 
 def _constant_ufunc(ufunc: np.ufunc, call: Rule, total: Any = None) -> Primitive:
@@ -491,6 +529,20 @@ def constant_primitive(name: str, call: Rule | None, *, batch: Rule | None = Non
 # ---------------------------------------------------------------------- rows for functions
 
 
+def numpy_is(version: str) -> bool:
+    """True if the NumPy that runs is this release ("2.1") or a later one."""
+    return _release(np.__version__) >= _release(version)
+
+
+def _release(version: str) -> tuple[int, ...]:
+    return tuple([int(n) for n in version.split(".")[:2]])
+
+
+def since(version: str, *cases: str) -> tuple[str, ...]:
+    """Sample calls that NumPy takes from this release on; none of them where an older one runs."""
+    return cases if numpy_is(version) else ()
+
+
 def found(name: str) -> Any:
     """A function by its name below ``np`` ("linalg.vecdot"); None where this NumPy does not have it.
 
@@ -508,27 +560,63 @@ def found(name: str) -> Any:
 
 
 def function(func: Any, kind: str = "composite", prim: Primitive | None = None, notes: str = "",
-             cases: Sequence[str] = (), points: Sequence[Point] = ()) -> Callable[[Rule], Rule]:
-    """Row of a NumPy function written over primitives; the decorated code has NumPy's own signature."""
+             cases: Sequence[str] = (), since: str = "", until: str = "",
+             retired: dict[str, str] | None = None, captured: str = "",
+             points: Sequence[Point] = ()) -> Callable[[Rule], Rule]:
+    """Row of a NumPy function written over primitives; the decorated code has the newest NumPy's own signature.
+
+    A function that not every NumPy has goes by its name ("unstack"), with the release it came (`since`) or went with
+    (`until`). `retired` names the parameters that only older NumPys have, and which parameter each has become ("" for
+    one without effect).
+    """
 
     def enter(impl: Rule) -> Rule:
-        if func is None:  # this NumPy does not have it
+        known = found(func) if isinstance(func, str) else func
+        name = f"np.{func}" if isinstance(func, str) else numpy_name(func)
+        row = Row(name, kind, known, prim, notes=notes, cases=tuple(cases), points=tuple(points), since=since,
+                  until=until, captured=captured)
+        if known is None:
+            absent[name] = row
             return impl
-        overrides[func] = impl
-        add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases), points=tuple(points)))
+        overrides[known] = _as_before(known, impl, retired) if retired else impl
+        add_row(row)
         return impl
 
     return enter
 
 
-def composite(func: Any, notes: str = "", cases: Sequence[str] = (),
+def _as_before(func: Any, impl: Rule, retired: dict[str, str]) -> Rule:
+    """`impl` behind the signature of an older NumPy; `impl` itself where the newest runs."""
+    theirs = inspect.signature(func)
+    if not set(retired) & set(theirs.parameters):
+        return impl
+    leading = [p.name for p in inspect.signature(impl).parameters.values() if p.kind is p.POSITIONAL_ONLY]
+
+    def older(*args: Any, **kwargs: Any) -> Any:
+        given = theirs.bind(*args, **kwargs).arguments
+        for old, new in retired.items():
+            value = given.pop(old, None)
+            if value is None or value is _NO_VALUE:
+                continue
+            if theirs.parameters[old].default is not inspect.Parameter.empty:
+                warn_user(f"{numpy_name(func)}: the parameter `{old}` is deprecated", DeprecationWarning)
+            if new:
+                given[new] = value
+        return impl(*[given.pop(name) for name in leading if name in given], **given)
+
+    older.__signature__ = theirs  # type: ignore[attr-defined]
+    return older
+
+
+def composite(func: Any, notes: str = "", cases: Sequence[str] = (), since: str = "", until: str = "",
+              retired: dict[str, str] | None = None, captured: str = "",
               points: Sequence[Point] = ()) -> Callable[[Rule], Rule]:
     """Row of a NumPy function that is NumPy code over other functions."""
-    return function(func, "composite", notes=notes, cases=cases, points=points)
+    return function(func, "composite", None, notes, cases, since, until, retired, captured, points)
 
 
 def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: str = "",
-           cases: Sequence[str] = (), points: Sequence[Point] = ()) -> None:
+           cases: Sequence[str] = (), captured: str = "", points: Sequence[Point] = (), stretch: bool = False) -> None:
     """Row of a function that is itself a primitive: `arrays` are its operands, all else are parameters."""
     parameters = inspect.signature(func).parameters
     names = list(parameters)
@@ -542,19 +630,20 @@ def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: 
         params = {k: static(v) for k, v in bound.items()
                   if v is not _NO_VALUE and not (v is defaults[k] or (k in arrays and v is None))}
         result = bind(prim, operands, params)
-        return result if out is None else write_out(result, out, numpy_name(func))
+        return result if out is None else write_out(result, out, numpy_name(func), stretch=stretch)
 
     impl.__signature__ = inspect.signature(func)  # type: ignore[attr-defined]
     overrides[func] = impl
-    add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases), points=tuple(points)))
+    add_row(Row(numpy_name(func), kind, func, prim, notes=notes, cases=tuple(cases), points=tuple(points),
+                captured=captured))
 
 
 def nonlinear(func: Any, *, jvp: Rule, arrays: Sequence[str] = ("a",), batch: Rule | None = None,
-              multiple: bool = False, notes: str = "", cases: Sequence[str] = (),
+              multiple: bool = False, notes: str = "", cases: Sequence[str] = (), captured: str = "",
               points: Sequence[Point] = (), total: bool | None = None) -> Primitive:
     """Row of a function with a hand-written jvp; reverse mode transposes the linearised jvp."""
     prim = Primitive(numpy_name(func)[3:], func, kind="nonlinear", jvp=jvp, batch=batch, multiple=multiple, total=total)
-    direct(func, "nonlinear", prim, arrays, notes, cases, points)
+    direct(func, "nonlinear", prim, arrays, notes, cases, captured, points)
     return prim
 
 
@@ -563,7 +652,7 @@ def nondifferentiable(func: Any, *, arrays: Sequence[str] = ("a",), batch: Rule 
                       cases: Sequence[str] = (), points: Sequence[Point] = ()) -> Primitive:
     """Row of a function whose results are indices, counts or truth values."""
     prim = constant_primitive(numpy_name(func)[3:], func, batch=batch, multiple=multiple, dynamic=dynamic)
-    direct(func, "nondifferentiable", prim, arrays, notes, cases, points)
+    direct(func, "nondifferentiable", prim, arrays, notes, cases, points=points)
     return prim
 
 
@@ -600,9 +689,9 @@ def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
 
 
 __all__ = [
-    "Point", "Row", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive",
-    "composite", "constant_primitive", "direct", "elementwise", "elementwise_jvp", "elementwise_primitive", "found",
-    "function", "is_weak", "linear_primitive", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear",
-    "numpy_name", "operand", "point", "rows", "shift_axis", "static", "strong_multiply", "strong_product",
-    "unsupported", "write_out",
+    "NoPartial", "Point", "Row", "absent", "add_row", "add_tangents", "align", "batch_elementwise", "batch_leading",
+    "bilinear_primitive", "composite", "constant_primitive", "direct", "elementwise", "elementwise_jvp",
+    "elementwise_primitive", "found", "function", "is_weak", "linear_primitive", "nondifferentiable",
+    "nondifferentiable_ufunc", "nonlinear", "numpy_is", "numpy_name", "operand", "point", "rows", "shift_axis", "since",
+    "static", "strong_multiply", "strong_product", "unsupported", "write_out",
 ]

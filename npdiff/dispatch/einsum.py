@@ -120,7 +120,8 @@ def canonical(subscripts: str, ndims: Sequence[int]) -> str:
     "'i,i,i->i', A(3), A(3), A(3)", "'i,j', A(2), A(3)", "A(2, 3), [0, 1], A(3), [1], [0]",
     "A(2, 3), [0, 1], A(3), [1]",
     "'ij,jk,kl->il', A(2, 3), A(3, 2), A(2, 3), optimize=True", "'ij,ij->j', A(1, 3), A(2, 3)",
-    "'ij,jk->ik', C(2, 3), C(3, 2)",
+    "'ij,jk->ik', C(2, 3), C(3, 2)", "'ijj->i', A(2, 3, 3)", "'ij,jk,kl', A(2, 3), A(3, 2), A(2, 3), optimize='greedy'",
+    "A(2, 3), [..., 0], A(3, 2), [0, 1], [..., 1]", "'i...->...', A(2, 3)", "'ii,ij->j', A(3, 3), A(3, 2)",
 ))
 def einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: Any) -> Any:
     first, *rest = operands

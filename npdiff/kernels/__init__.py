@@ -3,12 +3,13 @@
 ``compile_graph(graph)`` returns an `Executable`: chains of elementwise equations, the views
 between them and the reductions behind them run as fused vector loops, everything else calls NumPy
 in the recorded order. Values are NumPy's own, with four differences: sums are added up in
-another order, functions such as exp come from the C math library, the sign of a zero may differ
+another order, functions such as exp are those of `vecmath`, the sign of a zero may differ
 where maximum or minimum meets two zeros, and a fused loop emits no floating-point RuntimeWarning.
-A multiplication and an addition are never contracted into one rounding.
+A multiplication and an addition of the graph are never contracted into one rounding.
 
 The layers, each importing only from those before it: loop_ir, expressions, ufunc_rules, views,
-simplify, classify, lower, schedule, llvm_text, llvm_ops, render_cpu, compile_cpu, executable.
+simplify, classify, lower, schedule, chunks, llvm_text, vecmath, llvm_ops, render_cpu, machine, compile_cpu, native,
+threads, executable. runtime/ holds LLVM IR that is the same for every kernel.
 """
 
 from __future__ import annotations

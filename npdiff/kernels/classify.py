@@ -16,8 +16,10 @@ from npdiff.avals import Aval, python_type
 from npdiff.graph import Atom, Equation, Literal, droppable
 from npdiff.kernels.expressions import BOOL, Expressions, can_cast
 from npdiff.kernels.loop_ir import DTYPES, DType
-from npdiff.kernels.ufunc_rules import FASTER_IN_NUMPY, RULES
+from npdiff.kernels.ufunc_rules import RULES
 
+# From this size on, a function of vector math alone makes up for the call of its kernel.
+MATH_SIZE = 512
 # Given an expression builder and the nodes of the operands (in their own dtypes), the result's node.
 Build = Callable[[Expressions, list[int]], int]
 
@@ -72,8 +74,6 @@ def _ufunc(eq: Equation) -> Build | None:
     if len(set(operands)) != 1 or operands[0].kind not in rule.kinds or operands[0] not in DTYPES:
         return None
     dtype = operands[0]
-    if eq.outputs[0].aval.size > 1 and eq.prim.name in FASTER_IN_NUMPY.get(dtype.itemsize, ()):
-        return None
     if result != eq.outputs[0].aval.dtype:
         return None
     if not all(can_cast(a.aval.dtype, dtype) and _fits(a, dtype) for a in eq.inputs):
@@ -125,6 +125,10 @@ _OWN: dict[str, Callable[[Equation], Build | None]] = {
 }
 
 
+# Python's own ints have no bound, and its division and power raise; on Python floats these do as in a kernel.
+_NEVER_RAISES = frozenset(["add", "subtract", "multiply", "negative", "positive", "absolute"])
+
+
 def elementwise(eq: Equation) -> Build | None:
     """How to build the result of a fusable elementwise equation, or None."""
     prim = eq.prim
@@ -134,10 +138,20 @@ def elementwise(eq: Equation) -> Build | None:
         return None
     if np.broadcast_shapes(*[a.aval.shape for a in eq.inputs]) != eq.outputs[0].aval.shape:
         return None
+    if eq.outputs[0].aval.weak and not (eq.outputs[0].aval.dtype.kind == "f" and prim.name in _NEVER_RAISES):
+        return None
     if prim.ufunc is not None:
         return _ufunc(eq)
     own = _OWN.get(prim.name)
     return own(eq) if own is not None else None
+
+
+def weight(eq: Equation, size: int) -> int:
+    """How many of NumPy's calls the one for an equation counts as, when `size` points are computed."""
+    if eq.prim.name.startswith("strong_"):
+        return 3
+    rule = RULES.get(eq.prim.name)
+    return 3 if rule is not None and rule.math and size >= MATH_SIZE else 1
 
 
 class FusedReduction:

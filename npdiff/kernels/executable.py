@@ -1,4 +1,8 @@
-"""The compiled graph: a flat list of steps over numbered slots."""
+"""The compiled graph: one Python function that runs kernels and host calls in order.
+
+The function is written as source, a line or two per step, with a local variable per variable of the
+graph: looking up slots and looping over descriptions would cost more than a small kernel takes.
+"""
 
 from __future__ import annotations
 
@@ -10,83 +14,101 @@ import numpy as np
 from npdiff.avals import PYTHON_NUMBERS, Aval, ndarray
 from npdiff.errors import GuardFailed
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equation
-from npdiff.kernels.compile_cpu import Compiled, compile_kernel, vector_bits
+from npdiff.kernels import native, threads
+from npdiff.kernels.compile_cpu import Compiled, compile_kernel
 from npdiff.kernels.loop_ir import DType, show
+from npdiff.kernels.machine import vector_bits
 from npdiff.kernels.schedule import HostStep, KernelStep, Step
 
-_empty = np.empty  # a stand-in takes its place in the numpy namespace while a transform runs
-
-Slots = list[Any]
-Run = Callable[[Slots], None]
 _KINDS: dict[type, str] = {bool: "b", int: "i", float: "f"}
 
 
 def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
     """A C-contiguous array of exactly this shape and dtype; a Python number takes a dtype of its kind."""
     if type(value) is not ndarray:
-        value = np.asarray(value, dtype if _KINDS.get(type(value)) == dtype.kind else None)
+        try:
+            value = np.asarray(value, dtype if _KINDS.get(type(value)) == dtype.kind else None)
+        except OverflowError as error:  # an int of Python's that no kernel can hold
+            raise GuardFailed from error
     if value.dtype != dtype or value.shape != shape:
         raise GuardFailed(f"expected {Aval(shape, dtype)!r}, received {Aval(value.shape, value.dtype)!r}")
     out: np.ndarray[Any, Any] = value if value.flags.c_contiguous else value.copy("C")
-    return out
+    return out if out.dtype is dtype else out.view(dtype)
 
 
-def _kernel_step(
-    entry: Callable[..., None],
-    inputs: Sequence[tuple[int, tuple[int, ...], DType]],
-    outputs: Sequence[tuple[int, tuple[int, ...], DType]],
-    dead: Sequence[int],
-) -> Run:
-    """Check the inputs, allocate the outputs, run the loops, let go of the `dead` slots.
-
-    Written out as source, one line per array: loops over descriptions double the cost of a small call.
-    """
-    scope: dict[str, Any] = {"entry": entry, "ndarray": ndarray, "empty": _empty, "fit": _fit}
-    lines = ["def run(slots):"]
-    # The arrays stay in local variables while the kernel works on their memory.
-    for k, (slot, shape, dtype) in enumerate(inputs):
-        scope[f"is{k}"], scope[f"id{k}"] = shape, dtype
-        lines.append(f"    i{k} = slots[{slot}]")
-        lines.append(f"    if type(i{k}) is not ndarray or i{k}.dtype is not id{k} or i{k}.shape != is{k} "
-                     f"or not i{k}.flags.c_contiguous: i{k} = fit(i{k}, is{k}, id{k})")
-    for k, (slot, shape, dtype) in enumerate(outputs):
-        scope[f"os{k}"], scope[f"od{k}"] = shape, dtype
-        lines.append(f"    o{k} = slots[{slot}] = empty(os{k}, od{k})")
-    arrays = [f"i{k}" for k in range(len(inputs))] + [f"o{k}" for k in range(len(outputs))]
-    lines.append(f"    entry({', '.join(f'id({a})' for a in arrays)})")
-    lines += [f"    slots[{slot}] = None" for slot in dead]
-    exec("\n".join(lines), scope)
-    run: Run = scope["run"]
-    return run
+def _check_shape(name: str, value: Any, shape: tuple[int, ...]) -> None:
+    if np.shape(value) != shape:
+        raise GuardFailed(f"{name}: recorded shape {shape}, found {np.shape(value)}")
 
 
-def _host_step(
-    eq: Equation, inputs: Sequence[tuple[int | None, Any]], outputs: Sequence[int], dead: Sequence[int]
-) -> Run:
-    """Call the primitive, let go of the `dead` slots; an input is a slot, or None and a literal's value."""
-    call, params, multiple = eq.prim.call, eq.params, eq.prim.multiple
-    recorded = [v.aval for v in eq.outputs] if eq.prim.dynamic else None
-    # Kernels leave arrays; where the recording had a Python number, NumPy's promotion needs one again.
-    numbers = [k for k, a in enumerate(eq.inputs) if a.aval.weak and isinstance(a, Var)]
+class _Source:
+    """The text of the function, and what it names."""
 
-    def run(slots: Slots) -> None:
-        args = [value if slot is None else slots[slot] for slot, value in inputs]
-        for k in numbers:
-            if type(args[k]) not in PYTHON_NUMBERS:
-                args[k] = args[k].item()
-        out = call(*args, **params)
-        results = out if multiple else (out,)
-        if recorded is not None:
-            for value, aval in zip(results, recorded, strict=True):
-                if np.shape(value) != aval.shape:
-                    raise GuardFailed(f"{eq.prim.name}: recorded shape {aval.shape}, found {np.shape(value)}")
-        if outputs:
-            for slot, value in zip(outputs, results, strict=True):
-                slots[slot] = value
-        for slot in dead:
-            slots[slot] = None
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.scope: dict[str, Any] = {"fit": _fit, "numbers": PYTHON_NUMBERS, "check_shape": _check_shape, "own": _own,
+                                      "GuardFailed": GuardFailed}
+        self._names: dict[Var, str] = {}
 
-    return run
+    def name(self, v: Var) -> str:
+        """The local variable of a variable."""
+        return self._names.setdefault(v, f"v{len(self._names)}")
+
+    def bind(self, value: Any, stem: str) -> str:
+        """A name for a value that does not change from call to call."""
+        name = f"{stem}{len(self.scope)}"
+        self.scope[name] = value
+        return name
+
+    def operand(self, a: Atom) -> str:
+        """An operand of a host call; kernels leave arrays where NumPy's promotion needs a Python number again."""
+        if isinstance(a, Literal):
+            return self.bind(a.value, "literal")
+        v = self.name(a)
+        return f"({v} if type({v}) in numbers else {v}.item())" if a.aval.weak else v
+
+    def kernel(self, launch: Callable[..., Any], step: KernelStep) -> None:
+        """Run a kernel; inputs that it does not take as they are are made to fit."""
+        run = self.bind(launch, "kernel")
+        ins = [self.name(v) for v in step.inputs]
+        outs = [self.name(v) for v in step.outputs]
+        first = outs[0] if len(outs) == 1 else "made"
+        self.lines.append(f"{first} = {run}({', '.join(ins)})")
+        self.lines.append(f"if {first} is None:")
+        for name, v in zip(ins, step.inputs, strict=True):
+            shape, dtype = self.bind(v.aval.shape, "shape"), self.bind(v.aval.dtype, "dtype")
+            self.lines.append(f"    {name} = fit({name}, {shape}, {dtype})")
+        self.lines.append(f"    {first} = {run}({', '.join(ins)})")
+        if len(outs) > 1:
+            self.lines.append(f"{', '.join(outs)} = made")
+            self.lines.append("made = None")
+
+    def call(self, eq: Equation) -> None:
+        """Call an equation's primitive."""
+        args = [self.operand(a) for a in eq.inputs]
+        if eq.prim.name == "guard_truth":
+            self.lines.append(f"if bool({args[0]}) is not {bool(eq.params['expected'])}: raise GuardFailed")
+            return
+        args += [f"{key}={self.bind(value, 'parameter')}" for key, value in eq.params.items()]
+        outs = [self.name(v) for v in eq.outputs]
+        run = f"{self.bind(eq.prim.call, 'call')}({', '.join(args)})"
+        left = "" if not outs else f"{', '.join(outs)}, = " if eq.prim.multiple else f"{outs[0]} = "
+        self.lines.append(left + run)
+        if eq.prim.dynamic:
+            for v, out in zip(eq.outputs, outs, strict=True):
+                self.lines.append(f"check_shape({eq.prim.name!r}, {out}, {self.bind(v.aval.shape, 'shape')})")
+
+    def forget(self, dead: Sequence[Var]) -> None:
+        """Let go of variables that nothing reads any more."""
+        if dead:
+            self.lines.append(" = ".join([*map(self.name, dead), "None"]))
+
+    def function(self, inputs: Sequence[Var]) -> Callable[..., list[Any]]:
+        """The compiled function."""
+        names = ", ".join(map(self.name, inputs))
+        exec("\n    ".join([f"def run({names}):", *self.lines]), self.scope)
+        run: Callable[..., list[Any]] = self.scope["run"]
+        return run
 
 
 class Executable:
@@ -100,60 +122,55 @@ class Executable:
         self._graph = graph
         self._plan = list(steps)
         self._kernels: list[Compiled] = []
-        slots: dict[Var, int] = {}
-        for v in [*graph.inputs, *graph.constants]:
-            slots[v] = len(slots)
-        for step in steps:
-            for v in step.equation.outputs if isinstance(step, HostStep) else step.outputs:
-                slots[v] = len(slots)
         self._count = len(graph.inputs)
-        self._template: Slots = [None] * len(slots)
+        source = _Source()
         for v, value in graph.constants.items():
-            self._template[slots[v]] = value
+            source.lines.append(f"{source.name(v)} = {source.bind(value, 'constant')}")
         dead = _last_reads(steps, {a for a in graph.outputs if isinstance(a, Var)})
-        self._steps: list[Run] = []
         fresh: set[Var] = set()
-        for k, step in enumerate(steps):
-            gone = [slots[v] for v in dead[k]]
+        for step, gone in zip(steps, dead, strict=True):
             if isinstance(step, KernelStep):
                 compiled = compile_kernel(step.kernel)
                 self._kernels.append(compiled)
+                if compiled.work.wide:
+                    threads.ready()
                 fresh.update(step.outputs)
-                self._steps.append(_kernel_step(
-                    compiled.entry,
-                    [(slots[v], v.aval.shape, v.aval.dtype) for v in step.inputs],
-                    [(slots[v], v.aval.shape, v.aval.dtype) for v in step.outputs],
-                    gone))
+                source.kernel(native.launcher(compiled.loops, compiled.join, compiled.work,
+                                              [(v.aval.dtype, v.aval.shape) for v in step.inputs],
+                                              [(v.aval.dtype, v.aval.shape) for v in step.outputs]), step)
             else:
-                eq = step.equation
-                inputs = [(None, a.value) if isinstance(a, Literal) else (slots[a], None) for a in eq.inputs]
-                self._steps.append(_host_step(eq, inputs, [slots[v] for v in eq.outputs], gone))
-        # Per output: its slot, and whether it is a kernel's array that nobody else holds.
-        self._outputs: list[tuple[int, bool]] = []
-        for a in graph.outputs:
-            if isinstance(a, Literal):
-                self._outputs.append((len(self._template), False))
-                self._template.append(a.aval.dtype.type(a.value))
-            else:
-                self._outputs.append((slots[a], a in fresh and a.aval.shape != ()))
-                fresh.discard(a)
-        self._plain = all(ours for _, ours in self._outputs)
+                source.call(step.equation)
+            source.forget(gone)
+        self._return(source, fresh)
+        self.run = source.function(graph.inputs)
+
+    def _return(self, source: _Source, fresh: set[Var]) -> None:
+        """Results are scalars, arrays that a kernel just made, or made our own."""
+        graph = self._graph
         # What lives longer than a call: constants, and arrays that primitives carry along.
         carried = [v for eq in graph.equations for v in eq.params.values()]
-        self._held = {id(v) for v in [*graph.constants.values(), *carried]}
+        held = {id(v) for v in [*graph.constants.values(), *carried]}
+        results: list[str] = []
+        ours: list[str] = []
+        for a in graph.outputs:
+            if isinstance(a, Literal):
+                results.append(source.bind(a.aval.dtype.type(a.value), "literal"))
+            elif a in fresh:
+                fresh.discard(a)
+                results.append(source.name(a) + ("" if a.aval.shape else "[()]"))
+                ours += [source.name(a)] if a.aval.shape else []
+            else:
+                results.append(f"own({source.name(a)}, held)")
+        if any(r.startswith("own(") for r in results):
+            known = [source.name(v) for v in graph.inputs] + ours
+            source.lines.append(f"held = {{*{source.bind(held, 'held')}, {', '.join(f'id({n})' for n in known)}}}")
+        source.lines.append(f"return [{', '.join(results)}]")
 
     def __call__(self, *arrays: Any) -> list[Any]:
         """Run the graph."""
         if len(arrays) != self._count:
             raise TypeError(f"the graph takes {self._count} operands, received {len(arrays)}")
-        slots = self._template.copy()
-        slots[:self._count] = arrays
-        for run in self._steps:
-            run(slots)
-        if self._plain:
-            return [slots[slot] for slot, _ in self._outputs]
-        held = self._held | {id(a) for a in arrays} | {id(slots[slot]) for slot, ours in self._outputs if ours}
-        return [slots[slot] if ours else _own(slots[slot], held) for slot, ours in self._outputs]
+        return self.run(*arrays)
 
     def explain(self) -> str:
         """The steps in order: kernels with their loop IR, host calls, compile times, vector width."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from npdiff.kernels.llvm_text import Body, constant, register, scalar_type, suffix
 from npdiff.kernels.loop_ir import COMPARISONS, DType, Node
+from npdiff.kernels.vecmath.library import call
 
 _FLOAT = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 _INTEGER = {"add": "add", "sub": "sub", "mul": "mul", "and": "and", "or": "or", "xor": "xor"}
@@ -48,21 +49,6 @@ def cast(body: Body, source: DType, target: DType, width: int, x: str) -> str:
     return body.let(f"{op} {register(source, width)} {x} to {register(target, width)}")
 
 
-def _call(body: Body, name: str, dtype: DType, width: int, args: list[str]) -> str:
-    """A function of the C math library, lane by lane."""
-    kind = scalar_type(dtype)
-    symbol = name if dtype.itemsize == 8 else f"{name}f"
-    if width == 1:
-        return body.intrinsic(symbol, kind, [kind] * len(args), args)
-    vector = register(dtype, width)
-    out = "poison"
-    for lane in range(width):
-        one = [body.let(f"extractelement {vector} {a}, i64 {lane}") for a in args]
-        y = body.intrinsic(symbol, kind, [kind] * len(args), one)
-        out = body.let(f"insertelement {vector} {out}, {kind} {y}, i64 {lane}")
-    return out
-
-
 def combine(body: Body, op: str, dtype: DType, width: int, x: str, y: str) -> str:
     """A binary operation on two values of one dtype."""
     kind = register(dtype, width)
@@ -91,7 +77,7 @@ def emit(body: Body, node: Node, operand: DType, width: int, args: list[str]) ->
         condition = "i1" if width == 1 else f"<{width} x i1>"
         return body.let(f"select {condition} {args[0]}, {kind} {args[1]}, {kind} {args[2]}")
     if op == "call":
-        return _call(body, node.data, dtype, width, args)
+        return call(body, node.data, dtype, width, args)
     if op == "neg":
         zero = constant(0, dtype, width)
         return body.let(f"fneg {kind} {args[0]}" if dtype.kind == "f" else f"sub {kind} {zero}, {args[0]}")

@@ -55,17 +55,28 @@ def constant(value: Any, dtype: DType, width: int) -> str:
     text = number(value, dtype)
     if width == 1:
         return text
-    return f"<{', '.join([f'{scalar_type(dtype)} {text}'] * width)}>"
+    return f"splat ({scalar_type(dtype)} {text})"
 
 
 class Body:
-    """The blocks of one function, with loops; values are named %0-like and never reused."""
+    """The blocks of one function, with loops; values are named %0-like and never reused.
 
-    def __init__(self) -> None:
+    `fma` says whether the machine multiplies and adds in one rounding: the functions of `vecmath` need it.
+    `lanes` is the width they are defined for: a single value goes through all lanes, so that each is compiled once.
+    `inline` says whether they are copied to where they are used.
+    """
+
+    def __init__(self, fma: bool = True, lanes: int = 1, inline: bool = True) -> None:
+        self.fma = fma
+        self.lanes = lanes
+        self.inline = inline
         self.lines: list[str] = []
         self.allocations: list[str] = []
         self.declarations: set[str] = set()
+        self.definitions: dict[str, str] = {}
         self.metadata: list[str] = []
+        # Loop marks that another function of the module has used.
+        self.marks = 0
         self._count = 0
         self.label = "entry"
 
@@ -118,10 +129,19 @@ class Body:
         self.start(latch)
         self.do(f"{following} = add nuw nsw i64 {i}, {step}")
         # The loops are vector code already: the optimiser would only spend time on them.
-        mark = 2 + len(self.metadata)
+        mark = 2 + self.marks + len(self.metadata)
         self.metadata.append(f"!{mark} = distinct !{{!{mark}, !0, !1}}")
         self.do(f"br label %{head}, !llvm.loop !{mark}")
         self.start(done)
+
+
+def splat(body: Body, x: str, kind: str, width: int) -> str:
+    """A value repeated over all lanes."""
+    if width == 1:
+        return x
+    first = body.let(f"insertelement {wide(kind, width)} poison, {kind} {x}, i64 0")
+    return body.let(
+        f"shufflevector {wide(kind, width)} {first}, {wide(kind, width)} poison, <{width} x i32> zeroinitializer")
 
 
 LOOP_HINTS = '!0 = !{!"llvm.loop.vectorize.enable", i1 false}\n!1 = !{!"llvm.loop.unroll.disable"}'

@@ -1,23 +1,28 @@
 """Loop IR to LLVM IR with explicit vectors.
 
 Loops are nested in the order of the axes; a node is evaluated in the outermost loop that fixes
-it, so what a row shares is computed once per row. The innermost axis is cut into vectors, with a
-scalar loop for the rest. A reduction over the innermost axis keeps several vector accumulators;
-sums of floats also start them afresh every few hundred elements and add up the partial results,
-so rounding errors grow with the number of blocks instead of the number of elements. A reduction
-that keeps the innermost axis accumulates in its output.
+it, so what a row shares is computed once per row. The innermost axis is cut into vectors, the last
+of which overlaps the one before it; next to a reduction a scalar loop does the rest instead. A
+reduction over the innermost axis keeps several vector accumulators; sums of floats also start them
+afresh every few hundred elements and add up the partial results, so rounding errors grow with the
+number of blocks instead of the number of elements. A reduction that keeps the innermost axis
+accumulates in its output.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from npdiff.kernels.chunks import Work
 from npdiff.kernels.llvm_ops import combine, emit
-from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, wide
-from npdiff.kernels.loop_ir import Access, DType, Kernel, Reduction, identity
+from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat, wide
+from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, identity
+from npdiff.kernels.vecmath.library import FUNCTIONS
 
 # Elements each accumulator lane adds up before its partial sum is set aside, and partial sums likewise.
 BLOCK = 32
+# Up to so many uses of vector math are copied into the loop; more would take too long to compile.
+FEW_CALLS = 3
 
 
 @dataclass(slots=True)
@@ -33,23 +38,25 @@ class Accumulators:
 class Renderer:
     """Renders one kernel for vectors of `bits` bits."""
 
-    def __init__(self, kernel: Kernel, bits: int) -> None:
+    def __init__(self, kernel: Kernel, bits: int, work: Work, fma: bool) -> None:
         # A kernel of one point is a loop of one turn.
         self.kernel = kernel
+        self.work = work
+        # The outermost loop: all of it, or the chunk that the caller names.
+        self.range: tuple[str, str] = ("%begin", "%end") if work.wide else ("0", str(work.extent))
         self.depth = len(kernel.sizes)
-        self.body = Body()
         self.order = _live(kernel)
         self.level = _levels(kernel)
         self.inner = kernel.sizes[-1] if kernel.sizes else 1
         inside = [n for n in self.order if self.level[n] == self.depth]
         sizes = [kernel.nodes[n].dtype.itemsize for n in inside] or [8]
-        self.width = max(bits // 8 // max(sizes), 1)
         registers = [r for r in kernel.reductions if self._scope(r) < self.depth]
-        self.copies = 1 if not registers or len(inside) > 48 else 4 if len(inside) * len(registers) <= 16 else 2
-        if self.depth == 0 or self.inner < self.width:
-            self.width = 1
-        if self.width == 1:
+        calls = sum(n.op == "call" and n.data in FUNCTIONS for n in kernel.nodes) if fma else 0
+        self.width = self._vectors(max(bits // 8 // max(sizes), 1), calls)
+        self.copies = 4 if len(inside) * len(registers) <= 16 else 2
+        if not registers or calls or len(inside) > 48 or self.width == 1:
             self.copies = 1
+        self.body = Body(fma, self.width, calls <= FEW_CALLS)
         self.step = self.width * self.copies
         self.fixed: dict[int, str] = {}
         self.places: dict[tuple[int, ...], str] = {(): "0"}
@@ -57,10 +64,21 @@ class Renderer:
         self.blocks: list[int] = []
         sums = any(r.op == "add" and kernel.nodes[r.value].dtype.kind == "f" for r in registers)
         span = self.step * BLOCK
-        while sums and self.width > 1 and span < self.inner:
+        while sums and self.width > 1 and span < (work.chunk if self.depth == 1 else self.inner):
             self.blocks.append(span)
             span *= BLOCK
         self.accumulators = [self._accumulate(r) for r in registers]
+
+    def _vectors(self, native: int, calls: int) -> int:
+        """Lanes of a vector: more than a register has, next to vector math, whose steps wait for each other."""
+        if self.depth == 0 or self.inner < native:
+            return 1
+        for times in (4, 2) if calls > FEW_CALLS else (2,) if calls else ():
+            width = native * times
+            # The last vector overlaps the one before it: not for much of the axis.
+            if -self.inner % width * 8 <= self.inner:
+                return width
+        return native
 
     def _scope(self, r: Reduction) -> int:
         """How many loops are around the point where a reduction begins and ends."""
@@ -113,7 +131,8 @@ class Renderer:
         if d >= self.depth - 1:
             self._innermost()
         else:
-            with self.body.loop(0, self.kernel.sizes[d], 1) as i:
+            begin, end = self.range if d == 0 else ("0", str(self.kernel.sizes[d]))
+            with self.body.loop(begin, end, 1) as i:
                 self._advance(d, i)
                 self._enter(d + 1)
         for acc in self.accumulators:
@@ -136,19 +155,38 @@ class Renderer:
         if self.depth == 0:
             self._point(None, 1, 0)
             return
-        whole = self.inner // self.step * self.step if self.width > 1 else 0
-        if whole:
-            self._blocks(len(self.blocks), 0, whole)
-        if self.width > 1 and self.copies > 1 and self.inner - whole >= self.width:
-            rest = whole + (self.inner - whole) // self.width * self.width
-            with self.body.loop(whole, rest, self.width) as i:
+        begin, end = self.range if self.depth == 1 else ("0", str(self.inner))
+        if self.width > 1 and not self.kernel.reductions:
+            # The last vector begins where it ends with the axis or chunk: some points are computed and stored twice.
+            even = self.inner % self.width == 0
+            with self.body.loop(begin, end, self.width) as i:
+                at = i if even else self.body.intrinsic("llvm.smin.i64", "i64", ["i64", "i64"],
+                                                        [i, str(self.inner - self.width)])
+                self._point(at, self.width, 0)
+            return
+        if self.width > 1 and self.inner >= self.step:
+            whole = self._last(begin, end, self.step)
+            self._blocks(len(self.blocks), begin, whole)
+            begin = whole
+        left = self.width if self.depth == 1 and self.work.wide else self.inner % self.step
+        if self.width > 1 and self.copies > 1 and left >= self.width:
+            rest = self._last(begin, end, self.width)
+            with self.body.loop(begin, rest, self.width) as i:
                 self._point(i, self.width, 0, top=True)
-            whole = rest
-        if whole < self.inner:
-            with self.body.loop(whole, self.inner, 1) as i:
+            begin = rest
+        if begin != end:
+            with self.body.loop(begin, end, 1) as i:
                 self._point(i, 1, 0)
 
-    def _blocks(self, level: int, begin: str | int, end: str | int) -> None:
+    def _last(self, begin: str, end: str, step: int) -> str:
+        """The last point from `begin` in steps that is not past `end`."""
+        if not begin.startswith("%") and not end.startswith("%"):
+            return str(int(begin) + (int(end) - int(begin)) // step * step)
+        span = self.body.let(f"sub i64 {end}, {begin}")
+        over = self.body.let(f"urem i64 {span}, {step}")
+        return self.body.let(f"sub i64 {end}, {over}")
+
+    def _blocks(self, level: int, begin: str, end: str) -> None:
         """Vectors from begin to end; sums of floats are settled after every block."""
         if level == 0:
             with self.body.loop(begin, end, self.step) as i:
@@ -240,15 +278,8 @@ class Renderer:
             return constant(node.data, node.dtype, width)
         if n in values:
             return values[n]
-        values[n] = self._splat(self.fixed[n], scalar_type(node.dtype), width)
+        values[n] = splat(self.body, self.fixed[n], scalar_type(node.dtype), width)
         return values[n]
-
-    def _splat(self, x: str, kind: str, width: int) -> str:
-        if width == 1:
-            return x
-        first = self.body.let(f"insertelement {wide(kind, width)} poison, {kind} {x}, i64 0")
-        return self.body.let(
-            f"shufflevector {wide(kind, width)} {first}, {wide(kind, width)} poison, <{width} x i32> zeroinitializer")
 
     def _node(self, n: int, width: int, i: str | None, values: dict[int, str]) -> str:
         node = self.kernel.nodes[n]
@@ -338,23 +369,68 @@ def _levels(kernel: Kernel) -> list[int]:
     return levels
 
 
-def render(kernel: Kernel, bits: int, head: int) -> str:
-    """The module's text: `@kernel` takes the addresses of NumPy array objects, whose data pointer is at `head`.
+def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
+    """The module's text.
 
-    Reading the pointer from the object saves the caller an attribute look-up per array.
+    ``@npdiff_kernel(addresses, begin, end)`` takes the addresses of the inputs' and outputs' elements and the turns of
+    the outermost loop to do. ``@npdiff_join(addresses, whole, chunks)``, where chunks leave parts, puts these together
+    into the outputs at `whole`.
     """
-    r = Renderer(kernel, bits)
+    r = Renderer(kernel, bits, work, fma)
     r.render()
-    names = [f"in{k}" for k in range(len(kernel.inputs))] + [f"out{k}" for k in range(len(kernel.outputs))]
-    lines = [*sorted(r.body.declarations)]
-    lines.append(f"define internal void @loops({', '.join(f'ptr noalias %{n}' for n in names)}) noinline nounwind {{")
-    lines += ["entry:", *r.body.allocations, *r.body.lines, "}"]
-    lines.append(f"define void @kernel({', '.join(f'i64 %{n}' for n in names)}) nounwind {{")
-    lines.append("entry:")
-    for n in names:
-        lines.append(f"  %{n}.at = add i64 %{n}, {head}")
-        lines.append(f"  %{n}.field = inttoptr i64 %{n}.at to ptr")
-        lines.append(f"  %{n}.data = load ptr, ptr %{n}.field")
-    lines.append(f"  call void @loops({', '.join(f'ptr %{n}.data' for n in names)})")
-    lines += ["  ret void", "}", LOOP_HINTS, *r.body.metadata]
-    return "\n".join(lines) + "\n"
+    stems = [f"in{k}" for k in range(len(kernel.inputs))] + [f"out{k}" for k in range(len(kernel.outputs))]
+    names = [f"ptr noalias %{n}" for n in stems] + ["i64 %begin", "i64 %end"]
+    define = f"define internal void @loops({', '.join(names)}) noinline nounwind {{"
+    body = [define, "entry:", *r.body.allocations, *r.body.lines, "}"]
+    lines = ["define void @npdiff_kernel(ptr %addresses, i64 %begin, i64 %end) nounwind {", "entry:"]
+    if work.parted:
+        lines.append(f"  %chunk = udiv i64 %begin, {work.chunk}")
+    for k, n in enumerate(stems):
+        lines.append(f"  %{n}.at = getelementptr ptr, ptr %addresses, i64 {k}")
+        lines.append(f"  %{n}.{'all' if _parted(work, n) else 'data'} = load ptr, ptr %{n}.at")
+        if _parted(work, n):
+            out = kernel.outputs[int(n[3:])]
+            lines.append(f"  %{n}.part = mul i64 %chunk, {out.size}")
+            lines.append(f"  %{n}.data = getelementptr {memory_type(out.dtype)}, ptr %{n}.all, i64 %{n}.part")
+    given = ", ".join([f"ptr %{n}.data" for n in stems] + ["i64 %begin", "i64 %end"])
+    lines += [f"  call void @loops({given})", "  ret void", "}"]
+    join = Body()
+    for x in kernel.reductions if work.parted else ():
+        if x.access.buffer in work.parted:
+            _join(join, x.op, kernel.outputs[x.access.buffer], len(kernel.inputs) + x.access.buffer, x.access.buffer,
+                  len(r.body.metadata))
+    if work.parted:
+        lines += ["define void @npdiff_join(ptr %addresses, ptr %whole, i64 %chunks) nounwind {", "entry:",
+                  *join.lines, "  ret void", "}"]
+    declarations = sorted(r.body.declarations | join.declarations)
+    marks = [LOOP_HINTS, *r.body.metadata, *join.metadata]
+    return "\n".join([*declarations, *r.body.definitions.values(), *body, *lines, *marks]) + "\n"
+
+
+def _parted(work: Work, name: str) -> bool:
+    return name.startswith("out") and int(name[3:]) in work.parted
+
+
+def _join(body: Body, op: str, out: Buffer, address: int, whole: int, marks: int) -> None:
+    """Combine the parts of one output, chunk by chunk."""
+    kind = memory_type(out.dtype)
+    body.marks = marks
+    parts = body.let(f"load ptr, ptr {body.let(f'getelementptr ptr, ptr %addresses, i64 {address}')}")
+    final = body.let(f"load ptr, ptr {body.let(f'getelementptr ptr, ptr %whole, i64 {whole}')}")
+
+    def element(base: str, at: str) -> str:
+        return body.let(f"getelementptr {kind}, ptr {base}, i64 {at}")
+
+    def value(p: str) -> str:
+        raw = body.let(f"load {kind}, ptr {p}, align 1")
+        return body.let(f"icmp ne i8 {raw}, 0") if out.dtype.kind == "b" else raw
+
+    with body.loop(0, out.size, 1) as i:
+        total = element(final, i)
+        body.do(f"store {kind} {body.let(f'load {kind}, ptr {element(parts, i)}, align 1')}, ptr {total}, align 1")
+        with body.loop(1, "%chunks", 1) as c:
+            at = body.let(f"add i64 {body.let(f'mul i64 {c}, {out.size}')}, {i}")
+            both = combine(body, op, out.dtype, 1, value(total), value(element(parts, at)))
+            if out.dtype.kind == "b":
+                both = body.let(f"zext i1 {both} to i8")
+            body.do(f"store {kind} {both}, ptr {total}, align 1")

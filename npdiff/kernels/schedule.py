@@ -217,10 +217,10 @@ class Scheduler:
         return [p for parts in groups.values() for p in parts]
 
     def _worthwhile(self, group: list[int]) -> bool:
-        """Whether one kernel beats NumPy's calls: a call of ours costs about as much as two of NumPy's."""
-        cost = sum(3 if self.program.equations[i].prim.name.startswith("strong_") else 1 for i in group)
+        """Whether one kernel beats NumPy's calls, which cost more than ours but run single operations as fast."""
         size = int(np.prod(self._shape(group[0])))
-        return cost >= (2 if size > 4096 else 3 if size > 1 else 5)
+        cost = sum(classify.weight(self.program.equations[i], size) for i in group)
+        return cost >= (2 if size > 4096 else 1 if size > 1 else 3)
 
     def steps(self) -> list[Step]:
         """The schedule."""

@@ -96,17 +96,6 @@ def test_astype(source, target):
     same(compile_graph(g)(x), expected(g, (x,)))
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("exp", "f4"), ("tanh", "f8")])
-def test_functions_numpy_has_as_vector_code_are_numpys_but_for_scalars(name, dtype):
-    for x in (np.ones(5000, dtype), np.ones((), dtype)):
-        r = Recorder(x)
-        y = r(name, r("add", r("multiply", r.inputs[0], r.inputs[0]), r.inputs[0]))
-        g = r.graph(r("multiply", r("add", y, r.inputs[0]), y))
-        k = compile_graph(g)
-        assert ("1 host calls" in k.explain()) == (x.size > 1)
-        same(k(x), expected(g, (x,)))
-
-
 @pytest.mark.parametrize(("name", "last"), [("strong_multiply", np.nan), ("strong_product", 0)])
 def test_strong_products_keep_zero_at_infinity(name, last):
     ct = np.array([0.0, 1.0, -0.0, 2.0, np.nan])

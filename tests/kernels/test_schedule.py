@@ -173,8 +173,16 @@ def test_constants_are_read_at_each_call():
 
 def test_one_equation_alone_is_numpys():
     r = Recorder(X)
-    k = compile_graph(r.graph(r("exp", r.inputs[0])))
+    k = compile_graph(r.graph(r("add", r.inputs[0], r.inputs[0])))
     assert kernels_of(k) == 0
+
+
+@pytest.mark.parametrize(("name", "size", "kernels"), [("exp", 5000, 1), ("exp", 100, 1), ("floor", 5000, 0)])
+def test_a_function_alone_is_a_kernel_where_that_pays(name, size, kernels):
+    r = Recorder(X[:size])
+    k = compile_graph(r.graph(r(name, r.inputs[0])))
+    assert kernels_of(k) == kernels
+    np.testing.assert_allclose(k(X[:size])[0], getattr(np, name)(X[:size]), rtol=1e-15)
 
 
 def test_what_only_a_later_kernel_reads_is_computed_there():
@@ -211,7 +219,7 @@ def test_many_arrays_are_cut_into_several_kernels():
 
 
 def test_equal_kernels_are_compiled_once():
-    from npdiff.kernels import compile_cpu
+    from npdiff.kernels import machine
 
     def graph():
         r = Recorder(X)
@@ -219,9 +227,9 @@ def test_equal_kernels_are_compiled_once():
         return r.graph(r("multiply", r("add", a, 0.123), a))
 
     compile_graph(graph())
-    known = len(compile_cpu._cache)
+    known = len(machine._loaded)
     compile_graph(graph())
-    assert len(compile_cpu._cache) == known
+    assert len(machine._loaded) == known
 
 
 def test_concurrent_calls():

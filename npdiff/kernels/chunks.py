@@ -1,0 +1,75 @@
+"""How a kernel's outermost loop is cut: into chunks that threads share, the same whatever their number.
+
+A chunk is a run of turns of the outermost loop. Stores and reductions that keep its axis write to places
+of their own; a reduction over it leaves one part per chunk, and the parts are joined in order. So results
+do not depend on how many threads there are, or on which of them did what.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from npdiff.kernels.loop_ir import Kernel
+
+# Estimated nanoseconds: below the first a kernel runs in one go, without letting other threads in; the second is
+# what one chunk should take.
+LONG = 20_000.0
+CHUNK = 10_000.0
+# Chunks begin at multiples of this many elements of a row, so that vectors are not cut.
+GRANULE = 1024
+MOST_CHUNKS = 256
+# An element of a part costs memory and joining: a chunk has at least so many points for each.
+POINTS_PER_PART = 8
+# Nanoseconds per point, of vectors in the cache; whatever is not listed is an arithmetic operation.
+_COSTS = {"call": 1.5, "div": 0.3, "sqrt": 0.4, "load": 0.1, "const": 0.0}
+_ARITHMETIC, _STORE = 0.04, 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """The outermost loop has `extent` turns, of which a chunk has `chunk`; a short kernel is not cut.
+
+    `long`: let other Python threads run meanwhile. `wide`: several threads share the chunks. `parted`: output
+    buffers of which every chunk leaves a part.
+    """
+
+    extent: int
+    chunk: int
+    long: bool = False
+    wide: bool = False
+    parted: frozenset[int] = frozenset()
+
+
+def nanoseconds(kernel: Kernel) -> float:
+    """A rough estimate of a kernel's time on one core."""
+    each = _STORE * len(kernel.stores) + _ARITHMETIC * len(kernel.reductions)
+    return points(kernel) * (each + sum(_COSTS.get(node.op, _ARITHMETIC) for node in kernel.nodes))
+
+
+def points(kernel: Kernel) -> int:
+    """How often the kernel's nodes are evaluated."""
+    count = 1
+    for n in kernel.sizes:
+        count *= n
+    return count
+
+
+def work_of(kernel: Kernel) -> Work:
+    """How to cut a kernel."""
+    extent = kernel.sizes[0] if kernel.sizes else 1
+    total = nanoseconds(kernel)
+    if total < LONG or not kernel.sizes:
+        return Work(extent, extent)
+    turns = max(1, int(extent * CHUNK / total), -(-extent // MOST_CHUNKS))
+    if len(kernel.sizes) == 1:
+        turns = -(-turns // GRANULE) * GRANULE
+    parted = frozenset(r.access.buffer for r in kernel.reductions if 0 in r.axes)
+    each = points(kernel) // extent
+    for b in parted:
+        turns = max(turns, -(-kernel.outputs[b].size * POINTS_PER_PART // each))
+    if turns >= extent:
+        return Work(extent, extent, long=True)
+    return Work(extent, turns, long=True, wide=True, parted=parted)
+
+
+__all__ = ["Work", "nanoseconds", "points", "work_of"]

@@ -1,0 +1,127 @@
+"""LLVM IR text to machine code in this process: the only file that talks to llvmlite.
+
+llvmlite is imported when the first code is needed. Code stays for the life of the process, by its
+text; between processes it is kept as object code by `npdiff.cache`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import threading
+import time
+from typing import Any, NamedTuple
+
+from npdiff import cache
+
+# Raised whenever the way from text to code changes.
+_FORMAT = 1
+
+
+class Code(NamedTuple):
+    """Loaded machine code: the addresses of its functions, how long that took, whether it came from the cache."""
+
+    addresses: dict[str, int]
+    seconds: float
+    cached: bool
+
+
+class Machine(NamedTuple):
+    """The processor that code is made for."""
+
+    cpu: str
+    features: str
+    bits: int
+    versions: str
+
+
+_lock = threading.RLock()
+_loaded: dict[str, Code] = {}
+_machine: Machine | None = None
+_target: Any = None
+_engine: Any = None
+
+
+def _after_fork() -> None:
+    """Whoever held the lock is in the other process."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def machine() -> Machine:
+    """This computer's processor, as LLVM names it, and the width of its vector registers."""
+    global _machine, _target, _engine
+    with _lock:
+        if _machine is None:
+            import llvmlite
+            import llvmlite.binding as llvm
+
+            llvm.initialize_native_target()
+            llvm.initialize_native_asmprinter()
+            found = llvm.get_host_cpu_features()
+            bits = 512 if found.get("avx512f") else 256 if found.get("avx2") else 128
+            cpu, features = llvm.get_host_cpu_name(), found.flatten()
+            _target = llvm.Target.from_default_triple().create_target_machine(
+                cpu=cpu, features=features, opt=2, reloc="default", codemodel="jitdefault", jit=True)
+            _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target)
+            version = ".".join(map(str, llvm.llvm_version_info))
+            _machine = Machine(cpu, features, bits, f"{llvmlite.__version__} {version} {_target.triple}")
+        return _machine
+
+
+def vector_bits() -> int:
+    """Width of the machine's vector registers."""
+    return machine().bits
+
+
+def load(text: str) -> Code:
+    """The code for a module's text, in which ``@npdiff_...`` names what others may call, by these names.
+
+    Each of the names is made unique by the text's digest, as all code of the process shares one name space.
+    """
+    with _lock:
+        known = _loaded.get(text)
+        if known is None:
+            host = machine()
+            begin = time.perf_counter()
+            key = hashlib.sha256("\0".join([str(_FORMAT), *map(str, host), text]).encode()).hexdigest()
+            names = dict.fromkeys(re.findall(r"^define (?!internal)[^@\n]*@(npdiff_\w+)\(", text, re.MULTILINE))
+            symbols = {name: f"{name}_{key[:24]}" for name in names}
+            found = cache.load(key)
+            cached = found is not None
+            if found is None:
+                found = _compile(re.sub(r"@(npdiff_\w+)", lambda m: f"@{symbols[m[1]]}", text))
+                cache.save(key, found)
+            addresses = _link(found, symbols)
+            known = _loaded[text] = Code(addresses, time.perf_counter() - begin, cached)
+        return known
+
+
+def _compile(text: str) -> bytes:
+    """Object code for a module's text."""
+    import llvmlite.binding as llvm
+
+    module = llvm.parse_assembly(text)
+    module.triple, module.data_layout = _target.triple, str(_target.target_data)
+    module.verify()
+    builder = llvm.create_pass_builder(_target, llvm.create_pipeline_tuning_options(speed_level=2))
+    builder.getModulePassManager().run(module, builder)
+    code: bytes = _target.emit_object(module)
+    return code
+
+
+def _link(code: bytes, symbols: dict[str, str]) -> dict[str, int]:
+    """Load object code; the addresses of its functions."""
+    import llvmlite.binding as llvm
+
+    _engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    _engine.finalize_object()
+    return {name: _engine.get_function_address(symbol) for name, symbol in symbols.items()}
+
+
+__all__ = ["Code", "Machine", "load", "machine", "vector_bits"]

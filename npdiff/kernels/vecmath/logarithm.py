@@ -1,0 +1,122 @@
+"""log, log2, log10, log1p.
+
+x = 2**k m with sqrt(1/2) <= m < sqrt(2); with f = m - 1 and s = f / (2 + f), log(m) is 2 atanh(s), a polynomial in s**2
+(W. J. Cody and W. Waite, Software Manual for the Elementary Functions, chapter 5).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from npdiff.kernels.vecmath.lanes import Lanes, Value
+
+
+class Parts(NamedTuple):
+    """x as 2**k (1 + f): k as a float, f, and 2**-k for numbers that are not subnormal."""
+
+    k: Value
+    f: Value
+    scale: Value
+
+
+def take_apart(v: Lanes, x: Value, subnormal: bool = True) -> Parts:
+    """Exponent and significand of a positive number."""
+    lift = v.precision + 1
+    small = v.compare("olt", x, v.const(float(np.finfo(v.dtype).tiny))) if subnormal else None
+    whole = x if small is None else v.select(small, v.mul(x, v.const(2.0**lift)), x)
+    bits, middle, top = v.bits(whole), v.pattern(0.5**0.5), v.bias + 1
+    # The exponent plus `top`, which is positive, becomes the last bits of a float.
+    field = v.right(v.iadd(bits, v.integer((top << v.fraction) - middle)), v.fraction)
+    base = 2.0**v.fraction
+    biased = v.from_bits(v.ior(field, v.integer(v.pattern(base))))
+    origin = v.const(base + top)
+    if small is not None:
+        origin = v.select(small, v.const(base + top + lift), origin)
+    k = v.sub(biased, origin)
+    exponent = v.left(v.isub(field, v.integer(top)), v.fraction)
+    f = v.sub(v.from_bits(v.isub(bits, exponent)), v.const(1))
+    return Parts(k, f, v.from_bits(v.isub(v.integer(v.bias << v.fraction), exponent)))
+
+
+def _series(v: Lanes, f: Value) -> tuple[Value, Value]:
+    """h and t with log(1 + f) = f - (h - t), h = f**2 / 2."""
+    s = v.div(f, v.add(v.const(2), f))
+    z = v.mul(s, s)
+    h = v.mul(v.mul(v.const(0.5), f), f)
+    return h, v.mul(s, v.fma(z, v.poly(z, v.table("LOG")), h))
+
+
+def natural(v: Lanes, k: Value, f: Value) -> Value:
+    """log(2**k (1 + f))"""
+    ln2, rest = v.table("LN2_SHORT")
+    h, t = _series(v, f)
+    t = v.fma(k, v.const(rest), t)
+    return v.fma(k, v.const(ln2), v.sub(f, v.sub(h, t)))
+
+
+def _edges(v: Lanes, x: Value, y: Value) -> Value:
+    """y, except for what is not a positive number."""
+    below = v.select(v.compare("olt", x, v.const(0)), v.const(np.nan), x)
+    edge = v.select(v.compare("oeq", x, v.const(0)), v.const(-np.inf), below)
+    usual = v.both(v.compare("ogt", x, v.const(0)), v.compare("olt", x, v.const(np.inf)))
+    return v.select(usual, y, edge)
+
+
+def log(v: Lanes, x: Value) -> Value:
+    """The natural logarithm."""
+    parts = take_apart(v, x)
+    return _edges(v, x, natural(v, parts.k, parts.f))
+
+
+def _based(v: Lanes, x: Value, factor: str, unit: str | None) -> Value:
+    parts = take_apart(v, x)
+    h, t = _series(v, parts.f)
+    # log(m) in two words times 1 / log(base) in two words
+    high, low = v.two_sum(parts.f, v.sub(t, h))
+    c, rest = v.table(factor)
+    y, error = v.two_product(high, v.const(c))
+    error = v.add(v.fma(low, v.const(c), error), v.mul(high, v.const(rest)))
+    if unit is None:
+        whole = parts.k
+    else:
+        whole = v.mul(parts.k, v.const(v.table(unit)[0]))
+        error = v.fma(parts.k, v.const(v.table(unit)[1]), error)
+    y, low = v.two_sum(whole, y)
+    return _edges(v, x, v.add(y, v.add(low, error)))
+
+
+def log2(v: Lanes, x: Value) -> Value:
+    """The logarithm to base 2."""
+    return _based(v, x, "LOG2_E", None)
+
+
+def log10(v: Lanes, x: Value) -> Value:
+    """The logarithm to base 10."""
+    return _based(v, x, "LOG10_E", "LOG10_2_SHORT")
+
+
+def of_sum(v: Lanes, high: Value, low: Value, more: Value | None = None) -> Value:
+    """log(1 + high + low), accurate where the sum is near 0; `more` is added to the exponent."""
+    u = v.add(v.const(1), high)
+    # 1 + high - u, whichever of the two is larger
+    big = v.compare("ogt", v.abs(high), v.const(1))
+    first, second = v.select(big, high, v.const(1)), v.select(big, v.const(1), high)
+    error = v.add(v.add(v.sub(first, u), second), low)
+    parts = take_apart(v, u, subnormal=False)
+    # Beyond this, the error is below a rounding, and 2**-k might not be a normal number.
+    large = v.compare("ogt", u, v.const(2.0**(2 * v.precision)))
+    f = v.select(large, parts.f, v.fma(error, parts.scale, parts.f))
+    return natural(v, parts.k if more is None else v.add(parts.k, more), f)
+
+
+def log1p(v: Lanes, x: Value) -> Value:
+    """log(1 + x)"""
+    y = of_sum(v, x, v.const(0))
+    usual = v.both(v.compare("ogt", x, v.const(-1)), v.compare("olt", x, v.const(np.inf)))
+    below = v.select(v.compare("olt", x, v.const(-1)), v.const(np.nan), x)
+    edge = v.select(v.compare("oeq", x, v.const(-1)), v.const(-np.inf), below)
+    y = v.select(usual, y, edge)
+    # Keeps the sign of zero.
+    return v.select(v.compare("oeq", x, v.const(0)), x, y)

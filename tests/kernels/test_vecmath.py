@@ -1,0 +1,209 @@
+"""Vector math against mpmath and NumPy, at every width, and the machine code it becomes."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import pathlib
+import re
+import sys
+
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+from graphs import Recorder, expected, kernels_of, same
+
+import npdiff
+from npdiff.kernels import compile_graph
+from npdiff.kernels.chunks import Work
+from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Store
+from npdiff.kernels.render_cpu import FEW_CALLS, render
+from npdiff.kernels.vecmath.coefficients import TABLES
+from npdiff.kernels.vecmath.library import FUNCTIONS, definition
+
+TOOLS = pathlib.Path(__file__).parent.parent.parent / "tools"
+sys.path.insert(0, str(TOOLS))
+try:
+    accuracy = importlib.import_module("accuracy")
+    generator = importlib.import_module("vector_math_coefficients")
+finally:
+    sys.path.remove(str(TOOLS))
+
+DTYPES = accuracy.DTYPES
+WHOLE = Work(1000, 1000)
+
+
+def edges(name, dtype):
+    with np.errstate(all="ignore"):
+        values = np.unique(np.array(accuracy.EDGES).astype(dtype).view(f"u{dtype.itemsize}")).view(dtype)
+    return [np.array(x) for x in zip(*itertools.product(values, repeat=accuracy.arity(name)), strict=True)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_errors_stay_below_two_and_a_half_units_in_the_last_place(name, dtype):
+    found = accuracy.worst(name, dtype, 20_000)
+    assert found.error <= 2.5, found
+
+
+def test_the_measure_sees_errors():
+    y = np.float64(np.exp(1.0))
+    assert accuracy.error("exp", (1.0,), y) < 1
+    assert 2.5 < accuracy.error("exp", (1.0,), y + 3 * np.spacing(y)) < 4
+    assert accuracy.error("exp", (1000.0,), np.float64(np.inf)) == 0
+    assert accuracy.error("exp", (1000.0,), np.finfo(float).max) == 1
+    assert accuracy.error("log", (-1.0,), np.float64(0)) == np.inf
+    assert accuracy.error("log", (1.5,), np.float64(np.nan)) == np.inf
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_edges_are_numpys(name, dtype):
+    xs = edges(name, dtype)
+    y = accuracy.evaluate(name, *xs)
+    want = accuracy.numpy_function(name)(*xs)
+    assert y.dtype == want.dtype
+    for got, right, *at in zip(y, want, *xs, strict=True):
+        if np.isnan(right) or np.isinf(right) or right == 0:
+            assert np.array_equal(got, right, equal_nan=True), (at, got, right)
+            assert np.isnan(right) or np.signbit(got) == np.signbit(right), (at, got, right)
+        else:
+            # Both err, the C library by up to a few units.
+            assert abs(got - right) <= 5 * np.spacing(abs(right)), (at, got, right)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_every_width_gives_the_same_bits(name, dtype):
+    xs = [x[:67] for x in accuracy.samples(name, dtype, 400, seed=3)]
+    whole = accuracy.evaluate(name, *xs)
+    for n in (1, 3, 5, 9, 17, 33):
+        np.testing.assert_array_equal(accuracy.evaluate(name, *[x[:n] for x in xs]), whole[:n])
+
+
+@pytest.mark.parametrize("name", ["sin", "cos", "tan"])
+def test_one_huge_angle_leaves_its_neighbours_as_they_were(name):
+    x = np.linspace(-3, 3, 16)
+    near = accuracy.evaluate(name, x)
+    x[5] = 1e22
+    mixed = accuracy.evaluate(name, x)
+    assert abs(mixed[5] - getattr(np, name)(1e22)) <= 2 * np.spacing(abs(mixed[5]))
+    np.testing.assert_allclose(np.delete(mixed, 5), np.delete(near, 5), rtol=1e-15)
+
+
+@pytest.mark.parametrize("size", [1, 3, 4, 7, 16, 31, 64, 1000])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_next_to_reductions(size, dtype):
+    x = np.linspace(0.1, 2, size).astype(dtype)
+    r = Recorder(x)
+    a = r.inputs[0]
+    y = r("multiply", r("exp", a), r("sin", a))
+    z = r("add", r("log", a), r("tanh", y))
+    g = r.graph(r("sum", y, axis=None, keepdims=False), r("max", z, axis=None, keepdims=False), z)
+    k = compile_graph(g)
+    same(k(x), expected(g, (x,)), rtol=1e-5 if dtype.itemsize == 4 else 1e-13)
+
+
+@pytest.mark.parametrize("size", [2, 5, 100, 1001])
+def test_many_uses_in_one_kernel(size):
+    x = np.linspace(0.1, 2, size)
+    r = Recorder(x)
+    y = r.inputs[0]
+    for name in ["exp", "log1p", "sin", "arctan", "sqrt", "tanh", "cosh", "log", "cbrt"]:
+        y = r(name, r("multiply", y, 0.9))
+    g = r.graph(y)
+    k = compile_graph(g)
+    assert kernels_of(k) == 1
+    same(k(x), expected(g, (x,)), rtol=1e-13)
+
+
+def test_a_value_and_its_gradient_leave_nothing_to_numpy():
+    def f(x):
+        return np.sum(np.tanh(x) * np.exp(-x) + np.log1p(x) * np.arctan(x) + np.sin(x) * np.power(x, 1.5))
+
+    x = np.linspace(0.1, 2, 5000)
+    text = npdiff.jit(npdiff.value_and_grad(f)).explain(x)
+    assert "1 kernels, 0 host calls" in text
+
+
+def kernel_of(names, dtype, size=1000):
+    """Functions of one operand applied in turn."""
+    nodes = [Node("load", dtype, (), Access(0, 0, (1,)))]
+    nodes += [Node("call", dtype, (k,), name) for k, name in enumerate(names)]
+    buffer = (Buffer(dtype, size),)
+    return Kernel((size,), buffer, buffer, tuple(nodes), (Store(len(names), Access(0, 0, (1,))),), ())
+
+
+def machine_code(text, triple, cpu):
+    """The assembly for another machine."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    machine = llvm.Target.from_triple(triple).create_target_machine(cpu=cpu, opt=3)
+    module = llvm.parse_assembly(text)
+    module.triple = triple
+    builder = llvm.create_pass_builder(machine, llvm.create_pipeline_tuning_options(speed_level=3))
+    builder.getModulePassManager().run(module, builder)
+    return machine.emit_assembly(module)
+
+
+MACHINES = {
+    "haswell": ("x86_64-unknown-linux-gnu", "haswell", 256, r"vfn?m(add|sub)\d+p[sd]\s.*%ymm"),
+    "avx512": ("x86_64-unknown-linux-gnu", "skylake-avx512", 512, r"vfn?m(add|sub)\d+p[sd]\s.*%zmm"),
+    "neon": ("aarch64-unknown-linux-gnu", "neoverse-n1", 128, r"\bfml[as]\s+v\d+\.(2d|4s)"),
+}
+
+
+def functions_of(code):
+    """The instructions of each function."""
+    parts = re.split(r"^(?:\"([\w.]+)\"|([\w.]+)):", code, flags=re.M)
+    found, name = {}, ""
+    for quoted, plain, body in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        label = quoted or plain
+        if not label.startswith(".L"):
+            name = label
+        found[name] = found.get(name, "") + body
+    return found
+
+
+@pytest.mark.parametrize("machine", MACHINES)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_become_vector_code(name, dtype, machine):
+    triple, cpu, bits, pattern = MACHINES[machine]
+    known = definition(name, dtype, bits // 8 // dtype.itemsize, False)
+    text = "\n".join([*known.declarations, known.text]).replace("define internal", "define")
+    code = functions_of(machine_code(text, triple, cpu))
+    hot = code[known.symbol]
+    assert re.search(pattern, hot), hot
+    assert not re.search(r"^\s+(callq?|bl)\s+(?!.*vecmath)", hot, re.M), hot
+    # Nothing is worked out lane by lane; loads of constants into all lanes are no work.
+    assert not re.search(r"\bv?(mul|add|sub|div|sqrt|fn?m(add|sub)\d+)s[sd]\b", hot), hot
+
+
+@pytest.mark.parametrize("names", [["exp"], ["exp", "sin", "tanh", "log", "atan", "cbrt"]], ids=["few", "many"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_kernels_become_vector_code(dtype, names):
+    code = functions_of(machine_code(render(kernel_of(names, dtype), 256, WHOLE, True), *MACHINES["haswell"][:2]))
+    inside = [name for name in code if name.startswith("vecmath") and not name.endswith("far")]
+    assert len(inside) == (0 if len(names) <= FEW_CALLS else len(names))
+    called = set(re.findall(r"\b(?:callq?|jmp)\s+\"?([a-z][\w.]*)", code["loops"]))
+    assert called <= set(code)
+    assert "ymm" in code["loops"]
+
+
+def test_without_fused_multiply_add_the_c_library_is_called():
+    text = render(kernel_of(["exp"], DTYPES[0]), 128, WHOLE, False)
+    assert text.count("call double @exp(double") == 2
+    assert "vecmath" not in text
+    assert "llvm.fma" not in text
+
+
+def test_constants_are_those_of_the_tool():
+    assert generator.tables() == TABLES
+
+
+def test_the_page_lists_every_function():
+    page = (TOOLS.parent / "docs" / "accuracy.md").read_text()
+    rows = {line.split("`")[1]: line.split("|") for line in page.splitlines() if line.startswith("| `")}
+    assert set(rows) == {accuracy.numpy_function(name).__name__ for name in FUNCTIONS}
+    assert all(0 < float(row[k]) <= 2.5 for row in rows.values() for k in (2, 4))
