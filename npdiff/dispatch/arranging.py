@@ -11,9 +11,10 @@ from numpy.lib.stride_tricks import sliding_window_view as numpy_sliding_window_
 
 from npdiff.array import layout, view_of
 from npdiff.core import Primitive, aval, bind, unsupported
-from npdiff.dispatch.declare import composite, function, linear_primitive, operand, static
+from npdiff.dispatch.declare import composite, function, operand, static
 from npdiff.dispatch.indexing import Slot, index_add_p, setitem_p
 from npdiff.dispatch.operands import operands, phantom, picked
+from npdiff.dispatch.rules import linear_primitive
 
 # ---------------------------------------------------------------------- dimensions
 

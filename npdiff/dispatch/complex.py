@@ -9,7 +9,8 @@ import numpy as np
 from npdiff.array import is_scalar, view_of
 from npdiff.avals import python_type
 from npdiff.core import Handle, Primitive, aval, bind
-from npdiff.dispatch.declare import composite, function, linear_primitive, operand, point
+from npdiff.dispatch.declare import composite, function, operand, point
+from npdiff.dispatch.rules import linear_primitive
 
 
 def _batch(prim_of: Any) -> Any:

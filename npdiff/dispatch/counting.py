@@ -11,10 +11,11 @@ from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind
 from npdiff.core import unsupported as refusal
 from npdiff.dispatch.common import batch_by_size, one_by_one, truth
-from npdiff.dispatch.declare import composite, constant_primitive, function, numpy_is, operand, static
+from npdiff.dispatch.declare import composite, function, numpy_is, operand, static
 from npdiff.dispatch.indexing import Slot, index_add_p
 from npdiff.dispatch.manipulation import cast, number
 from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.rules import constant_primitive
 
 
 @composite(np.count_nonzero, captured="lists",

@@ -10,21 +10,11 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
 from npdiff.dispatch.common import along, backwards, batch_axis, flattened, in_c_order
-from npdiff.dispatch.declare import (
-    _NO_VALUE,
-    composite,
-    constant_primitive,
-    function,
-    linear_primitive,
-    operand,
-    point,
-    static,
-    strong_multiply,
-    write_out,
-)
+from npdiff.dispatch.declare import _NO_VALUE, composite, function, operand, point, static, write_out
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import check_out, phantom
 from npdiff.dispatch.reductions import loop_dtypes
+from npdiff.dispatch.rules import constant_primitive, linear_primitive, strong_multiply
 
 # ---------------------------------------------------------------------- running sums and products
 

@@ -18,17 +18,9 @@ import numpy as np
 
 from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of
 from npdiff.dispatch.common import adjoint
-from npdiff.dispatch.declare import (
-    add_tangents,
-    batch_elementwise,
-    batch_leading,
-    function,
-    nonlinear,
-    operand,
-    point,
-    static,
-)
+from npdiff.dispatch.declare import function, nonlinear, operand, point, static
 from npdiff.dispatch.linalg import from_triangle
+from npdiff.dispatch.rules import add_tangents, batch_elementwise, batch_leading
 from npdiff.errors import NotDifferentiableError, message
 
 EigResult: Any = type(np.linalg.eig(np.eye(1)))

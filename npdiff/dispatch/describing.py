@@ -9,8 +9,9 @@ import numpy as np
 from npdiff.array import DiffArray, View, ask, get_value, layout, shown
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, constant, innermost
-from npdiff.dispatch.declare import composite, constant_primitive, operand, static
+from npdiff.dispatch.declare import composite, operand, static
 from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.rules import constant_primitive
 
 # ---------------------------------------------------------------------- shape and dtype
 

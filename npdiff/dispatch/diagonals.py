@@ -9,9 +9,10 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.array import view_of
 from npdiff.core import Primitive, aval, bind
-from npdiff.dispatch.declare import composite, function, linear_primitive, operand, static
+from npdiff.dispatch.declare import composite, function, operand, static
 from npdiff.dispatch.indexing import Slot, setitem_p
 from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.rules import linear_primitive
 
 
 def _diagonal_index(rows: int, columns: int, k: int) -> tuple[Any, Any]:

@@ -12,9 +12,6 @@ from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of
 from npdiff.dispatch.common import backwards, in_c_order, pick, scalar
 from npdiff.dispatch.declare import (
     _NO_VALUE,
-    align,
-    batch_elementwise,
-    bilinear_primitive,
     composite,
     direct,
     found,
@@ -28,6 +25,7 @@ from npdiff.dispatch.declare import (
 )
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.rules import align, batch_elementwise, bilinear_primitive
 from npdiff.dispatch.ufuncs import composites
 
 # ---------------------------------------------------------------------- clip and rounding

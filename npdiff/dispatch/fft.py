@@ -14,7 +14,8 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.core import Primitive, aval, bind, shape_of
 from npdiff.dispatch.common import along, batch_axis
-from npdiff.dispatch.declare import composite, function, linear_primitive, operand, static, write_out
+from npdiff.dispatch.declare import composite, function, operand, static, write_out
+from npdiff.dispatch.rules import linear_primitive
 
 _TURNED = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 

@@ -11,7 +11,8 @@ import numpy as np
 from npdiff.array import DiffArray, ask, copy_layout, is_scalar, is_weak, snapshot, view_of
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
-from npdiff.dispatch.declare import linear_primitive, operand
+from npdiff.dispatch.declare import operand
+from npdiff.dispatch.rules import linear_primitive
 from npdiff.errors import BranchError, message
 
 

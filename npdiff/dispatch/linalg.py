@@ -14,20 +14,9 @@ import numpy as np
 
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
 from npdiff.dispatch.common import adjoint, batch_by_size, batch_stacks, one_by_one, scalar
-from npdiff.dispatch.declare import (
-    _NO_VALUE,
-    add_tangents,
-    batch_leading,
-    composite,
-    constant_primitive,
-    function,
-    nonlinear,
-    operand,
-    point,
-    static,
-    write_out,
-)
+from npdiff.dispatch.declare import _NO_VALUE, composite, function, nonlinear, operand, point, static, write_out
 from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.rules import add_tangents, batch_leading, constant_primitive
 
 SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 

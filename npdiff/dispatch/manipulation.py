@@ -11,16 +11,8 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from npdiff.array import is_scalar, is_weak, layout, snapshot, view_of
 from npdiff.avals import ndarray
 from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services, shape_of
-from npdiff.dispatch.declare import (
-    batch_elementwise,
-    composite,
-    function,
-    linear_primitive,
-    operand,
-    point,
-    since,
-    static,
-)
+from npdiff.dispatch.declare import composite, function, operand, point, since, static
+from npdiff.dispatch.rules import batch_elementwise, linear_primitive
 from npdiff.errors import warn_user
 
 # ---------------------------------------------------------------------- primitives

@@ -12,15 +12,8 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import aval
-from npdiff.dispatch.declare import (
-    elementwise,
-    elementwise_jvp,
-    first,
-    nondifferentiable_ufunc,
-    point,
-    second,
-    strong_multiply,
-)
+from npdiff.dispatch.declare import elementwise, elementwise_jvp, nondifferentiable_ufunc, point
+from npdiff.dispatch.rules import first, second, strong_multiply
 
 REAL = "real"
 POSITIVE = "positive"

@@ -9,8 +9,9 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from npdiff.core import Primitive, aval, bind, own_primitive, services
 from npdiff.dispatch.common import safe_sqrt, scalar, truth
-from npdiff.dispatch.declare import batch_leading, composite, numpy_is, operand, point, static
+from npdiff.dispatch.declare import composite, numpy_is, operand, point, static
 from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.rules import batch_leading
 
 
 def _real_square(x: Any) -> Any:

@@ -15,19 +15,11 @@ from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
 from npdiff.core import unsupported as refusal
 from npdiff.dispatch.common import batch_axis, float_dtype, one_by_one, scalar, truth
-from npdiff.dispatch.declare import (
-    _NO_VALUE,
-    composite,
-    constant_primitive,
-    operand,
-    point,
-    since,
-    static,
-    write_out,
-)
+from npdiff.dispatch.declare import _NO_VALUE, composite, operand, point, since, static, write_out
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import anywhere, check_out, phantom
 from npdiff.dispatch.reductions import axes_of
+from npdiff.dispatch.rules import constant_primitive
 
 # The continuous methods: where quantile q stands among n sorted values is n q + alpha + q (1 - alpha - beta) - 1.
 _PLOTTING = {

@@ -10,20 +10,10 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from npdiff.avals import ndarray
 from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services
-from npdiff.dispatch.declare import (
-    _NO_VALUE,
-    constant_primitive,
-    function,
-    linear_primitive,
-    operand,
-    point,
-    static,
-    strong_multiply,
-    strong_product,
-    write_out,
-)
+from npdiff.dispatch.declare import _NO_VALUE, function, operand, point, static, write_out
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import check_out, mask_of
+from npdiff.dispatch.rules import constant_primitive, linear_primitive, strong_multiply, strong_product
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:

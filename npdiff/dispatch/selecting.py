@@ -11,18 +11,9 @@ from numpy.lib.array_utils import normalize_axis_index
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, constant, services, shape_of
 from npdiff.dispatch.common import in_c_order
-from npdiff.dispatch.declare import (
-    align,
-    composite,
-    constant_primitive,
-    function,
-    operand,
-    point,
-    since,
-    static,
-    write_out,
-)
+from npdiff.dispatch.declare import composite, function, operand, point, since, static, write_out
 from npdiff.dispatch.operands import anywhere, check_out, operands, phantom
+from npdiff.dispatch.rules import align, constant_primitive
 from npdiff.errors import BranchError, message
 
 # ---------------------------------------------------------------------- where the nonzero elements are

@@ -10,7 +10,8 @@ import numpy as np
 
 from npdiff.core import Primitive, aval, bind, shape_of
 from npdiff.dispatch.common import batch_by_size, one_by_one, pick
-from npdiff.dispatch.declare import composite, constant_primitive, function, operand, point, static
+from npdiff.dispatch.declare import composite, function, operand, point, static
+from npdiff.dispatch.rules import constant_primitive
 
 _NOTES = "equal elements: the derivative goes to the first of them"
 

@@ -9,18 +9,9 @@ import numpy as np
 
 from npdiff.core import Primitive, aval, bind, services
 from npdiff.dispatch.common import batch_axis, flattened, one_by_one, truth
-from npdiff.dispatch.declare import (
-    _NO_VALUE,
-    composite,
-    constant_primitive,
-    function,
-    linear_primitive,
-    operand,
-    point,
-    static,
-    write_out,
-)
+from npdiff.dispatch.declare import _NO_VALUE, composite, function, operand, point, static, write_out
 from npdiff.dispatch.operands import check_out, phantom
+from npdiff.dispatch.rules import constant_primitive, linear_primitive
 
 # ---------------------------------------------------------------------- the order
 

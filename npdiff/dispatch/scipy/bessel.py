@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.dispatch.declare import strong_multiply
+from npdiff.dispatch.rules import strong_multiply
 from npdiff.dispatch.scipy.declare import S, is_complex, no_partial, over, several, special, special_jvp
 
 _ORDER = "v, the order"

@@ -17,11 +17,10 @@ from scipy.special import _ufuncs
 from npdiff.core import Primitive, aval, ufunc_primitives, unsupported
 from npdiff.dispatch.capture import also_capture
 from npdiff.dispatch.creation import holds_handle
-from npdiff.dispatch.declare import (
+from npdiff.dispatch.declare import Row, add_row
+from npdiff.dispatch.rules import (
     NoPartial,
-    Row,
     Rule,
-    add_row,
     add_tangents,
     batch_elementwise,
     constant_primitive,

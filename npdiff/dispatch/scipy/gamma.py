@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Primitive
-from npdiff.dispatch.declare import elementwise_primitive
+from npdiff.dispatch.rules import elementwise_primitive
 from npdiff.dispatch.scipy.declare import S, is_complex, special
 
 # Bernoulli's numbers B_2, B_4, ...

@@ -15,9 +15,10 @@ from npdiff.avals import ndarray
 from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of, unsupported
 from npdiff.dispatch import decompositions
 from npdiff.dispatch.common import adjoint, pick
-from npdiff.dispatch.declare import add_tangents, constant_primitive, operand, static
+from npdiff.dispatch.declare import operand, static
 from npdiff.dispatch.linalg import from_triangle
 from npdiff.dispatch.operands import anywhere, phantom
+from npdiff.dispatch.rules import add_tangents, constant_primitive
 from npdiff.dispatch.scipy import matrix_functions  # noqa: F401
 from npdiff.dispatch.scipy.declare import capture_functions, composite, is_complex, refused, untracked
 
