@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import pathlib
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,7 @@ from wording import assert_says
 import npdiff
 from npdiff.backend import registry, tpu
 from npdiff.backend.contract import Status
+from npdiff.backend.jax_rules import HOST
 from npdiff.errors import ArgumentError, BackendError
 
 X = np.array([0.3, -1.2, 0.8, 2.5])
@@ -309,6 +311,12 @@ def test_the_report() -> None:
     assert report[0].available
     text = repr(registry.Report([Status("x", False, why="no y", install="get y"), Status("z", True, "a z")]))
     assert text == "x     not available: no y\n      get y\nz     available: a z"
+
+
+def test_the_page_lists_what_numpy_evaluates() -> None:
+    page = pathlib.Path(npdiff.__file__).parents[1].joinpath("docs", "backends.md").read_text(encoding="utf-8")
+    lines = [line for line in page.splitlines() if line.startswith("| `") and '"' not in line]
+    assert lines == [f"| `{name}` | {why} |" for name, why in HOST.items()]
 
 
 @pytest.mark.parametrize(("how", "what", "instead"), [
