@@ -12,7 +12,7 @@ import numpy as np
 
 from npdiff.avals import PYTHON_NUMBERS, Aval, ndarray
 from npdiff.backend.contract import Placement, own_arrays
-from npdiff.backend.jax_lowering import HostStep, Segment, Step, apply, dtype_on_device, literal, reasons, schedule
+from npdiff.backend.jax_lowering import HostStep, Segment, apply, dtype_on_device, literal, reasons, schedule
 from npdiff.errors import BackendError, GuardFailed, message
 from npdiff.graph import Atom, Graph, Literal, Var, namer, show_equation
 
@@ -231,4 +231,4 @@ def _own(a: Atom, env: Env) -> Any:
     return np.array(value, order="K") if type(value) is ndarray else np.array(value)
 
 
-__all__ = ["JaxExecutable", "Step"]
+__all__ = ["JaxExecutable"]
