@@ -187,7 +187,7 @@ def find(name: str) -> Row:
     row = rows.get(f"np.{bare}")
     thing = found(bare) if bare else None
     if row is None and thing is not None:
-        row = next((r for r in rows.values() if r.func is thing), None)
+        row = next((r for r in _numpy_rows().values() if r.func is thing), None)
     if row is not None:
         return row
     way = _near(bare, "np.")
@@ -226,12 +226,16 @@ def title(chapter: str) -> str:
     return (sys.modules[chapter].__doc__ or chapter).partition("\n")[0].rstrip(".")
 
 
+def _numpy_rows() -> dict[str, Row]:
+    """The rows that are counted and shown; those of other packages, entered once they are seen, are not."""
+    return {name: row for name, row in rows.items() if name.startswith("np.")}
+
+
 def chapters() -> dict[str, list[Row]]:
-    """NumPy's rows by chapter, in alphabetical order; those of other packages are not on the pages."""
+    """NumPy's rows by chapter, in alphabetical order."""
     found_rows: dict[str, list[Row]] = {}
-    for row in sorted(rows.values(), key=lambda r: (r.chapter, r.name)):
-        if row.name.startswith("np."):
-            found_rows.setdefault(row.chapter, []).append(row)
+    for row in sorted(_numpy_rows().values(), key=lambda r: (r.chapter, r.name)):
+        found_rows.setdefault(row.chapter, []).append(row)
     return found_rows
 
 

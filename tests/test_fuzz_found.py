@@ -85,6 +85,7 @@ def test_types_and_dtypes(body: str) -> None:
 
 
 MEMORY = [
+    "v0 = np.gradient(x.T, axis=0)\nv1 = v0.ravel()\nv1[1:] += 1",
     "v0 = y.conj()\nv0[0] = 2", "v0 = np.diag_indices(3)\nv0[1][:] = 2",
     "v0 = np.require(np.zeros(3), None, 'C')\nv0 += y",
     "v0 = np.tile(z, 2)\nv0[1] = s", "v0 = x.take([0, 1], axis=1)\nv0.ravel()[1] += 1",

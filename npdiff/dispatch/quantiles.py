@@ -326,7 +326,7 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
         last = s[..., -1]
         result = np.where(np.isnan(last), last, result)
     shape = [1 if k in axes else m for k, m in enumerate(v.shape) if truth(keepdims) or k not in axes]
-    return _stored(np.reshape(result, shape), out, name)
+    return _stored(scalar(np.reshape(result, shape)), out, name)
 
 
 _CASES = ("A(5)", "A(4)", "A(2, 3), axis=0", "A(2, 3), axis=1, keepdims=True", "A(2, 3, 2), axis=(0, 2)", "I(5)")
