@@ -3,9 +3,10 @@
 from npdiff import cache
 from npdiff import operators as _operators  # noqa: F401
 from npdiff.array import DiffArray
+from npdiff.backend.registry import backends
+from npdiff.compile import jit
 from npdiff.dispatch import rows as _rows  # noqa: F401
 from npdiff.dispatch.capture import record
-from npdiff.jit import jit
 from npdiff.kernels.threads import get_num_threads, set_num_threads
 from npdiff.transforms.checkpoint import checkpoint
 from npdiff.transforms.custom import custom_jvp, custom_vjp
@@ -31,6 +32,7 @@ from npdiff.tree import register_container
 __version__ = "0.1.0"
 __all__ = [
     "DiffArray",
+    "backends",
     "cache",
     "checkpoint",
     "custom_jvp",

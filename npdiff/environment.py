@@ -488,11 +488,15 @@ class Image:
         return new
 
 
+# Where the classes of jitted functions live.
+_JITTED = ("npdiff.jit", "npdiff.compile")
+
+
 def _inner_function(value: Any) -> Any:
     """The function inside a wrapper that adds no meaning of its own: a jitted or memoised function, a static method."""
     if isinstance(value, (functools._lru_cache_wrapper, staticmethod)):
         return value.__wrapped__
-    return value.function if type(value).__module__ == "npdiff.jit" and hasattr(value, "function") else None
+    return value.function if type(value).__module__ in _JITTED and hasattr(value, "function") else None
 
 
 def _unbound(held: Any) -> Any:

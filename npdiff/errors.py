@@ -63,6 +63,10 @@ class GraphError(NpdiffError, AssertionError):
     """A recorded graph breaks one of its own invariants: a defect in npdiff."""
 
 
+class BackendError(NpdiffError, RuntimeError):
+    """A backend cannot run here, or cannot run this program: its package or hardware is missing, or lacks something."""
+
+
 class GradientMismatch(NpdiffError, AssertionError):
     """`npdiff.testing.check_grads` found a derivative that differs from the numerical one."""
 

@@ -1,4 +1,4 @@
-"""npdiff.jit: the same function, run from recorded graphs compiled to fused kernels."""
+"""Jitted functions: the same function, run from recorded graphs compiled to fused kernels."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import numpy as np
 
 from npdiff import tree
 from npdiff.avals import ndarray
+from npdiff.backend.contract import Backend
+from npdiff.backend.cpu import CPU
 from npdiff.core import Handle, aval, bind, innermost
-from npdiff.errors import ArgumentError, GuardFailed, JitWarning, NonFiniteError, message, warn_user
+from npdiff.errors import ArgumentError, BackendError, GuardFailed, JitWarning, NonFiniteError, message, warn_user
 from npdiff.graph import Graph
 from npdiff.program import Program, run_program_p
 from npdiff.quick import MISSED, Quick, quick
@@ -89,12 +91,13 @@ class _Call:
 class Jitted:
     """A function made by `npdiff.jit`."""
 
-    def __init__(self, f: Callable[..., Any]) -> None:
+    def __init__(self, f: Callable[..., Any], backend: Backend = CPU) -> None:
         if not callable(f):
             raise ArgumentError(message("jit: the first argument must be a function", f,
                                         instead="write npdiff.jit(f)(x), not npdiff.jit(f(x))"))
         functools.update_wrapper(self, f)  # first: it copies attributes, which may be those of another jitted function
         self.function = f
+        self.backend = backend
         self._entries: dict[Any, Entry] = {}
         self._quick: tuple[Quick, ...] = ()
         self._quickened: list[tuple[Recording, Quick]] = []
@@ -206,6 +209,7 @@ class Jitted:
                     entry.unjitted = why
                 self._warn(why)
                 return None, complete if made.done else None
+            self._choose(made, call.args)
             if len(entry.recordings) >= MAX_RECORDINGS:
                 entry.unjitted = (f"it took a new path on each of {MAX_RECORDINGS} calls, "
                                   + _parting([made, *entry.recordings]))
@@ -215,6 +219,9 @@ class Jitted:
             else:
                 entry.recordings.insert(0, made)
             return made, complete
+
+    def _choose(self, made: Recording, args: Sequence[Any]) -> None:
+        """Say what compiles a recording made with these arguments."""
 
     def _after_failure(self, entry: Entry, call: _Call, why: str) -> Any:
         """The call as the function itself does it; if it gets through, recording was what failed."""
@@ -252,6 +259,8 @@ class Jitted:
                     outs = bind(run_program_p, values, {"program": _program(made, values)})
                 except GuardFailed:
                     continue
+                except BackendError:
+                    raise
                 except Exception as error:
                     failure = error
                     continue
@@ -274,11 +283,18 @@ class Jitted:
 
     def lower(self, *args: Any, **kwargs: Any) -> Graph:
         """The graph that a call with these arguments runs (recorded now, on copies, if it has not been yet)."""
+        return self._recorded(*args, **kwargs).graph
+
+    def _recorded(self, *args: Any, **kwargs: Any) -> Recording:
         leaves, structure = tree.flatten((args, kwargs))
         static = [_leaf_key(leaf)[1] for leaf in leaves]
         copies = [_copied(innermost(leaf)) for leaf in leaves]
         roots = [self.function, *[leaf for leaf, fixed in zip(copies, static, strict=True) if fixed]]
-        return record(self.function, roots, copies, structure, static)[0].graph
+        return record(self.function, roots, copies, structure, static)[0]
+
+    @staticmethod
+    def _is_operand(leaf: Any) -> bool:
+        return not _leaf_key(leaf)[1]
 
     def explain(self, *args: Any, **kwargs: Any) -> str:
         """Say in words how a call with these arguments runs: graph, kernels, guards, recordings, compile times.
@@ -389,39 +405,4 @@ def _differentiating(operands: Sequence[Any]) -> bool:
     return True
 
 
-def jit(f: Callable[..., Any]) -> Jitted:
-    """Make f run from compiled kernels: same results, same writes, same random stream, faster.
-
-    The first call with arguments of new types and shapes runs f once and records what it does; further calls run
-    the recording, fused into kernels. Where Python decided on a value (``if x > 0``), the recording holds a guard;
-    another outcome is recorded as another path. Arrays that f closes over are read at each call.
-
-    Parameters
-    ----------
-    f
-        Any function written with NumPy. Arrays and Python or NumPy numbers are inputs (2 and 3 share a compilation,
-        2 and 2.0 do not); any other argument is part of the signature by value.
-
-    Returns
-    -------
-    A function with the same signature, and two methods: ``explain(*args)`` says what happens in a call,
-    ``lower(*args)`` gives its graph. It can be differentiated, mapped and jitted again.
-
-    Raises
-    ------
-    ArgumentError
-        If f is not callable. Otherwise nothing that f would not raise itself; what cannot be recorded runs
-        unjitted, said once by a JitWarning.
-
-    Examples
-    --------
-    >>> import numpy as np, npdiff
-    >>> f = npdiff.jit(lambda x: np.sum(np.exp(-x ** 2)))
-    >>> x = np.linspace(0.0, 1.0, 5)
-    >>> bool(np.isclose(f(x), np.sum(np.exp(-x ** 2)))), bool(np.isclose(f(2 * x), np.sum(np.exp(-4 * x ** 2))))
-    (True, True)
-    """
-    return Jitted(f)
-
-
-__all__ = ["MAX_RECORDINGS", "Jitted", "jit"]
+__all__ = ["MAX_RECORDINGS", "Jitted"]

@@ -10,8 +10,10 @@ import numpy as np
 
 from npdiff import kernels
 from npdiff.avals import is_differentiable, ndarray
+from npdiff.backend.contract import Compiler, Executable
+from npdiff.backend.cpu import ON_CPU
 from npdiff.core import Handle, Primitive, aval, bind, innermost
-from npdiff.errors import JitWarning, warn_user
+from npdiff.errors import BackendError, JitWarning, warn_user
 from npdiff.graph import Equation, Graph, Literal, Var, evaluate, prune
 from npdiff.residuals import keeping, residuals, taking
 from npdiff.transforms.call import batch, pull, push
@@ -24,22 +26,25 @@ class Program:
     Some of the outputs may be values for the backward pass; `kept` are their variables.
     """
 
-    __slots__ = ("_derived", "_executable", "compile_seconds", "failure", "graph", "kept")
+    __slots__ = ("_derived", "_executable", "compile_seconds", "compiler", "failure", "graph", "kept")
 
-    def __init__(self, graph: Graph, kept: Sequence[Var] = ()) -> None:
+    def __init__(self, graph: Graph, kept: Sequence[Var] = (), compiler: Compiler = ON_CPU) -> None:
         self.graph = graph
+        self.compiler = compiler
         self.kept = tuple(kept)
         self.compile_seconds = 0.0
         self.failure = ""
-        self._executable: kernels.Executable | None = None
+        self._executable: Executable | None = None
         self._derived: dict[Any, Program] = {}
 
-    def prepare(self) -> kernels.Executable:
+    def prepare(self) -> Executable:
         """The executable, compiled now if it has not been."""
         if self._executable is None:
             start = time.perf_counter()
             try:
-                self._executable = kernels.compile_graph(with_literals(self.graph))
+                self._executable = self.compiler(with_literals(self.graph))
+            except BackendError:
+                raise
             except Exception as error:
                 self.failure = f"compiling it failed with {type(error).__name__}: {error}"
                 self._executable = kernels.interpret_graph(self.graph)
@@ -64,6 +69,10 @@ class Program:
         """Kernels and host calls, as text; first of all why there are no kernels, if compiling failed."""
         text = self.prepare().explain()
         return "\n".join([*([self.failure] if self.failure else []), text])
+
+    def text(self) -> str:
+        """What was given to the compiler."""
+        return self.prepare().text()
 
     def tangents(self, which: tuple[bool, ...], values: Sequence[Any]) -> Program:
         """The program of the outputs' tangents, given all inputs and the tangents of those in `which`."""
@@ -94,7 +103,7 @@ class Program:
             given = tuple([is_differentiable(o.aval.dtype) for o in self.graph.outputs])
             cts = [_zeros(o.aval) for o, g in zip(self.graph.outputs, given, strict=True) if g]
             kept = residuals(self.graph, self._backward(needed, given, [*values, *cts]))
-            return Program(keeping(self.graph, kept), kept) if kept else self
+            return Program(keeping(self.graph, kept), kept, self.compiler) if kept else self
 
         found = self._derived.get(("keeping", needed))
         if found is None:
@@ -119,7 +128,7 @@ class Program:
     def _derived_program(self, key: Any, graph: Callable[[], Graph]) -> Program:
         found = self._derived.get(key)
         if found is None:
-            found = self._derived[key] = Program(graph())
+            found = self._derived[key] = Program(graph(), compiler=self.compiler.derived())
         return found
 
 

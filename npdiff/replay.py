@@ -13,6 +13,7 @@ import numpy as np
 from npdiff import tree
 from npdiff.array import DiffArray, View, copy_layout, is_scalar
 from npdiff.avals import PYTHON_NUMBERS, ndarray
+from npdiff.backend.cpu import ON_CPU
 from npdiff.core import Handle, constant, innermost
 from npdiff.dispatch.effects import held_prints, let_out
 from npdiff.environment import Environment, Image
@@ -48,7 +49,7 @@ class Output:
         if isinstance(v, Handle) and self.how in ("array", "scalar", "number"):
             return v  # under a transform
         if self.how == "array":
-            return v if type(v) is ndarray else np.asarray(v)
+            return np.asarray(v) if isinstance(v, (*PYTHON_NUMBERS, np.generic)) else v
         if self.how == "scalar":
             return v[()] if type(v) is ndarray else v
         if self.how == "number":
@@ -85,6 +86,7 @@ class Recording:
         self.blocked: list[str] = []
         self.draws = self.prints = self.done = False
         self.program: Program | None = None
+        self.compiler = ON_CPU
         self.calls = 0
         self.quickened = 0  # how often a fast path was written for it
 
@@ -137,7 +139,7 @@ class Recording:
     def compiled(self) -> Program:
         """The graph's program, compiled when first needed."""
         if self.program is None:
-            self.program = Program(self.graph)
+            self.program = Program(self.graph, compiler=self.compiler)
         return self.program
 
     def finish(self, outs: Sequence[Any], values: Sequence[Any]) -> Any:

@@ -34,7 +34,7 @@ def _native(a: Aval) -> bool:
     return a.dtype in DTYPES and a.dtype.isnative and a.size > 0
 
 
-def _loop_dtypes(eq: Equation) -> tuple[DType, ...] | None:
+def loop_dtypes(eq: Equation) -> tuple[DType, ...] | None:
     """The dtypes of the ufunc loop NumPy would run (NEP 50), or None."""
     ufunc = eq.prim.ufunc
     if ufunc is None or ufunc.nout != 1 or ufunc.nin != len(eq.inputs):
@@ -65,7 +65,7 @@ def _as_numpy(eq: Equation) -> bool:
 
 def _ufunc(eq: Equation) -> Build | None:
     rule = RULES.get(eq.prim.name)
-    loop = _loop_dtypes(eq)
+    loop = loop_dtypes(eq)
     if rule is None or loop is None or eq.params or eq.prim.ufunc is None or eq.prim.ufunc.__name__ != eq.prim.name:
         return None
     if eq.prim.call is not eq.prim.ufunc and not _as_numpy(eq):

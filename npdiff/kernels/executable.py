@@ -201,6 +201,10 @@ class Executable:
         """The LLVM IR of each kernel, as rendered."""
         return [c.text for c in self._kernels]
 
+    def text(self) -> str:
+        """The LLVM IR of all kernels, one after another."""
+        return "\n".join(self.llvm())
+
 
 def _own(value: Any, held: set[int]) -> Any:
     """A NumPy scalar, or an array that shares memory with nothing: a copy of what is held or a view."""

@@ -1,0 +1,161 @@
+"""npdiff.jit: a function compiled for this CPU, or for another backend and its arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from npdiff import tree
+from npdiff.avals import ndarray
+from npdiff.backend.contract import Backend, Compiler, Placement, own_arrays
+from npdiff.backend.cpu import CPU
+from npdiff.backend.registry import find
+from npdiff.errors import ArgumentError, message
+from npdiff.jit import MAX_QUICKENED, Jitted
+from npdiff.replay import Recording
+
+
+class JittedElsewhere(Jitted):
+    """A function made by `npdiff.jit` for another backend than the CPU."""
+
+    def __init__(self, f: Callable[..., Any], backend: Backend, mesh: Any = None, in_shardings: Any = None,
+                 out_shardings: Any = None) -> None:
+        super().__init__(f, backend)
+        self.mesh = mesh
+        self.in_shardings = in_shardings
+        self.out_shardings = out_shardings
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        given, own = self._stand_ins((args, kwargs))
+        if not own:
+            return super().__call__(*args, **kwargs)
+        token = own_arrays.set(own)
+        try:
+            out = super().__call__(*given[0], **given[1])
+        finally:
+            own_arrays.reset(token)
+        return tree.map_leaves(lambda leaf: own.get(id(leaf)) if id(leaf) in own else self.backend.to_array(
+            leaf) if isinstance(leaf, (ndarray, np.generic)) else leaf, out)
+
+    def _stand_ins(self, arguments: Any) -> tuple[Any, dict[int, Any]]:
+        """The arguments with ndarrays for the backend's arrays, and these by the ids of their stand-ins.
+
+        The stand-ins are read-only, as the arrays are: a function that writes into one raises what NumPy raises.
+        """
+        leaves, structure = tree.flatten(arguments)
+        first: dict[int, Any] = {}
+        own: dict[int, Any] = {}
+        for k, leaf in enumerate(leaves):
+            if self.backend.is_array(leaf):
+                # The same array twice is one array.
+                made = leaves[k] = first.setdefault(id(leaf), np.asarray(leaf))
+                own[id(made)] = leaf
+        return tree.unflatten(structure, leaves), own
+
+    def lower(self, *args: Any, **kwargs: Any) -> Any:
+        """The text given to the compiler (StableHLO) for a call with these arguments; f is run on copies of them."""
+        given, _ = self._stand_ins((args, kwargs))
+        made = self._recorded(*given[0], **given[1])
+        self._choose(made, given[0])
+        return made.compiled().text()
+
+    def explain(self, *args: Any, **kwargs: Any) -> str:
+        """As `Jitted.explain`; it shows which operations NumPy evaluates, and why."""
+        given, _ = self._stand_ins((args, kwargs))
+        return super().explain(*given[0], **given[1])
+
+    def _choose(self, made: Recording, args: Sequence[Any]) -> None:
+        made.compiler = Compiler(self.backend, self._placement(made, args))
+        made.compiled().prepare()  # now: what the backend cannot do is an error of the first call, not of the second
+
+    def _quicken(self, made: Recording, path: Any) -> None:
+        made.quickened = MAX_QUICKENED  # fast paths are written for ndarrays
+
+    def _placement(self, made: Recording, args: Sequence[Any]) -> Placement | None:
+        if self.mesh is None:
+            return None
+        specs = _per_argument(self.in_shardings, len(args), "in_shardings", "arguments")
+        inputs: list[Any] = []
+        for arg, spec in zip(args, specs, strict=True):
+            inputs += [spec] * sum(self._is_operand(leaf) for leaf in tree.leaves(arg))
+        inputs += [None] * (len(made.graph.inputs) - len(inputs))
+        if self.out_shardings is None:
+            return Placement(self.mesh, tuple(inputs))
+        leaves = _per_argument(self.out_shardings, len(made.outputs), "out_shardings", "results")
+        outputs: list[Any] = [None] * len(made.graph.outputs)
+        for spec, output in zip(leaves, made.outputs, strict=True):
+            if output.how in ("array", "scalar", "number"):
+                outputs[output.index] = spec
+        return Placement(self.mesh, tuple(inputs), tuple(outputs))
+
+
+def _per_argument(specs: Any, count: int, name: str, what: str) -> Sequence[Any]:
+    """One partition per argument or result: a tuple or list says each, anything else holds for all."""
+    if type(specs) not in (tuple, list):
+        return [specs] * count
+    if len(specs) != count:
+        raise ArgumentError(message(f"jit: {name} has {len(specs)} entries for {count} {what}", specs,
+                                    instead="give one PartitionSpec (or None: whole on each device) for each"))
+    return list(specs)
+
+
+def jit(f: Callable[..., Any], backend: str | None = None, *, mesh: Any = None, in_shardings: Any = None,
+        out_shardings: Any = None) -> Jitted:
+    """Make f run from compiled kernels: same results, same writes, same random stream, faster.
+
+    The first call with arguments of new types and shapes runs f once and records what it does; further calls run
+    the recording, fused into kernels. Where Python decided on a value (``if x > 0``), the recording holds a guard;
+    another outcome is recorded as another path. Arrays that f closes over are read at each call.
+
+    Parameters
+    ----------
+    f
+        Any function written with NumPy. Arrays and Python or NumPy numbers are inputs (2 and 3 share a compilation,
+        2 and 2.0 do not); any other argument is part of the signature by value.
+    backend
+        What runs it: ``"cpu"`` (fused kernels for this processor) or ``"tpu"`` (whatever JAX runs on: TPU, GPU or
+        CPU; jax arrays in, jax arrays out). None: the environment variable NPDIFF_BACKEND, or the CPU.
+        `npdiff.backends()` says what is available.
+    mesh
+        With ``"tpu"``: a `jax.sharding.Mesh` of devices to share the work between.
+    in_shardings, out_shardings
+        How arrays are cut over the mesh: a `jax.sharding.PartitionSpec` or None (whole on each device), or a tuple
+        with one for each positional argument, or for each leaf of the result. Without ``out_shardings`` the compiler
+        chooses.
+
+    Returns
+    -------
+    A function with the same signature, and two methods: ``explain(*args)`` says what happens in a call,
+    ``lower(*args)`` gives its graph (on ``"tpu"`` its StableHLO text). It can be differentiated, mapped and jitted
+    again.
+
+    Raises
+    ------
+    ArgumentError
+        If f is not callable, there is no such backend, or shardings do not fit the arguments.
+    BackendError
+        If the backend cannot run here (the error says what to install), or cannot run this function.
+
+    Otherwise nothing that f would not raise itself; what cannot be recorded runs unjitted, said once by a JitWarning.
+
+    Examples
+    --------
+    >>> import numpy as np, npdiff
+    >>> f = npdiff.jit(lambda x: np.sum(np.exp(-x ** 2)))
+    >>> x = np.linspace(0.0, 1.0, 5)
+    >>> bool(np.isclose(f(x), np.sum(np.exp(-x ** 2)))), bool(np.isclose(f(2 * x), np.sum(np.exp(-4 * x ** 2))))
+    (True, True)
+    """
+    chosen = find(backend)
+    if not chosen.shards and (mesh is not None or in_shardings is not None or out_shardings is not None):
+        raise ArgumentError(message(f"jit: the backend {chosen.name!r} has no mesh of devices",
+                                    instead="use backend='tpu', or leave mesh= and the shardings away"))
+    if mesh is None and (in_shardings is not None or out_shardings is not None):
+        raise ArgumentError(message("jit: shardings need the mesh that they cut arrays over",
+                                    instead="give mesh=jax.sharding.Mesh(devices, names)"))
+    return Jitted(f) if chosen is CPU else JittedElsewhere(f, chosen, mesh, in_shardings, out_shardings)
+
+
+__all__ = ["JittedElsewhere", "jit"]

@@ -1,0 +1,67 @@
+"""One sample call of every row on each backend: what a replay gives is what NumPy gives."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import pytest
+from machines import each_backend
+
+import npdiff
+from npdiff import tree
+from npdiff.dispatch.declare import rows
+from npdiff.errors import JitWarning
+from npdiff.samples import cases, evaluate, is_array, is_float_array, split
+
+FIRST = [(r.name, cases(r)[0]) for r in rows.values() if cases(r)]
+
+
+def assert_close(ours: Any, theirs: Any) -> None:
+    """The same containers, types, dtypes and shapes, and values up to rounding."""
+    a, structure_a = tree.flatten(ours)
+    b, structure_b = tree.flatten(theirs)
+    assert structure_a == structure_b
+    for x, y in zip(a, b, strict=True):
+        assert type(x) is type(y), f"{type(x).__name__} instead of {type(y).__name__}"
+        if isinstance(y, (np.ndarray, np.generic)):
+            assert (x.dtype, x.shape) == (y.dtype, y.shape)
+        single = getattr(y, "dtype", np.dtype(float)).char in "efF"
+        np.testing.assert_allclose(x, y, rtol=2e-5 if single else 1e-9, atol=1e-5 if single else 1e-11)
+
+
+@each_backend
+@pytest.mark.parametrize(("name", "text"), FIRST, ids=[n for n, _ in FIRST])
+def test_values(name: str, text: str, backend: str) -> None:
+    f, leaves = split(evaluate(name, text), is_array)
+    try:
+        wanted = f(*leaves)
+    except Exception as error:
+        with pytest.raises(type(error)):
+            npdiff.jit(f, backend)(*leaves)
+        return
+    jitted = npdiff.jit(f, backend)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", JitWarning)  # what cannot be recorded runs as it stands on every backend
+        jitted(*leaves)
+        ours = jitted(*leaves)
+    made = [r for entry in jitted._entries.values() for r in entry.recordings]
+    assert all(r.calls == 1 for r in made), "the second call was no replay"
+    assert len(made) <= 1
+    assert_close(ours, wanted)
+
+
+@each_backend
+@pytest.mark.parametrize("name", [
+    "np.sin", "np.arctan2", "np.sort", "np.cumprod", "np.linalg.inv", "np.linalg.det", "np.prod", "np.max", "np.matmul",
+    "np.einsum", "np.fft.rfft", "np.where", "np.take", "np.interp", "np.convolve", "np.median"])
+def test_gradients(name: str, backend: str) -> None:
+    text = next(t for t in cases(rows[name]) if split(evaluate(name, t), is_float_array)[1])
+    f, leaves = split(evaluate(name, text), is_float_array)
+    total = lambda *xs: sum([np.sum(np.real(leaf)) for leaf in tree.leaves(f(*xs))])
+    places = tuple(range(len(leaves)))
+    wanted = npdiff.grad(total, places)(*leaves)
+    for ours in (npdiff.jit(npdiff.grad(total, places), backend), npdiff.grad(npdiff.jit(total, backend), places)):
+        for _ in range(2):
+            assert_close(ours(*leaves), wanted)
