@@ -200,7 +200,8 @@ class Executable:
         for k, step in enumerate(self._plan):
             if isinstance(step, HostStep):
                 left = ", ".join(name(v) for v in step.equation.outputs)
-                lines.append(f"{k}: {'write' if k in self._in_place else 'call'} {left + ' = ' if left else ''}{show_equation(step.equation, name)}")
+                verb = "write" if k in self._in_place else "call"
+                lines.append(f"{k}: {verb} {left + ' = ' if left else ''}{show_equation(step.equation, name)}")
                 continue
             compiled = next(kernels)
             lines.append(f"{k}: kernel {', '.join(_typed(v, name) for v in step.outputs)} "
