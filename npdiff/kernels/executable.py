@@ -18,7 +18,7 @@ from npdiff.kernels import native, threads
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel
 from npdiff.kernels.loop_ir import DType, show
 from npdiff.kernels.machine import vector_bits
-from npdiff.kernels.reuse import writes_in_place
+from npdiff.kernels.reuse import readers_first, writes_in_place
 from npdiff.kernels.schedule import HostStep, KernelStep, Step
 from npdiff.kernels.simplify import window
 
@@ -109,6 +109,10 @@ class _Source:
         self.lines.append(f"{target}[{self.bind(eq.params['index'], 'index')}] = {value}")
         self.lines.append(f"{self.name(eq.outputs[0])} = {target}")
 
+    def copy(self, parts: Sequence[Var]) -> None:
+        """Put parts of an array aside before it is written into."""
+        self.lines += [f"{self.name(v)} = {self.name(v)}.copy()" for v in parts]
+
     def forget(self, dead: Sequence[Var]) -> None:
         """Let go of variables that nothing reads any more."""
         if dead:
@@ -131,15 +135,17 @@ class Executable:
 
     def __init__(self, graph: Graph, steps: Sequence[Step]) -> None:
         self._graph = graph
-        self._plan = list(steps)
         self._kernels: list[Compiled] = []
         self._count = len(graph.inputs)
         source = _Source()
         for v, value in graph.constants.items():
             source.lines.append(f"{source.name(v)} = {source.bind(value, 'constant')}")
-        dead = _last_reads(steps, {a for a in graph.outputs if isinstance(a, Var)})
+        outputs = {a for a in graph.outputs if isinstance(a, Var)}
+        steps, copied = readers_first(steps, outputs)
+        self._plan = steps
+        dead = _last_reads(steps, outputs)
         fresh: set[Var] = set()
-        self._in_place = writes_in_place(steps, dead)
+        self._in_place = writes_in_place(steps, dead, copied)
         for k, (step, gone) in enumerate(zip(steps, dead, strict=True)):
             if isinstance(step, KernelStep):
                 compiled = compile_kernel(step.kernel)
@@ -154,6 +160,7 @@ class Executable:
                 source.write(step.equation)
             else:
                 source.call(step.equation)
+                source.copy([v for v in step.equation.outputs if v in copied])
             source.forget(gone)
         self._return(source, fresh)
         self.run = source.function(graph.inputs)
