@@ -99,3 +99,14 @@ def test_a_state_that_is_kept_stays_as_it_was(keep):
     for _ in range(3):
         np.testing.assert_equal(jitted(x), states(x))
     np.testing.assert_equal(x, np.arange(20.0).reshape(5, 4))
+
+
+def test_comparisons_are_fused_as_any_arithmetic():
+    def masked(x):
+        return np.sum(np.where(np.logical_or(np.isnan(x), x > 0.2), np.floor(x), x * 2))
+
+    x = np.linspace(-1, 1, 2500).reshape(50, 50)
+    jitted = npdiff.jit(masked)
+    for _ in range(3):
+        np.testing.assert_allclose(jitted(x), masked(x), rtol=1e-13)
+    assert "1 kernels, 0 host calls" in jitted.explain(x)
