@@ -20,7 +20,7 @@ import numpy as np
 
 from npdiff import core, tree
 from npdiff.avals import PYTHON_NUMBERS, is_differentiable, ndarray
-from npdiff.bytecode import formats, stores_item
+from npdiff.bytecode import calls, formats, stores_item
 from npdiff.core import Handle, aval, bind, innermost, overrides, services, ufunc_primitives
 from npdiff.errors import TracedValueError, message
 
@@ -304,6 +304,10 @@ class DiffArray(Handle):
         return ask(self, what) if not is_differentiable(self.dtype) else take(self, what)
 
     def __len__(self) -> int:
+        if len(self.shape) > 1 and calls(sys._getframe(1), "shuffle"):
+            raise core.unsupported(
+                "shuffle", "NumPy exchanges the rows of what is no plain array through views, which doubles some", self,
+                instead="write x[...] = x[rng.permutation(x.shape[0])], or use np.random.shuffle in a transform")
         if not self.shape:
             raise TypeError(f"object of type '{_type_name(self)}' has no len()" if is_scalar(self)
                             else "len() of unsized object")
@@ -362,7 +366,8 @@ class DiffArray(Handle):
     def __delitem__(self, index: Any) -> NoReturn:
         raise ValueError("cannot delete array elements")
 
-    def item(self, *index: Any) -> Any:
+    def item(self, /, *args: Any) -> Any:
+        index = args
         if not index:
             if self.size != 1:
                 raise ValueError("can only convert an array of size 1 to a Python scalar")
@@ -371,58 +376,60 @@ class DiffArray(Handle):
             return services["number"](np.reshape(self, (-1,))[index[0]])
         return services["number"](self[index[0] if len(index) == 1 else index])
 
-    def tolist(self) -> Any:
+    def tolist(self, /) -> Any:
         return [v.tolist() for v in self] if self.shape else services["number"](self)
 
     # ------------------------------------------------------------------ methods that are not one NumPy function
 
-    def copy(self, order: Any = "C") -> Any:
+    def copy(self, /, order: Any = "C") -> Any:
         if is_scalar(self):
             return snapshot(self)  # the copy of a NumPy scalar is a scalar, unlike np.copy of it
         return np.copy(self, order=order)
 
-    def flatten(self, order: Any = "C") -> Any:
+    def flatten(self, /, order: Any = "C") -> Any:
         return np.copy(np.ravel(self, order=order))
 
-    def reshape(self, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
+    def reshape(self, /, *shape: Any, order: Any = "C", copy: Any = None) -> Any:
         target = shape[0] if len(shape) == 1 else shape
         extra = {} if copy is None else {"copy": copy}
         return np.reshape(self, target, order=order, **extra)
 
-    def transpose(self, *axes: Any) -> Any:
+    def transpose(self, /, *axes: Any) -> Any:
         if not axes or (len(axes) == 1 and axes[0] is None):
             return np.transpose(self)
         return np.transpose(self, axes[0] if len(axes) == 1 and not isinstance(axes[0], (int, np.integer)) else axes)
 
-    def astype(self, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True,
+    def astype(self, /, dtype: Any, order: Any = "K", casting: Any = "unsafe", subok: bool = True,
                copy: bool = True) -> Any:
         return services["astype"](self, dtype, casting, copy)
 
-    def view(self, *args: Any, **kwargs: Any) -> Any:
+    def view(self, /, *args: Any, **kwargs: Any) -> Any:
         return services["view"](self, *args, **kwargs)
 
-    def fill(self, v: Any) -> None:
-        if core.shape_of(v):
-            np.empty(1).fill(np.empty(core.shape_of(v)))  # NumPy's own error
+    def fill(self, /, value: Any) -> None:
+        if core.shape_of(value):
+            np.empty(1, self.dtype).fill(np.empty(core.shape_of(value), aval(value).dtype))  # NumPy's own error
         if not is_scalar(self):
-            self[...] = v
+            self[...] = value
 
-    def sort(self, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None) -> None:
+    def sort(self, /, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None,
+             descending: Any = None) -> None:
         if not self._writable():
             read_only(self).sort()
-        self[...] = np.sort(self, axis=axis, kind=kind, order=order, stable=stable)
+        extra = {} if descending is None else {"descending": descending}
+        self[...] = np.sort(self, axis=axis, kind=kind, order=order, stable=stable, **extra)
 
-    def partition(self, kth: Any, axis: Any = -1, kind: Any = "introselect", order: Any = None) -> None:
+    def partition(self, kth: Any, /, axis: Any = -1, kind: Any = "introselect", order: Any = None) -> None:
         if not self._writable():
             read_only(self).partition(0)
         self[...] = np.partition(self, kth, axis=axis, kind=kind, order=order)
 
-    def put(self, indices: Any, values: Any, mode: Any = "raise") -> None:
+    def put(self, indices: Any, values: Any, /, mode: Any = "raise") -> None:
         target: Any = self
         np.put(target, indices, values, mode=mode)
 
-    def dot(self, b: Any, out: Any = None) -> Any:
-        return np.dot(self, b) if out is None else np.dot(self, b, out=out)
+    def dot(self, other: Any, /, out: Any = None) -> Any:
+        return np.dot(self, other) if out is None else np.dot(self, other, out=out)
 
     # ------------------------------------------------------------------ views and writes
 

@@ -119,6 +119,13 @@ def calls_another(frame: types.FrameType, name: str) -> bool:
     return called != name if kind else name not in frame.f_code.co_names
 
 
+def calls(frame: types.FrameType, name: str) -> bool:
+    """True if a frame is calling a function of this name."""
+    kind, called = _callees(frame.f_code).get(frame.f_lasti, _UNKNOWN)
+    return getattr(frame.f_locals.get(called), "__name__", "") == name if kind == "local" else called == name
+
+
+
 def _binary(statement: str) -> tuple[int, int]:
     """The BINARY_OP instruction that a statement compiles to."""
     return next((ins.opcode, ins.arg or 0) for ins in dis.get_instructions(compile(statement, "", "exec"))
@@ -139,4 +146,4 @@ def formats(frame: types.FrameType) -> bool:
     return tuple(frame.f_code.co_code[frame.f_lasti: frame.f_lasti + 2]) in _REMAINDERS
 
 
-__all__ = ["calls_another", "formats", "global_names", "outside_stores", "stores_item"]
+__all__ = ["calls", "calls_another", "formats", "global_names", "outside_stores", "stores_item"]

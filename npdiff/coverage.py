@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import re
 import sys
 import warnings
@@ -17,6 +18,7 @@ from npdiff.array import DiffArray
 from npdiff.avals import is_differentiable
 from npdiff.core import Primitive
 from npdiff.dispatch.declare import Row, found, rows
+from npdiff.dispatch.optional import load_seen
 from npdiff.errors import ArgumentError, NpdiffError, message
 from npdiff.graph import Graph, Var
 from npdiff.kernels.classify import elementwise, reduction
@@ -178,24 +180,45 @@ def find(name: str) -> Row:
         If there is none; the message names what comes near.
     """
     bare = name.strip().removesuffix("()")
+    if bare.startswith("scipy."):
+        return _of_scipy(bare)
     for prefix in ("numpy.", "np.", "ndarray."):
         bare = bare.removeprefix(prefix)
     row = rows.get(f"np.{bare}")
     thing = found(bare) if bare else None
     if row is None and thing is not None:
-        row = next((r for r in rows.values() if r.func is thing), None)
+        row = next((r for r in _numpy_rows().values() if r.func is thing), None)
     if row is not None:
         return row
-    ends = {full.rpartition(".")[2]: full for full in rows}
-    near = [full for full in rows if full.rpartition(".")[2] == bare]
-    near += [ends[end] for end in difflib.get_close_matches(bare.rpartition(".")[2], ends, n=4, cutoff=0.6)]
+    way = _near(bare, "np.")
     if bare in dir(DiffArray):
         way = f"ndarray.{bare} is a method of npdiff.DiffArray and has no row of its own"
-    elif near:
-        way = "did you mean " + ", ".join(dict.fromkeys(near)) + "?"
-    else:
-        way = "python -m npdiff coverage lists what there is"
     raise ArgumentError(message(f"coverage: no NumPy function {name!r}", instead=way))
+
+
+def _of_scipy(name: str) -> Row:
+    try:
+        importlib.import_module("scipy.special")
+        importlib.import_module("scipy.linalg")
+    except ImportError:
+        raise ArgumentError(message(f"coverage: SciPy is not installed, so there is no {name}",
+                                    instead='python -m pip install "npdiff[scipy]"')) from None
+    load_seen()
+    if name not in rows:
+        raise ArgumentError(message(f"coverage: no SciPy function {name!r} has a row", instead=_near(name, "scipy.")))
+    return rows[name]
+
+
+def _near(name: str, package: str) -> str:
+    """What to ask for instead of a name that no row of a package has."""
+    names = [full for full in rows if full.startswith(package)]
+    ends = {full.rpartition(".")[2]: full for full in names}
+    end = name.rpartition(".")[2]
+    near = [full for full in names if full.rpartition(".")[2] == end]
+    near += [ends[other] for other in difflib.get_close_matches(end, ends, n=4, cutoff=0.6)]
+    if near:
+        return "did you mean " + ", ".join(dict.fromkeys(near)) + "?"
+    return "python -m npdiff coverage lists what there is"
 
 
 def title(chapter: str) -> str:
@@ -203,10 +226,15 @@ def title(chapter: str) -> str:
     return (sys.modules[chapter].__doc__ or chapter).partition("\n")[0].rstrip(".")
 
 
+def _numpy_rows() -> dict[str, Row]:
+    """The rows that are counted and shown; those of other packages, entered once they are seen, are not."""
+    return {name: row for name, row in rows.items() if name.startswith("np.")}
+
+
 def chapters() -> dict[str, list[Row]]:
-    """All rows by chapter, in alphabetical order."""
+    """NumPy's rows by chapter, in alphabetical order."""
     found_rows: dict[str, list[Row]] = {}
-    for row in sorted(rows.values(), key=lambda r: (r.chapter, r.name)):
+    for row in sorted(_numpy_rows().values(), key=lambda r: (r.chapter, r.name)):
         found_rows.setdefault(row.chapter, []).append(row)
     return found_rows
 
@@ -252,9 +280,10 @@ def summary() -> str:
     for chapter, members in chapters().items():
         kinds = ", ".join(f"{n} {kind}" for kind, n in sorted(Counter(r.kind for r in members).items()))
         lines.append(f"{chapter.rpartition('.')[2]:<16}{len(members):>4}  {kinds}")
-    points = sum(len(r.points) for r in rows.values())
+    known = [row for members in chapters().values() for row in members]
+    points = sum(len(r.points) for r in known)
     return "\n".join([
-        f"NumPy {np.__version__}: {len(rows)} functions have a row, {points} points without a derivative are settled",
+        f"NumPy {np.__version__}: {len(known)} functions have a row, {points} points without a derivative are settled",
         "", *lines, "", "python -m npdiff coverage NAME tells what holds for one of them"])
 
 

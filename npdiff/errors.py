@@ -123,9 +123,27 @@ def user_frame() -> FrameType | None:
     return None
 
 
+def _in_scipy(frame: FrameType) -> bool:
+    return str(frame.f_globals.get("__name__")).startswith("scipy.")
+
+
+def scipy_call() -> str:
+    """``scipy.linalg.expm``: the function of SciPy's that the user's code called and that led here; "" if none did."""
+    frame = user_frame()
+    name = ""
+    while frame is not None and _in_scipy(frame):
+        public = [part for part in frame.f_globals["__name__"].split(".") if not part.startswith("_")]
+        if len(public) > 1 and frame.f_code.co_name != "wrapper":  # decorators live in scipy._lib
+            name = ".".join([*public, frame.f_code.co_name])
+        frame = frame.f_back
+    return name
+
+
 def user_line() -> str:
     """``file.py:12`` of the user's code that led here."""
     frame = user_frame()
+    while frame is not None and _in_scipy(frame):
+        frame = frame.f_back
     if frame is None:
         return "unknown"
     return f"{os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"

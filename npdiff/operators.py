@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -9,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from npdiff import core
-from npdiff.array import PLAIN, DiffArray, is_scalar, is_weak
+from npdiff.array import PLAIN, DiffArray, ask, is_scalar, is_weak, take
 from npdiff.avals import ndarray
-from npdiff.core import Handle, bind, innermost, python_primitives, services, ufunc_primitives
+from npdiff.core import Handle, bind, innermost, overrides, python_primitives, services, ufunc_primitives
 
 _BINARY = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "floordiv": np.floor_divide,
@@ -48,6 +50,8 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
     if kind not in PLAIN and not isinstance(other, Handle):
         if ufunc is np.multiply and isinstance(other, (str, bytes, list, tuple)) and _repeats(self):
             return other * operator.index(self)
+        if ufunc is np.multiply and isinstance(other, (list, tuple)) and is_scalar(self) and not is_weak(self):
+            return np.zeros((), self.dtype)[()] * other  # NumPy's own error
         if is_weak(self) and isinstance(other, (list, tuple)):
             return NotImplemented
         if getattr(other, "__array_ufunc__", True) is None:
@@ -55,9 +59,15 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
         if isinstance(other, (str, bytes)) or other is None:
             return _beside_foreign(_OPERATORS[ufunc], self, other, reflected)
         other = services["operand"](other)
+    if ufunc is np.matmul and is_scalar(self) and (is_scalar(other) if isinstance(other, Handle) else
+                                                   type(other) is not ndarray):
+        return NotImplemented  # numbers have no @
     operands = (other, self) if reflected else (self, other)
     if ufunc in python_primitives and is_weak(self) and is_weak(other):
         return bind(python_primitives[ufunc], operands, {})
+    if ufunc in python_primitives and not reflected and type(innermost(self)) is complex and isinstance(
+            innermost(other), np.float64):
+        return bind(python_primitives[ufunc], operands, {})  # np.float64 is a Python float too
     prim = ufunc_primitives.get(ufunc)
     return services["ufunc"](ufunc, "__call__", operands, {}) if prim is None else bind(prim, operands, {})
 
@@ -120,6 +130,14 @@ def _unary(ufunc: np.ufunc) -> Callable[[Any], Any]:
     return op
 
 
+_conjugate_complex = _unary(np.conjugate)
+
+
+def _conjugate(self: Any, /) -> Any:
+    # The method, unlike the ufunc, gives real arrays themselves.
+    return _conjugate_complex(self) if self.dtype.kind == "c" or is_weak(self) else self
+
+
 def _divmod(self: Any, other: Any, reflected: bool = False) -> Any:
     if is_weak(self) and is_weak(other):
         return (other // self, other % self) if reflected else (self // other, self % other)
@@ -130,28 +148,78 @@ def _power(self: Any, other: Any, mod: Any = None) -> Any:
     if mod is not None:
         raise core.unsupported("pow", "the three-argument form works on Python integers only", self,
                                instead="write (x ** y) % m")
+    if type(other) is int and other == 2 and self.dtype.kind == "b" and not is_scalar(self):
+        return np.square(self)  # NumPy takes this way for arrays, and it shows in the dtype
     return _forward(np.power)(self, other)
+
+
+# ---------------------------------------------------------------------- methods
+
+# Methods that are one NumPy function each, of this array and the same parameters.
+_METHODS = (
+    "all any argmax argmin argpartition argsort choose cumprod cumsum diagonal max mean min nonzero prod "
+    "ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
+).split()
+# Methods that hand the plain numbers on, as Python's float() does: an error where that would drop a derivative.
+_PLAIN = [n for n in ("dump", "dumps", "tobytes", "tofile", "tostring") if hasattr(ndarray, n)]
+# What ndarray has and a tracked array cannot have, with the reason and the way out a user reads.
+_AT_ITS_ADDRESS = ("reads the memory of an array; a tracked array is more than its memory",
+                   "use x.value, the plain array")
+_FIELDS = ("takes an array's bytes for another dtype, which has no derivative", "use x.value, the plain array")
+REFUSED = {
+    "byteswap": _FIELDS, "getfield": _FIELDS, "setfield": _FIELDS, "ctypes": _AT_ITS_ADDRESS, "data": _AT_ITS_ADDRESS,
+    "resize": ("cannot change the size of a tracked array in place", "bind the name anew: x = np.resize(x, shape)"),
+    "setflags": ("cannot change the flags of a tracked array", "leave it out, or use x.value, which is read-only"),
+}
+
+
+def _named(name: str, method: Callable[..., Any], doc: str) -> Callable[..., Any]:
+    """A method with the name and, where NumPy tells it, the signature of ndarray's."""
+    method.__name__ = name
+    method.__doc__ = doc
+    with contextlib.suppress(ValueError):
+        method.__signature__ = inspect.signature(getattr(ndarray, name))  # type: ignore[attr-defined]
+    return method
 
 
 def _method(name: str) -> Callable[..., Any]:
     func = getattr(np, name)
+    return _named(name, lambda self, *args, **kwargs: func(self, *args, **kwargs), f"As ``np.{name}`` of this array.")
 
+
+def _plain_method(name: str) -> Callable[..., Any]:
     def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return func(self, *args, **kwargs)
+        value = (take if self.dtype.kind in "fc" else ask)(self, f"ndarray.{name}")
+        return getattr(np.asarray(value), name)(*args, **kwargs)
 
-    method.__name__ = name
-    method.__doc__ = f"As ``np.{name}`` of this array."
-    return method
-
-
-_METHODS = (
-    "all any argmax argmin argpartition argsort choose clip cumprod cumsum diagonal max mean min nonzero prod "
-    "ravel repeat round searchsorted squeeze std sum swapaxes take trace var"
-).split()
+    return _named(name, method, f"As ndarray.{name}, where no derivative is dropped by it.")
 
 
-def _compress(self: Any, condition: Any, axis: Any = None, out: Any = None) -> Any:
+def _refusal(name: str) -> Any:
+    why, instead = REFUSED[name]
+
+    def refuse(self: Any, *_args: Any, **_kwargs: Any) -> Any:
+        raise core.unsupported(f"ndarray.{name}", why, self, instead=instead)
+
+    if not callable(getattr(ndarray, name)):
+        return property(refuse, doc=why)
+    return _named(name, refuse, why)
+
+
+_numpy_clip = np.clip  # (a stand-in has the name while a transform runs)
+
+
+def _clip(self: Any, /, min: Any = None, max: Any = None, out: Any = None, **kwargs: Any) -> Any:
+    return overrides[_numpy_clip](self, min, max, out, **kwargs)
+
+
+def _compress(self: Any, /, condition: Any, axis: Any = None, out: Any = None) -> Any:
     return np.compress(condition, self, axis=axis, out=out)
+
+
+def _to_device(self: Any, device: Any, /, *, stream: Any = None) -> Any:
+    np.empty(0).to_device(device, stream=stream)  # NumPy's own errors
+    return self
 
 
 def _install() -> None:
@@ -169,10 +237,13 @@ def _install() -> None:
         setattr(DiffArray, f"__{name}__", _unary(ufunc))
     for name in _METHODS:
         setattr(DiffArray, name, _method(name))
-    conjugate: Any = _unary(np.conjugate)
-    setattr(DiffArray, "conj", conjugate)  # noqa: B010
-    setattr(DiffArray, "conjugate", conjugate)  # noqa: B010
-    setattr(DiffArray, "compress", _compress)  # noqa: B010
+    for name in _PLAIN:
+        setattr(DiffArray, name, _plain_method(name))
+    for name in REFUSED:
+        setattr(DiffArray, name, _refusal(name))
+    for name, method in (("clip", _clip), ("compress", _compress), ("conj", _conjugate), ("conjugate", _conjugate),
+                         ("to_device", _to_device)):
+        setattr(DiffArray, name, method)
 
 
 _install()

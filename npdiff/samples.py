@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import sys
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -11,7 +13,23 @@ from typing import Any
 import numpy as np
 
 from npdiff import tree
+from npdiff.dispatch.capture import stand_in_of
 from npdiff.dispatch.declare import Row, rows
+from npdiff.dispatch.optional import load_seen
+
+
+def _scipy() -> Any:
+    """SciPy with the modules that have rows; None where it is not installed, and its rows have no samples."""
+    try:
+        importlib.import_module("scipy.linalg")
+        importlib.import_module("scipy.special")
+    except ImportError:
+        return None
+    load_seen()
+    return sys.modules["scipy"]
+
+
+scipy = _scipy()
 
 
 class Maker:
@@ -89,6 +107,10 @@ class Maker:
 _MAKERS = ("A", "P", "U", "C", "S", "M", "I", "B")
 
 
+# Sample calls stand for the user's code: stand-ins do not act on calls from npdiff's own.
+_called = eval("lambda func, args, kwargs: func(*args, **kwargs)", {"__name__": "sample"})
+
+
 @dataclass
 class Call:
     """One sample call of a NumPy function: the arguments, found again by name when it is made."""
@@ -99,21 +121,23 @@ class Call:
 
     def __call__(self, args: Any, kwargs: Any) -> Any:
         """Call the function that stands under this name in the numpy namespace now."""
-        return lookup(self.name)(*args, **kwargs)
+        return _called(lookup(self.name), args, kwargs)
 
 
 def lookup(name: str) -> Any:
-    """The object that ``np.linalg.inv`` names at this moment."""
-    found: Any = np
-    for part in name.split(".")[1:]:
+    """The object that ``np.linalg.inv`` or ``scipy.special.erf`` names at this moment."""
+    package, *parts = name.split(".")
+    found: Any = np if package == "np" else scipy
+    for part in parts:
         found = getattr(found, part)
-    return found
+    # What SciPy's Python functions are while a transform runs; a bare trace does not put them in place.
+    return (stand_in_of(found) or found) if package == "scipy" else found
 
 
 def evaluate(name: str, text: str, seed: int = 0, *, empty: bool = False, dtype: Any = float, grow: int = 1) -> Call:
     """The call that a case text describes."""
     maker = Maker(zlib.crc32(text.encode()) + seed, empty, dtype, grow)
-    scope = {"np": np, "call": lambda *args, **kwargs: Call(name, args, kwargs)}
+    scope = {"np": np, "scipy": scipy, "call": lambda *args, **kwargs: Call(name, args, kwargs)}
     scope |= {m: getattr(maker, m) for m in _MAKERS}
     made: Call = eval(f"call({text})", scope)
     return made

@@ -53,7 +53,7 @@ def check_grads(f: Function, args: Sequence[Any], order: int = 2, modes: Sequenc
     GradientMismatch
         If a derivative is off; the message says which mode, at which order, and gives both numbers.
     ArgumentError
-        If `modes` is wrong, or no argument is floating point.
+        If `modes` is wrong, no argument is floating point, or the function returns nothing.
 
     Examples
     --------
@@ -102,6 +102,8 @@ def _check(g: Function, leaves: Sequence[Any], order: int, modes: Sequence[str],
         return
     direction = [random_like(x, rng) for x in leaves]
     outputs = g(*[copy_layout(x) if isinstance(x, ndarray) else x for x in leaves])  # f may write into them
+    if not outputs:
+        return  # indices, counts and truth values have no derivative that could be wrong
     cotangent = [random_like(y, rng) for y in outputs]
     values = [*leaves, *outputs]
     slopes = numerical_jvp(g, leaves, direction, limits.step(values))
@@ -237,6 +239,9 @@ def flat_function(f: Function, args: Sequence[Any]) -> tuple[Function, list[Any]
         filled = [next(new) if d else copy_layout(leaf) if isinstance(leaf, ndarray) else leaf
                   for leaf, d in zip(leaves, chosen, strict=True)]
         out = tree.leaves(f(*tree.unflatten(structure, filled)))
+        if all(y is None for y in out):
+            raise ArgumentError(message("check_grads: the function returned nothing to differentiate", out,
+                                        instead="return an array or a number (is a return statement missing?)"))
         return [y for y in out if isinstance(y, (float, complex)) or is_differentiable(getattr(y, "dtype", _NO_FLOAT))]
 
     return g, [leaf for leaf, d in zip(leaves, chosen, strict=True) if d]

@@ -1,184 +1,433 @@
-"""Run random programs for as long as you like: ``python tests/fuzz.py 1000 [first seed]``."""
+"""One random program against NumPy and against differences; `fuzz_many.py` runs as many as you like.
+
+What is compared: values, dtypes, types, shapes, writes and exceptions under reverse and forward mode; reverse with
+forward mode; both with differences; forward over reverse with reverse over forward; vmap with a loop; jit, and jit of
+the derivative, with the plain function.
+
+Kinks make no false alarms: a derivative must lie between the slopes to both sides, and what goes wrong must stay wrong
+if the arguments move by a rounding error.
+"""
 
 from __future__ import annotations
 
-import random
-import sys
-import textwrap
 import warnings
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from differential import differential, fresh, function, run
-from programs import random_program, source
+from programs import Program, copied
 
 import npdiff
-from npdiff import tree
-from npdiff.testing import flat_function, pair, random_like
+from npdiff import errors, tree
+from npdiff.testing import random_like
 
 STEP = 1e-5
+# An honest "I cannot": allowed where NumPy gives a value, and counted.
+REFUSALS = (errors.UnsupportedError, errors.TracedValueError, errors.OutsideWriteError, errors.NotDifferentiableError)
+UFuncTypeError = np._core._exceptions.UFuncTypeError
 
 
 class Wrong(AssertionError):
     """npdiff and NumPy, or npdiff and the differences, do not agree."""
 
 
-def smooth_slopes(g: Any, leaves: list[Any], direction: list[Any]) -> list[Any] | None:
-    """Central differences, or None where the two sides do not agree: there is a kink or a jump."""
-
-    def at(h: float) -> Any:
-        return g(*[p + h * t for p, t in zip(leaves, direction, strict=True)])
-
-    up, here, down = at(STEP), at(0.0), at(-STEP)
-    slopes = []
-    for a, b, c in zip(up, here, down, strict=True):
-        right, left = (np.asarray(a) - b) / STEP, (np.asarray(b) - c) / STEP
-        if not np.allclose(right, left, rtol=1e-2, atol=1e-2):
-            return None
-        slopes.append((right + left) / 2)
-    return slopes
+class Refused(Exception):
+    """npdiff says that it cannot record the program."""
 
 
-def check(lines: list[str], args: dict[str, Any], *, jit: bool = True) -> str:
-    """Compare values, mutations, first and second derivatives; what the comparison could cover."""
+class Other(Exception):
+    """Nothing to compare: values follow from rounding errors or from memory that was never written."""
+
+
+def refuses(result: Any) -> bool:
+    """True for an honest error: npdiff's, NumPy's of a singular derivative, NumPy's of a plain ``a.flat[i] = x``."""
+    return isinstance(result, (*REFUSALS, np.linalg.LinAlgError)) or (
+        isinstance(result, ValueError) and str(result) == "Error setting single item of array.")
+
+
+def run(f: Callable[..., Any], *args: Any) -> Any:
+    """The result, or the error."""
+    try:
+        return f(*args)
+    except Exception as error:
+        return error
+
+
+# ---------------------------------------------------------------------- comparing
+
+
+def is_single(values: Sequence[Any]) -> bool:
+    return any(getattr(v, "dtype", np.dtype(float)).char in "efF" for v in values)
+
+
+def near(a: Any, b: Any, rtol: float, atol: float) -> bool:
+    """Equal, or close; faster than np.allclose."""
+    a, b = np.asarray(a), np.asarray(b)
+    if a.dtype.kind == "b" or b.dtype.kind == "b":
+        return bool(np.all(a == b))
+    same = a == b
+    if same.all():
+        return True
+    off = np.abs(a - b) <= atol + rtol * np.abs(b)
+    return bool(np.all(same | off | ((a != a) & (b != b))))
+
+
+def difference(ours: Any, theirs: Any, rtol: float, atol: float, types: bool = True) -> str:
+    """What tells two results apart; nothing if they are the same."""
+    a, structure = tree.flatten(ours)
+    b, wanted = tree.flatten(theirs)
+    if structure != wanted:
+        return f"containers {structure} instead of {wanted}"
+    for k, (x, y) in enumerate(zip(a, b, strict=True)):
+        if types and type(x) is not type(y):
+            return f"value {k}: {type(x).__name__} {x!r} instead of {type(y).__name__} {y!r}"
+        if isinstance(y, (np.ndarray, np.generic)) and (x.dtype != y.dtype or x.shape != y.shape):
+            return f"value {k}: {x.dtype}{x.shape} instead of {y.dtype}{y.shape}"
+        if not near(x, y, rtol, atol):
+            return f"value {k}: {x!r} instead of {y!r}"
+    return ""
+
+
+def pairing(cts: Sequence[Any], tangents: Sequence[Any]) -> tuple[float, float]:
+    """Inner product of cotangents and tangents, and the size of its terms."""
+    terms = [np.multiply(c, t, dtype=complex) for c, t in zip(cts, tangents, strict=True)]
+    return float(sum(np.sum(t.real) for t in terms)), float(sum(np.sum(np.abs(t)) for t in terms))
+
+
+def finite(values: Sequence[Any]) -> bool:
+    return all(bool(np.isfinite(v).all()) and (not np.size(v) or np.abs(v).max() < 1e8) for v in values)
+
+
+# ---------------------------------------------------------------------- the program as a function of its numbers
+
+
+def differentiable(v: Any) -> bool:
+    return isinstance(v, (float, complex)) or (isinstance(v, (np.ndarray, np.generic)) and v.dtype.kind in "fc")
+
+
+class Case:
+    """A program as a function of the floating-point leaves of its arguments, and NumPy's result."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.f = program.function()
+        self.values = list(program.args.values())
+        self.all_leaves, self.structure = tree.flatten(self.values)
+        self.spots = [k for k, v in enumerate(self.all_leaves) if differentiable(v)]
+        self.leaves = [self.all_leaves[k] for k in self.spots]
+        self.theirs = run(self.f, *[copied(v) for v in self.values])
+        self.outputs = [] if isinstance(self.theirs, Exception) else [
+            k for k, v in enumerate(tree.leaves(self.theirs)) if differentiable(v)]
+        self.rng = np.random.default_rng(0)
+        self.single = (is_single([*self.leaves, *program.closed.values(), *tree.leaves(self.theirs)])
+                       or "32" in program.source() or "complex64" in program.source())
+        # Relative and absolute tolerance for results of the program.
+        self.close = (1e-4, 1e-4) if self.single else (1e-9, 1e-9)
+
+    def call(self, *xs: Any) -> Any:
+        """The program's result for other values of the leaves."""
+        filled = [copied(v) for v in self.all_leaves]
+        for k, x in zip(self.spots, xs, strict=True):
+            filled[k] = x
+        return self.f(*tree.unflatten(self.structure, filled))
+
+    def pair(self, *xs: Any) -> tuple[list[Any], Any]:
+        """The differentiable leaves of the result, and all of it."""
+        out = self.call(*xs)
+        leaves = tree.leaves(out)
+        return [leaves[k] for k in self.outputs], out
+
+    def numbers(self, *xs: Any) -> list[Any]:
+        """The differentiable leaves of the result."""
+        return self.pair(*xs)[0]
+
+    def plain(self, xs: Sequence[Any]) -> list[Any]:
+        """`numbers` on copies."""
+        return self.numbers(*[copied(x) for x in xs])
+
+    def moved(self, direction: Sequence[Any], h: float) -> list[Any]:
+        """The leaves, a step along a direction, in their dtypes and layouts."""
+        out = []
+        for x, d in zip(self.leaves, direction, strict=True):
+            y = copied(x)
+            if isinstance(y, np.ndarray):
+                y[...] = x + h * d
+            else:
+                y = type(x)(x + h * d)
+            out.append(y)
+        return out
+
+    def directions(self, like: Sequence[Any]) -> list[Any]:
+        return [random_like(v, self.rng) for v in like]
+
+
+# ---------------------------------------------------------------------- checks
+
+
+def check(program: Program, *, jit: bool = False, second: bool = True, batch: bool = True) -> str:
+    """Compare values, mutations, first and second derivatives; a word for what the comparison could cover."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        return _check(lines, args, jit)
+        try:
+            return _check(program, jit, second, batch)
+        except Refused as error:
+            return f"refused: {error}"
+        except Other as error:
+            return str(error)
 
 
-def _check(lines: list[str], args: dict[str, Any], jit: bool) -> str:
-    f = function(source(lines), "x, y, s")
-    values = list(args.values())
-    theirs = differential(f, *values, grads=False)
-    if isinstance(theirs, Exception):
-        return "error"
+def _check(program: Program, jit: bool, second: bool, batch: bool) -> str:
+    case = Case(program)
+    if isinstance(case.theirs, Exception):
+        check_error(case)
+        return "raises"
+    if not case.leaves:
+        return "nothing to differentiate"
+    pulled, cts, direction, tangents = check_values(case)
     if jit:
-        check_jit(f, values)
-    check_batch(f, values)
-    single = any("float32" in line for line in lines)
-    rng = np.random.default_rng(0)
-    g, leaves = flat_function(f, values)
-    direction = [random_like(v, rng) for v in leaves]
-    plain = g(*fresh(leaves))
-    tangents = npdiff.jvp(g, tuple(leaves), tuple(direction))[1]
-    cts = [random_like(y, rng) for y in plain]
-    pulled = npdiff.vjp(g, *leaves)[1](cts)
-    forward, reverse = pair(cts, tangents), pair(pulled, direction)
-    tolerance = 1e-3 if single else 1e-8
-    if not np.isclose(forward, reverse, rtol=tolerance, atol=tolerance):
-        raise Wrong(f"forward mode gives {forward}, reverse mode {reverse}")
-    if single:
+        check_jit(case)
+    if batch:
+        check_batch(case)
+    if not finite([*tree.leaves(case.theirs), *tangents, *pulled]):
+        return "not finite"
+    a, size = pairing(cts, tangents)
+    b, other = pairing(pulled, direction)
+    if abs(a - b) > (1e-3 if case.single else 1e-8) * (1 + size + other) and steady(case, direction):
+        raise Wrong(f"forward and reverse mode: {a} and {b}")
+    if case.single:
         return "single precision"
-    slopes = smooth_slopes(g, leaves, direction)
-    if slopes is None:
-        return "kink"
-    for k, (t, s) in enumerate(zip(tangents, slopes, strict=True)):
-        if not np.allclose(t, s, rtol=1e-4, atol=1e-4):
-            raise Wrong(f"output {k}: forward mode gives {t}, differences {s}")
-
-    def back(*x: Any) -> Any:
-        return list(npdiff.vjp(g, *x)[1](cts))
-
-    second = npdiff.jvp(back, tuple(leaves), tuple(direction))[1]
-    slopes = smooth_slopes(back, leaves, direction)
-    if slopes is None:
-        return "kink of the derivative"
-    for k, (t, s) in enumerate(zip(second, slopes, strict=True)):
-        if not np.allclose(t, s, rtol=1e-3, atol=1e-3):
-            raise Wrong(f"second derivative, argument {k}: forward over reverse gives {t}, differences {s}")
-    return "all"
+    smooth = check_slopes(case, direction, tangents)
+    if not second:
+        return smooth
+    check_second(case, cts, direction)
+    return smooth
 
 
-def check_jit(f: Any, values: list[Any]) -> None:
-    """jit gives the same result and writes the same into its arguments, at both the first and the second call."""
-    if not hasattr(npdiff, "jit"):
+def check_error(case: Case) -> None:
+    """NumPy raises: so does npdiff, with an error of the same type or one of its own."""
+    wanted = type(case.theirs)
+    for mode, result in (("reverse", run(lambda: npdiff.vjp(case.call, *case.leaves))), (
+            "forward", run(lambda: npdiff.jvp(case.call, tuple(case.leaves), tuple(case.directions(case.leaves)))))):
+        if "setting an array element with a sequence" in str(case.theirs):
+            allowed: tuple[type, ...] = (ValueError, TypeError)  # which of the two NumPy says depends on the dtypes
+        else:
+            allowed = (wanted,)
+        if case.leaves and not isinstance(result, (*allowed, errors.NpdiffError)):
+            raise Wrong(f"{mode} mode: {result!r} instead of {case.theirs!r}")
+
+
+def check_values(case: Case) -> tuple[list[Any], list[Any], list[Any], list[Any]]:
+    """Values, types and writes in both modes; cotangents and tangents."""
+    outputs = [tree.leaves(case.theirs)[k] for k in case.outputs]
+    direction = case.directions(case.leaves)
+    kept = [copied(x) for x in case.leaves]
+    reverse = run(lambda: npdiff.vjp(case.pair, *case.leaves, has_aux=True))
+    if not isinstance(reverse, Exception):
+        same_values(case, reverse[2], "reverse")
+    forward = run(lambda: npdiff.jvp(case.pair, tuple(case.leaves), tuple(direction), has_aux=True))
+    if not isinstance(forward, Exception):
+        same_values(case, forward[2], "forward")
+    for mode, result in (("reverse", reverse), ("forward", forward)):
+        if refuses(result):
+            raise Refused(str(result).split("\n")[0])
+        if isinstance(result, Exception):
+            raise Wrong(f"{mode} mode raises {result!r}") from result
+    if difference(case.leaves, kept, 0, 0):
+        raise Wrong("the caller's arrays were written into")
+    cts = case.directions(outputs)
+    pulled = run(reverse[1], cts)
+    if refuses(pulled):
+        raise Refused(str(pulled).split("\n")[0])
+    if isinstance(pulled, Exception):
+        raise Wrong(f"the way back raises {pulled!r}") from pulled
+    tangents = forward[1]
+    for what, got, like in (("tangent", tangents, outputs), ("cotangent", pulled, case.leaves)):
+        for k, (g, v) in enumerate(zip(got, like, strict=True)):
+            if np.shape(g) != np.shape(v) or np.asarray(g).dtype != np.asarray(v).dtype:
+                raise Wrong(f"{what} {k}: {np.asarray(g).dtype}{np.shape(g)} instead of "
+                            f"{np.asarray(v).dtype}{np.shape(v)}")
+    return list(pulled), cts, direction, list(tangents)
+
+
+def same_values(case: Case, ours: Any, mode: str) -> None:
+    said = difference(ours, case.theirs, *case.close)
+    if said and settled(case):
+        raise Wrong(f"{mode} mode, {said}")
+    if said:
+        raise Other("values follow from rounding errors")
+
+
+def settled(case: Case) -> bool:
+    """True if NumPy's result is the same again, and if the arguments move by a rounding error."""
+    if isinstance(case.theirs, Exception):
+        return False
+    rtol, atol = case.close
+    noise = [np.ones_like(x) if k % 2 else random_like(x, case.rng) * x for k, x in enumerate(case.leaves)]
+    size = 1e-7 if rtol > 1e-5 else 1e-15
+    for h in (0.0, size, -size, 4 * size):
+        again = run(lambda h=h: case.call(*case.moved(noise, h)))
+        if isinstance(again, Exception) or difference(again, case.theirs, rtol / 2, atol / 2):
+            return False
+    return True
+
+
+def steady(case: Case, direction: Sequence[Any]) -> bool:
+    """True if the forward derivative stays the same where the arguments move by very little."""
+    outs = []
+    for h in (0.0, 1e-9, -1e-9):
+        at = case.moved(case.directions(case.leaves), h)
+        out = run(lambda at=at: npdiff.jvp(case.numbers, tuple(at), tuple(direction))[1])
+        if isinstance(out, Exception):
+            return False
+        outs.append(out)
+    return all(near(a, b, 1e-4, 1e-4) for other in outs[1:] for a, b in zip(other, outs[0], strict=True))
+
+
+def check_slopes(case: Case, direction: Sequence[Any], tangents: Sequence[Any]) -> str:
+    """A tangent lies between the slopes to both sides."""
+    wide = None
+    for h in (STEP, STEP / 16, STEP * 8, STEP / 256):
+        ends = [run(case.plain, case.moved(direction, s * h)) for s in (h and 1, 0, -1)]
+        if any(isinstance(e, Exception) for e in ends):
+            return "edge of the domain"
+        worst = ""
+        kink = False
+        for k, (up, here, down, t) in enumerate(zip(*ends, tangents, strict=True)):
+            if not np.shape(up) == np.shape(down) == np.shape(here) == np.shape(t):
+                return "sizes follow from values"
+            right, left = (np.asarray(up) - here) / h, (np.asarray(here) - down) / h
+            gap = np.abs(right - left)
+            kink = kink or bool(np.any(gap > 1e-2))
+            off = np.abs(t - (right + left) / 2) - 1.01 * gap - 1e-9 / h * 1e-2 * (1 + np.abs(here))
+            if np.any(off > 1e-4 * (1 + np.abs(t))):
+                worst = worst or f"output {k}: forward mode {t!r}, differences {(right + left) / 2!r}"
+        if not worst:
+            return "kink" if kink else "all"
+        wide = wide or worst
+    if not steady(case, direction):
+        raise Other("derivatives follow from rounding errors")
+    raise Wrong(str(wide))
+
+
+def check_second(case: Case, cts: Sequence[Any], direction: Sequence[Any]) -> None:
+    """Forward over reverse mode gives what reverse over forward mode gives."""
+    leaves = tuple(case.leaves)
+
+    def back(*xs: Any) -> list[Any]:
+        return list(npdiff.vjp(case.numbers, *xs)[1](list(cts)))
+
+    def push(*xs: Any) -> list[Any]:
+        return list(npdiff.jvp(case.numbers, xs, tuple(direction))[1])
+
+    def both(at: tuple[Any, ...]) -> Any:
+        over = run(lambda: npdiff.jvp(back, at, tuple(direction))[1])
+        under = run(lambda: list(npdiff.vjp(push, *at)[1](list(cts))))
+        return over, under
+
+    over, under = both(leaves)
+    for name, result in (("forward over reverse", over), ("reverse over forward", under)):
+        if refuses(result):
+            raise Refused(f"second order: {str(result).splitlines()[0]}")
+        if isinstance(result, Exception):
+            raise Wrong(f"{name} raises {result!r}") from result
+    if not finite([*over, *under]):
         return
-    fast = npdiff.jit(f)
-    for _ in range(2):
-        plain_args, fast_args = fresh(values), fresh(values)
-        theirs, ours = run(f, *plain_args), run(fast, *fast_args)
+    scale = 1 + max([float(np.abs(v).max()) for v in [*over, *under] if np.size(v)], default=0.0)
+    if all(near(a, b, 1e-7, 1e-7 * scale) for a, b in zip(over, under, strict=True)):
+        return
+    again = both(tuple(case.moved(case.directions(case.leaves), 1e-8)))  # is it a kink of the derivative?
+    if isinstance(again[0], Exception) or not all(
+            near(a, b, 1e-4, 1e-4 * scale) for a, b in zip(again[0], over, strict=True)):
+        raise Other("second derivatives follow from rounding errors")
+    raise Wrong(f"forward over reverse gives {over}, reverse over forward {under}")
+
+
+# ---------------------------------------------------------------------- transforms that are compared with a loop
+
+
+def check_jit(case: Case) -> None:
+    """jit gives the same results, and jit of the derivative the same derivative, for three sets of arguments."""
+    fast, slow = npdiff.jit(case.f), case.f
+    moves = [case.values, *[_other_values(case, k) for k in (1, 2)], case.values]
+    for k, values in enumerate(moves):
+        mine, plain = [copied(v) for v in values], [copied(v) for v in values]
+        theirs, ours = run(slow, *plain), run(fast, *mine)
+        if isinstance(theirs, Exception):
+            if type(ours) is not type(theirs):
+                raise Wrong(f"jit, call {k}: {ours!r} instead of {theirs!r}")
+            continue
         if isinstance(ours, Exception):
-            raise Wrong(f"jit raises {ours!r}") from ours
-        for a, b in zip(tree.leaves((ours, fast_args)), tree.leaves((theirs, plain_args)), strict=True):
-            if np.shape(a) != np.shape(b) or np.asarray(a).dtype != np.asarray(b).dtype:
-                raise Wrong(f"jit gives {a!r}, NumPy {b!r}")
-            rtol = 1e-5 if np.asarray(b).dtype.itemsize < 8 else 1e-10
-            if not np.allclose(a, b, rtol=rtol, atol=1e-6, equal_nan=True):
-                raise Wrong(f"jit gives {a!r}, NumPy {b!r}")
+            raise Wrong(f"jit, call {k}, raises {ours!r}") from ours
+        said = difference((ours, mine), (theirs, plain), *case.close)
+        if said and settled(case):
+            raise Wrong(f"jit, call {k}, {said}")
+    weights = [random_like(v, case.rng) for v in case.plain(case.leaves)]
+
+    def derivative(*xs: Any) -> Any:
+        return list(npdiff.vjp(case.numbers, *xs)[1](weights))
+
+    faster = npdiff.jit(derivative)
+    theirs = run(derivative, *[copied(x) for x in case.leaves])
+    for k in range(2):
+        ours = run(faster, *[copied(x) for x in case.leaves])
+        if isinstance(theirs, Exception) and isinstance(ours, Exception):
+            return
+        if isinstance(ours, Exception) or isinstance(theirs, Exception):
+            raise Wrong(f"jit of the derivative, call {k}: {ours!r} instead of {theirs!r}")
+        rtol, atol = case.close
+        scale = 1 + max([float(np.nanmax(np.abs(v))) for v in theirs if np.size(v)], default=0.0)
+        said = difference(ours, theirs, rtol * 10, atol * scale, types=False)
+        if said and finite(theirs) and steady(case, weights_like(case)):
+            raise Wrong(f"jit of the derivative, call {k}, {said}")
 
 
-def check_batch(f: Any, values: list[Any]) -> None:
+def weights_like(case: Case) -> list[Any]:
+    return case.directions(case.leaves)
+
+
+def _other_values(case: Case, k: int) -> list[Any]:
+    """The arguments with other numbers in them, of the same types, shapes and layouts."""
+    return list(tree.map_leaves(lambda v: nudged(v, k), case.values))
+
+
+def nudged(v: Any, k: float) -> Any:
+    """A number or array with other values, of the same type, dtype and layout."""
+    if not differentiable(v):
+        return v
+    if not isinstance(v, np.ndarray):
+        return type(v)(v * (1 - 0.2 * k))
+    v = copied(v)
+    v[...] = v * (1 - 0.2 * k) + 0.03 * k
+    return v
+
+
+def check_batch(case: Case) -> None:
     """vmap over two examples gives what a loop gives, unless the program asks for one value of both."""
-    others = [v * 0.9 + 0.03 for v in values]
-    theirs = [run(f, *fresh(values)), run(f, *fresh(others))]
+    # One number of a batch is a scalar, not a 0-d array: nobody can tell from the batch.
+    first = [np.float64(x) if type(x) is float else x[()] if isinstance(x, np.ndarray) else x for x in case.leaves]
+    examples = [first, [nudged(x, 0.4) for x in first]]
+    theirs = [run(lambda e=e: case.call(*[copied(x) for x in e])) for e in examples]
+    stacked = [np.stack(pair) for pair in zip(*examples, strict=True)]
+    ours = run(lambda: npdiff.vmap(case.call)(*stacked))
+    # (Python's truth values become NumPy's in a batch, and those have no arithmetic.)
+    if refuses(ours) or isinstance(ours, (errors.BranchError, UFuncTypeError)) or "numpy boolean" in str(ours):
+        return
     if any(isinstance(t, Exception) for t in theirs):
         return
-    try:
-        ours = npdiff.vmap(f)(*[np.stack(pair) for pair in zip(values, others, strict=True)])
-    except (npdiff.errors.BranchError, npdiff.errors.TracedValueError):
-        return
-    for k, (mine, a, b) in enumerate(zip(ours, *theirs, strict=True)):
+    if isinstance(ours, Exception):
+        raise Wrong(f"vmap raises {ours!r}") from ours
+    outs = [tree.leaves(t) for t in theirs]
+    mine = tree.leaves(ours)
+    if not len(mine) == len(outs[0]) == len(outs[1]):
+        raise Wrong("vmap gives other containers")
+    for k, (m, a, b) in enumerate(zip(mine, *outs, strict=True)):
         if np.shape(a) != np.shape(b):
-            raise Wrong(f"vmap, output {k}: the shapes differ, {np.shape(a)} and {np.shape(b)}, and no error says so")
+            raise Wrong(f"vmap, value {k}: the shapes differ, {np.shape(a)} and {np.shape(b)}, and no error says so")
         wanted = np.stack([a, b])
-        if mine.shape != wanted.shape or mine.dtype != wanted.dtype or not np.allclose(
-                mine, wanted, rtol=1e-5 if wanted.dtype.itemsize < 8 else 1e-9, atol=1e-6):
-            raise Wrong(f"vmap, output {k}: {mine!r} instead of {wanted!r}")
-
-
-def shortened(lines: list[str], args: dict[str, Any], words: str, **how: Any) -> list[str]:
-    """The failing program with every line left out that the failure does not need."""
-
-    def fails_the_same(fewer: list[str]) -> bool:
-        if isinstance(run(function(source(fewer), "x, y, s"), *fresh(list(args.values()))), Exception):
-            return False
-        try:
-            check(fewer, args, **how)
-        except Exception as error:
-            return str(error)[:16] == words[:16]
-        return False
-
-    for k in reversed(range(len(lines))):  # what a line makes is used further down: begin there
-        fewer = lines[:k] + lines[k + 1:]
-        if fails_the_same(fewer):
-            lines = fewer
-    return lines
-
-
-def report(seed: Any, lines: list[str], args: dict[str, Any], error: BaseException, **how: Any) -> str:
-    """The failing program as source to paste, and what went wrong."""
-    lines = shortened(lines, args, str(error), **how)
-    try:
-        check(lines, args, **how)
-    except Exception as again:
-        error = again
-    body = textwrap.indent(source(lines), "    ")
-    values = "\n".join(f"{k} = np.{np.asarray(v)!r}" for k, v in args.items())
-    return f"seed {seed}\ndef program(x, y, s):\n{body}\n{values}\n{type(error).__name__}: {error}"
-
-
-def main(count: int, first: int, **how: Any) -> int:
-    """Run programs of consecutive seeds and print those that fail."""
-    covered: dict[str, int] = {}
-    failures = 0
-    for seed in range(first, first + count):
-        lines, args = random_program(random.Random(seed))
-        try:
-            kind = check(lines, args, **how)
-        except Exception as error:
-            kind = "FAILED"
-            failures += 1
-            print(report(seed, lines, args, error, **how), end="\n\n", flush=True)
-        covered[kind] = covered.get(kind, 0) + 1
-    print(covered)
-    return failures
-
-
-if __name__ == "__main__":
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
-    first = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(2**31)
-    sys.exit(bool(main(count, first, jit="--no-jit" not in sys.argv)))
+        booleans = np.asarray(m).dtype.kind == "b" and wanted.dtype.kind == "i"
+        if booleans or ".item(" in case.program.source() or "tolist" in case.program.source():
+            wanted = wanted.astype(np.asarray(m).dtype)  # a batch of Python numbers is an array of NumPy's
+        if np.shape(m) != wanted.shape or np.asarray(m).dtype != wanted.dtype:
+            raise Wrong(f"vmap, value {k}: {np.asarray(m).dtype}{np.shape(m)} instead of {wanted.dtype}{wanted.shape}")
+        if not near(m, wanted, *case.close) and settled(case):
+            raise Wrong(f"vmap, value {k}: {m!r} instead of {wanted!r}")

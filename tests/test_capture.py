@@ -12,7 +12,10 @@ from differential import differential, function
 from surroundings import changed_names
 
 import npdiff
+from npdiff import tree
+from npdiff.dispatch.declare import rows
 from npdiff.errors import OutsideWriteError
+from npdiff.samples import evaluate, is_float_array
 from npdiff.testing import check_grads
 
 X = np.array([0.31, -1.27, 0.83])
@@ -285,3 +288,63 @@ def test_an_iterator_that_is_too_short() -> None:
     for run in (lambda: f(X), lambda: npdiff.jacobian(f)(X)):
         with pytest.raises(ValueError, match=r"^iterator too short: Expected 5 but iterator had only 3 items\.$"):
             run()
+
+
+def nested(a: Any) -> Any:
+    return [nested(row) for row in a] if np.ndim(a) else a
+
+
+HEARING = [name for name, row in rows.items() if row.captured == "lists"]
+
+
+@pytest.mark.parametrize("name", HEARING)
+@pytest.mark.filterwarnings("ignore:`trapz` is deprecated:DeprecationWarning")
+def test_rows_that_hear_lists(name: str) -> None:
+    """The first sample call on an array, with that array as nested lists of its elements."""
+    def first(text: str) -> Any:
+        return next(iter(evaluate(name, text).args), None)
+
+    text = next(t for t in rows[name].cases if is_float_array(first(t)) and first(t).ndim and first(t).size > 1)
+    call = evaluate(name, text)
+
+    def f(a: Any) -> Any:
+        return call((nested(a), *call.args[1:]), call.kwargs)
+
+    at = ((call.args[0],), (np.ones_like(call.args[0]),))
+    outcome, tangents = npdiff.jvp(f, *at)
+    wanted = npdiff.jvp(lambda a: call((a, *call.args[1:]), call.kwargs), *at)
+    for ours, theirs in zip(tree.leaves((outcome, tangents)), tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+    for ours, theirs in zip(tree.leaves(outcome), tree.leaves(f(call.args[0])), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
+
+
+def test_as_strided_writes_through() -> None:
+    differential(function("""
+        y = np.zeros((3, 3))
+        y[:, 0] = x
+        np.lib.stride_tricks.as_strided(y, (3,), (32,))[...] += x * x
+        w = np.lib.stride_tricks.as_strided(y[::2, ::2], (2, 2), (16, 48))
+        w[0] = x[:2]
+        return y, w
+    """, "x"), X)
+
+
+@pytest.mark.parametrize("window", ["(4,), (8,)", "(2,), (12,)", "(2, 2), (8, -8)"])
+def test_as_strided_beyond_the_array(window: str) -> None:
+    f = function(f"return np.sum(np.lib.stride_tricks.as_strided(x, {window}))", "x")
+    with pytest.raises(npdiff.errors.UnsupportedError) as caught:
+        npdiff.grad(f)(X)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "np.lib.stride_tricks.as_strided: reaches memory between or beyond the array's elements"
+    assert lines[-1].strip() == "instead: choose a shape and strides that stay on the elements of the array"
+
+
+def test_as_strided_of_a_plain_array_is_a_view_of_it() -> None:
+    plain = np.array([1.0, 2.0])
+
+    def f(x: Any) -> Any:
+        np.lib.stride_tricks.as_strided(plain, (2,), (8,))[0] = 5.0
+        return np.sum(x * plain)
+
+    np.testing.assert_array_equal(npdiff.grad(f)(np.ones(2)), [5.0, 2.0])

@@ -11,7 +11,7 @@ from test_rules import assert_same, batched
 
 import npdiff
 from npdiff.core import VALUE, bind, own_primitive, services
-from npdiff.dispatch.declare import batch_elementwise, elementwise_primitive, linear_primitive
+from npdiff.dispatch.rules import batch_elementwise, elementwise_primitive, linear_primitive
 from npdiff.errors import ArgumentError, GradientMismatch
 from npdiff.testing import check_grads, numerical_jvp, pair
 from npdiff.transforms.jvp import JvpTrace

@@ -214,9 +214,9 @@ CASES: dict[str, tuple[Any, type, str, str, str]] = {
         lambda: grad(lambda x: np.save("name", x)), errors.UnsupportedError,
         "np.save: writes a file", f"str 'name', {F3}", "compute it on x.value, the plain array"),
     "an unsupported method": (
-        lambda: grad(lambda x: x.tobytes()), errors.UnsupportedError,
-        "ndarray.tobytes: is not supported on a tracked array", F3,
-        "use x.value for the plain array, if no derivative is needed"),
+        lambda: grad(lambda x: x.byteswap()), errors.UnsupportedError,
+        "ndarray.byteswap: takes an array's bytes for another dtype, which has no derivative", F3,
+        "use x.value, the plain array"),
     "x.shape =": (
         lambda: grad(lambda x: setattr(x, "shape", (3, 1))), errors.UnsupportedError,
         "x.shape = ...: a tracked array cannot change its shape in place", F3,

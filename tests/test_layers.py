@@ -22,7 +22,7 @@ STRANGERS = {("dispatch/", "transforms/"), ("transforms/", "dispatch/"), ("kerne
 # These use the package as any user does.
 GUESTS = ("info.py", "demo.py", "__main__.py")
 # Within dispatch/, these stand below all chapters, in this order.
-GROUND = ["dispatch/declare.py"]
+GROUND = ["dispatch/rules.py", "dispatch/declare.py"]
 
 
 def floor(file: str) -> int | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,18 @@ from npdiff.testing import check_grads
 from npdiff.transforms.vmap import BatchTrace, batch_output
 
 CASES = all_cases()
+
+
+@pytest.fixture(autouse=True)
+def deprecated_names_may_warn(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A function that some NumPy no longer has warns in those that have it."""
+    name = request.node.callspec.params["name"] if hasattr(request.node, "callspec") else ""
+    with warnings.catch_warnings():
+        if name in rows and rows[name].until:
+            warnings.simplefilter("ignore", DeprecationWarning)
+        yield
+
+
 each_case = pytest.mark.parametrize(("name", "text"), CASES, ids=[f"{n}({t})" for n, t in CASES])
 
 
@@ -92,6 +105,8 @@ def in_precision(name: str, text: str, dtype: Any) -> tuple[Any, list[Any]]:
 
 @each_case
 def test_single_precision(name: str, text: str) -> None:
+    if name.startswith(("scipy.special.pro_ang1", "scipy.special.obl_ang1")):
+        pytest.skip("SciPy's own series does not end in single precision")
     f, leaves = in_precision(name, text, np.float32)
     assert_same(value_of(f, leaves), f(*leaves))
     check_grads(f, leaves, order=1)
@@ -113,7 +128,8 @@ def batched(f: Any, leaves: list[Any], which: list[bool]) -> Any:
     """f over stacked operands; the others are the same for all examples."""
     trace = BatchTrace(SIZE)
     try:
-        out = f(*[npdiff.DiffArray(trace, x, None) if b else x for x, b in zip(leaves, which, strict=True)])
+        with npdiff.record():
+            out = f(*[npdiff.DiffArray(trace, x, None) if b else x for x, b in zip(leaves, which, strict=True)])
         return tree.map_leaves(lambda o: np.asarray(batch_output(trace, o, 0)), out)
     finally:
         trace.close()
@@ -171,7 +187,8 @@ def batched_inside(f: Any, leaves: list[Any], which: list[bool]) -> Any:
     trace = BatchTrace(SIZE)
     try:
         inside = [npdiff.DiffArray(trace, x, None) if b else x for x, b in zip(leaves, which, strict=True)]
-        return tree.map_leaves(lambda o: batch_output(trace, o, 0), f(*inside))
+        with npdiff.record():
+            return tree.map_leaves(lambda o: batch_output(trace, o, 0), f(*inside))
     finally:
         trace.close()
 
@@ -191,7 +208,9 @@ def test_empty(name: str, text: str) -> None:
         pytest.skip("no float operand")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        kind, theirs = outcome(f, *[np.copy(x) for x in leaves])
+        kind, theirs = outcome(f, *[x.copy() for x in leaves])
+        if kind != "error" and not tree.leaves(theirs):
+            pytest.skip("no result")  # np.unstack of an empty axis
         ours_kind, ours = outcome(value_of, f, leaves)
         assert ours_kind == kind, f"npdiff: {ours!r}, NumPy: {theirs!r}"
         if kind == "error":

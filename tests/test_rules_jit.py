@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from jit_against_plain import assert_equal_values, differ, recordings
-from sampling import all_cases, evaluate, is_float_array
 
 import npdiff
 from npdiff import tree
 from npdiff.dispatch.declare import rows
 from npdiff.errors import JitWarning
+from npdiff.samples import all_cases, evaluate, is_float_array
 
 # Sample calls of rows that have none of their own: what writes in place, makes arrays, draws, or gives no number.
 BITS = ("np.gcd", "np.lcm", "np.bitwise_and", "np.bitwise_or", "np.bitwise_xor", "np.left_shift", "np.right_shift")

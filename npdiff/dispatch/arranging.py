@@ -6,13 +6,15 @@ from typing import Any
 
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
+from numpy.lib.stride_tricks import as_strided as numpy_as_strided
 from numpy.lib.stride_tricks import sliding_window_view as numpy_sliding_window_view
 
-from npdiff.array import view_of
+from npdiff.array import layout, view_of
 from npdiff.core import Primitive, aval, bind, unsupported
-from npdiff.dispatch.declare import composite, function, linear_primitive, operand, static
-from npdiff.dispatch.indexing import Slot, index_add_p
-from npdiff.dispatch.operands import operands, phantom
+from npdiff.dispatch.declare import composite, function, operand, static
+from npdiff.dispatch.indexing import Slot, index_add_p, setitem_p
+from npdiff.dispatch.operands import operands, phantom, picked
+from npdiff.dispatch.rules import linear_primitive
 
 # ---------------------------------------------------------------------- dimensions
 
@@ -93,12 +95,58 @@ def sliding_window_view(x: Any, window_shape: Any, axis: Any = None, *, subok: A
     return view_of(x, lambda base: bind(windows_p, (base,), {"window": window, "axes": axes}), None)
 
 
+@composite(numpy_as_strided, "stays inside the array; read-only where elements are shared", captured="tracked", cases=(
+    "a := A(5), (3, 2), (a.nbytes // a.size, a.nbytes // a.size)", "a := A(2, 3), (3,), (2 * a.nbytes // a.size,)",
+    "a := A(2, 3), (2, 2), (a.nbytes // a.size, a.strides[0])",
+    "a := A(2, 3), strides=(a.nbytes // a.size,), shape=(4,)", "a := A(3), (2, 3), (0, a.nbytes // a.size)"))
+def as_strided(x: Any, shape: Any = None, strides: Any = None, subok: Any = False, writeable: Any = True,
+               *, check_bounds: Any = None) -> Any:
+    x = operand(x)
+    plain = layout(x)
+    shape = plain.shape if shape is None else static(shape)
+    strides = plain.strides if strides is None else static(strides)
+    spots = _strided_spots(plain, shape, strides)
+
+    def get(base: Any) -> Any:
+        return picked(base, spots)
+
+    def put(base: Any, new: Any) -> Any:
+        flat = setitem_p.call(np.reshape(base, (-1,)), np.reshape(new, (-1,)), spots.ravel(), index=(Slot(0),))
+        return np.reshape(flat, plain.shape)
+
+    shared = np.unique(spots).size != spots.size
+    return view_of(x, get, None if shared or not static(writeable) else put)
+
+
+def _strided_spots(plain: Any, shape: Any, strides: Any) -> Any:
+    """The position in C order of each element that a window of these strides (in bytes) reaches."""
+    numbers = np.arange(plain.size).reshape(plain.shape)
+    low = sum(min(0, s * (n - 1)) for s, n in zip(plain.strides, plain.shape, strict=True))
+    high = sum(max(0, s * (n - 1)) for s, n in zip(plain.strides, plain.shape, strict=True))
+    memory = np.full((high - low) // plain.itemsize + 1, -1)
+    places = [np.arange(n).reshape([-1 if j == k else 1 for j in range(plain.ndim)]) * s
+              for k, (n, s) in enumerate(zip(plain.shape, plain.strides, strict=True))]
+    memory[(sum(places, np.zeros(plain.shape, int)) - low) // plain.itemsize] = numbers
+    window = numpy_as_strided(np.zeros(1, np.int8), shape, [0] * len(strides)).shape  # NumPy's own errors
+    reach = sum([np.arange(n).reshape([-1 if j == k else 1 for j in range(len(window))]) * s
+                 for k, (n, s) in enumerate(zip(window, strides, strict=True))], np.zeros(window, int)) - low
+    inside = (reach % plain.itemsize == 0) & (reach >= 0) & (reach <= high - low)
+    spots = memory[np.where(inside, reach, 0) // plain.itemsize]
+    if not plain.size or not np.all(inside & (spots >= 0)):
+        raise unsupported("np.lib.stride_tricks.as_strided", "reaches memory between or beyond the array's elements",
+                          plain, instead="choose a shape and strides that stay on the elements of the array")
+    return spots
+
+
 # ---------------------------------------------------------------------- order of axes and elements
 
 
-@composite(np.flip, cases=("A(3)", "A(2, 3)", "A(2, 3), 0", "A(2, 3, 2), axis=(0, -1)", "A()", "C(2)"))
+@composite(np.flip, captured="lists",
+           cases=("A(3)", "A(2, 3)", "A(2, 3), 0", "A(2, 3, 2), axis=(0, -1)", "A()", "C(2)"))
 def flip(m: Any, axis: Any = None) -> Any:
     m = operand(m)
+    if aval(m).weak:
+        m = np.reshape(m, ())[()]  # NumPy makes an array of a Python number
     n = aval(m).ndim
     axes = range(n) if axis is None else normalize_axis_tuple(static(axis), n)
     return m[tuple([slice(None, None, -1) if k in axes else slice(None) for k in range(n)])]
@@ -143,7 +191,7 @@ def rollaxis(a: Any, axis: Any, start: Any = 0) -> Any:
     return np.moveaxis(a, axis, start - 1 if axis < start else start)
 
 
-@composite(np.roll, cases=(
+@composite(np.roll, captured="lists", cases=(
     "A(4), 1", "A(2, 3), -1", "A(2, 3), 1, axis=0", "A(2, 3), (1, 2), (0, 1)", "A(2, 3), 1, (0, 1)", "A(4), 9",
     "A(2, 3), (1, 1), 1", "A(0), 1", "A(), 1"))
 def roll(a: Any, shift: Any, axis: Any = None) -> Any:

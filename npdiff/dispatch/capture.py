@@ -26,6 +26,8 @@ from npdiff.avals import ndarray
 from npdiff.bytecode import calls_another
 from npdiff.core import Handle, Trace, constant, overrides, services
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, kaiser, no_dtype
+from npdiff.dispatch.declare import rows
+from npdiff.dispatch.optional import load_seen
 from npdiff.errors import behind
 
 _original: dict[str, Any] = {}
@@ -85,11 +87,9 @@ def handled(value: Any) -> Any:
 def replacing(original: Callable[..., Any], name: str, act: Callable[..., Any]) -> Callable[..., Any]:
     """A function that is `original`, but ``act(original, ...)`` where the user's code calls it in a transform."""
 
-    for_lists = act is _of_lists
-
     @functools.wraps(original)
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        if (for_lists and not _LIST_TYPES.intersection(map(type, args))) or not called_by_user(name):
+        if not called_by_user(name):
             return original(*args, **kwargs)
         return act(original, *args, **kwargs)
 
@@ -107,11 +107,22 @@ def _make_from(original: Any, *args: Any, **kwargs: Any) -> Any:
     return handled(made(*args, **kwargs))
 
 
-def _of_lists(original: Any, *args: Any, **kwargs: Any) -> Any:
-    """sum, max, sort ...: as their rows say for lists that hold tracked values."""
-    if any([type(a) in _LIST_TYPES and holds_handle(a) for a in args]):
-        return overrides[original](*args, **kwargs)
-    return original(*args, **kwargs)
+def _of_tracked(original: Any, *args: Any, **kwargs: Any) -> Any:
+    """as_strided: as its row says for tracked values, which NumPy's dispatch does not look for."""
+    return (overrides[original] if holds_handle([*args, *kwargs.values()]) else original)(*args, **kwargs)
+
+
+def _hearing(original: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """sum, max, sort ...: as their rows say for lists that hold tracked values; looked for before anything else."""
+
+    @functools.wraps(original)
+    def stand_in(*args: Any, **kwargs: Any) -> Any:
+        if (_LIST_TYPES.intersection(map(type, args)) and called_by_user(name)
+                and any([type(a) in _LIST_TYPES and holds_handle(a) for a in args])):
+            return overrides[original](*args, **kwargs)
+        return original(*args, **kwargs)
+
+    return stand_in
 
 
 def size(a: Any) -> Any:
@@ -160,6 +171,17 @@ def _in_order(made: Any, order: Any) -> Any:
     """The array itself if its memory is in this order, else a copy that is."""
     flags = layout(made).flags
     return made if (flags.c_contiguous if order == "C" else flags.f_contiguous) else np.copy(made, order=order)
+
+
+def _require(original: Any, a: Any, dtype: Any = None, requirements: Any = None, **kwargs: Any) -> Any:
+    if not isinstance(a, Handle) and not holds_handle(a):
+        result = original(a, dtype, requirements, **kwargs)
+        return result if result is a else handled(result)
+    asked = {str(r)[0].upper() for r in requirements or ()}
+    original(np.zeros(0), None, requirements, **kwargs)  # NumPy's own errors
+    made: Any = _as_array(np.asarray, a, dtype, "F" if "F" in asked else "C" if "C" in asked else None)
+    owned = made.base is None
+    return np.copy(made) if ("W" in asked and not made._writable()) or ("O" in asked and not owned) else made
 
 
 def _as_contiguous(order: str) -> Callable[..., Any]:
@@ -328,16 +350,11 @@ class _Vectorize(_vectorize):  # type: ignore[valid-type, misc]
 
 _MAKERS = ["zeros", "ones", "empty", "eye", "identity", "tri", "indices", "frombuffer", "fromstring",
            "tril_indices", "triu_indices", "diag_indices", "hanning", "hamming", "blackman", "bartlett"]
-# Functions with rows, whose results may be written into.
-_ROWS = ["logspace", "geomspace", "linspace", "vander", "zeros_like", "ones_like", "empty_like", "full_like", "copy",
-         "tile", "repeat", "diag", "diagflat", "meshgrid", "tril", "triu"]
-# Functions with rows that people call on lists, where NumPy's dispatch does not look for tracked values.
-_LISTS = ["sum", "prod", "mean", "std", "var", "max", "min", "median", "average", "any", "all", "argmax", "argmin",
-          "cumsum", "cumprod", "sort", "argsort", "diff", "dot", "inner", "outer", "cross", "ptp", "count_nonzero"]
 _SPECIAL: dict[str, Callable[..., Any]] = {
     "array": _make_array, "asarray": _as_array, "asanyarray": _as_array, "ascontiguousarray": _as_contiguous("C"),
     "asfortranarray": _as_contiguous("F"), "asarray_chkfinite": _as_array, "full": _make_full, "arange": _make_arange,
-    "fromfunction": _from_function, "fromiter": _from_iterable, "ndenumerate": _nd_enumerate, "kaiser": _make_kaiser,
+    "fromfunction": _from_function, "require": _require, "fromiter": _from_iterable, "ndenumerate": _nd_enumerate,
+    "kaiser": _make_kaiser,
 }
 _stand_ins: dict[str, Any] = {}
 # Namespaces in which names are replaced, with the originals and the stand-ins.
@@ -355,9 +372,12 @@ def _know(originals: dict[str, Any], stand_ins: dict[str, Any]) -> None:
 
 def also_capture(namespace: dict[str, Any], stand_ins: dict[str, Any]) -> None:
     """Let these stand in for the names of another module while a transform runs."""
-    originals = {name: namespace[name] for name in stand_ins}
-    _namespaces.append((namespace, originals, stand_ins))
-    _know(originals, stand_ins)
+    with _lock:
+        originals = {name: namespace[name] for name in stand_ins}
+        _namespaces.append((namespace, originals, stand_ins))
+        _know(originals, stand_ins)
+        if _users:  # the module was imported by the function that is transformed
+            namespace.update(stand_ins)
 
 
 def stand_in_of(original: Any) -> Any:
@@ -371,8 +391,7 @@ def original_of(value: Any) -> Any:
 
 
 def _prepare() -> None:
-    acts = {**dict.fromkeys(_MAKERS, _make), **dict.fromkeys(_ROWS, _make_from), **dict.fromkeys(_LISTS, _of_lists),
-            **_SPECIAL}
+    acts = {**dict.fromkeys(_MAKERS, _make), **_SPECIAL}
     for name, act in acts.items():
         if hasattr(np, name):
             _original[name] = getattr(np, name)
@@ -387,6 +406,19 @@ def _prepare() -> None:
 _prepare()
 
 
+def capture_rows() -> None:
+    """Stand-ins for the functions whose rows ask for them; called once, when all rows are entered."""
+    made: dict[str, dict[str, Any]] = {}
+    for row in rows.values():
+        if row.captured:
+            module, _, name = row.name.rpartition(".")
+            stand_in = _hearing(row.func, name) if row.captured == "lists" else replacing(
+                row.func, name, _make_from if row.captured == "made" else _of_tracked)
+            made.setdefault(module, {})[name] = stand_in
+    for module, stand_ins in made.items():
+        also_capture(vars(sys.modules[module.replace("np", "numpy", 1)]), stand_ins)
+
+
 def _install(stand_ins: bool) -> None:
     for namespace, originals, replacements in _namespaces:
         # One step each: other threads see all of the originals or all of the stand-ins.
@@ -396,6 +428,7 @@ def _install(stand_ins: bool) -> None:
 def enter(trace: Trace | None) -> None:
     """A transform starts in this context."""
     global _users
+    load_seen()
     with _lock:
         _users += 1
         if _users == 1:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from npdiff.array import is_scalar, layout
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, shape_of
 from npdiff.dispatch.declare import _NO_VALUE, static
@@ -28,6 +29,14 @@ def scalar(a: Any) -> Any:
     """`a`, but a scalar instead of a 0-d array, as most functions of NumPy's return."""
     array: Any = a
     return array[()] if isinstance(a, (Handle, ndarray)) and aval(a).ndim == 0 else a
+
+
+def in_c_order(a: Any) -> Any:
+    """`a` if its elements lie in C order in memory of their own, else a copy in which they do."""
+    if not isinstance(a, Handle):
+        return np.ascontiguousarray(a) if a.flags.writeable else a.copy()
+    target: Any = a
+    return a if is_scalar(a) or (target._writable() and layout(a).flags.c_contiguous) else np.copy(a, order="C")
 
 
 def pick(a: Any, index: Any) -> Any:
@@ -145,5 +154,5 @@ def batch_by_size(prim_of: Callable[[], Primitive], name: str) -> Any:
 
 __all__ = [
     "adjoint", "along", "backwards", "batch_axis", "batch_by_size", "batch_stacks", "flattened", "float_dtype",
-    "given", "one_by_one", "pick", "safe_sqrt", "scalar", "shared", "truth", "with_batch",
+    "given", "in_c_order", "one_by_one", "pick", "safe_sqrt", "scalar", "shared", "truth", "with_batch",
 ]

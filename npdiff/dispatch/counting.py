@@ -7,17 +7,23 @@ from typing import Any
 import numpy as np
 
 from npdiff.array import ask
+from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind
+from npdiff.core import unsupported as refusal
 from npdiff.dispatch.common import batch_by_size, one_by_one, truth
-from npdiff.dispatch.declare import composite, constant_primitive, function, operand, static
+from npdiff.dispatch.declare import composite, function, numpy_is, operand, static
 from npdiff.dispatch.indexing import Slot, index_add_p
-from npdiff.dispatch.manipulation import cast
+from npdiff.dispatch.manipulation import cast, number
 from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.rules import constant_primitive
 
 
-@composite(np.count_nonzero, cases=("A(3) * [1, 0, 1]", "I(2, 4), axis=1", "B(2, 3), axis=0, keepdims=True", "A(2, 2)"))
+@composite(np.count_nonzero, captured="lists",
+           cases=("A(3) * [1, 0, 1]", "I(2, 4), axis=1", "B(2, 3), axis=0, keepdims=True", "A(2, 2)"))
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
-    return np.sum(np.not_equal(operand(a), 0), axis=axis, dtype=np.intp, keepdims=truth(keepdims))
+    count = np.sum(np.not_equal(operand(a), 0), axis=axis, dtype=np.intp, keepdims=truth(keepdims))
+    # The count of all elements was a Python number before NumPy 2.3.
+    return count if numpy_is("2.3") or axis is not None or truth(keepdims) else number(count)
 
 
 bincount_p: Primitive = constant_primitive("bincount", None, dynamic=True,
@@ -31,7 +37,8 @@ def bincount(x: Any, /, weights: Any = None, minlength: Any = 0) -> Any:
     if weights is None:
         return bind(bincount_p, (x,), {"minlength": minlength})
     weights = operand(weights)
-    if aval(x).ndim != 1 or aval(weights).shape != aval(x).shape or aval(x).dtype.kind not in "iub":
+    if aval(x).ndim != 1 or aval(weights).shape != aval(x).shape or aval(
+            x).dtype.kind not in "iub" or not np.can_cast(aval(weights).dtype, float, "safe"):
         np.bincount(phantom(x), phantom(weights))
     if aval(x).size == 0:
         return np.bincount(np.zeros(0, np.intp), minlength=minlength)
@@ -73,18 +80,23 @@ def _edges(a: Any, bins: Any, limits: Any, weights: Any) -> Any:
         count = static(bins)
         if aval(operand(bins)).ndim > 1 or int(count) != count or count < 1:
             np.histogram_bin_edges(np.zeros(1), count)
+    if limits is not None and not any([isinstance(operand(v), Handle) for v in limits]):
+        return np.histogram_bin_edges(np.zeros(1, aval(a).dtype), int(count), limits)
+    low, high = _outermost(a, limits)
+    dtype = np.result_type(aval(low).dtype, aval(high).dtype, aval(a).dtype)
+    return np.linspace(low, high, int(count) + 1, dtype=dtype if dtype.kind in "fc" else float)
+
+
+def _outermost(a: Any, limits: Any) -> tuple[Any, Any]:
+    """The first and the last edge of equal bins: the limits, or the smallest and the largest value."""
     if limits is not None:
         low, high = (operand(v) for v in limits)
-        if not isinstance(low, Handle) and not isinstance(high, Handle):
-            return np.histogram_bin_edges(np.zeros(1, aval(a).dtype), int(count), (low, high))
     elif aval(a).size == 0:
-        low, high = 0.0, 1.0
+        return 0.0, 1.0
     else:
         low, high = np.min(a), np.max(a)
     level = np.equal(low, high)
-    low, high = np.where(level, low - 0.5, low), np.where(level, high + 0.5, high)
-    dtype = np.result_type(aval(low).dtype, aval(high).dtype, aval(a).dtype)
-    return np.linspace(low, high, int(count) + 1, dtype=dtype if dtype.kind in "fc" else float)
+    return np.where(level, low - 0.5, low), np.where(level, high + 0.5, high)
 
 
 @composite(np.histogram_bin_edges, cases=("A(5)", "A(5), 3", "A(5), 3, range=(-2.0, 2.0)", "A(3), np.arange(4.0)"))
@@ -98,7 +110,8 @@ def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any 
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
     a = np.ravel(operand(a))
     if aval(a).dtype.kind == "c" and (isinstance(bins, str) or aval(operand(bins)).ndim == 0):
-        a = cast(a, float)
+        raise refusal("np.histogram", "of complex numbers is not recorded", a,
+                      instead="choose np.real or np.abs of them")
     edges = _edges(a, bins, range, weights)
     if weights is None:
         counts = bind(_histogram_p, (a, edges), {})
@@ -114,3 +127,76 @@ def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, we
     if density:
         counts = np.divide(np.divide(counts, np.astype(np.diff(edges), float)), np.sum(counts))
     return counts, edges
+
+
+_EDGES: Any = type(np.histogramdd(np.zeros((1, 1)), 1)[1])
+
+
+def _columns(sample: Any) -> list[Any]:
+    """The coordinates of the points: an (N, D) array holds them in columns, a sequence one after another."""
+    if isinstance(sample, (Handle, ndarray)) and aval(sample).ndim == 2:
+        points: Any = sample
+        return [points[:, k] for k in range(aval(points).shape[1])]
+    rows = np.atleast_2d(operand(sample))
+    return [rows[k] for k in range(aval(rows).shape[0])]
+
+
+@composite(np.histogramdd, notes="counts are constant; weights and edges are differentiated", cases=(
+    "A(6, 2) ** 3, 2", "A(5, 2), (2, 3), [(-1.43, 1.61), None]", "A(6) ** 3, 3",
+    "(A(5), A(5), A(5)), 2, [(-2.1, 1.9), (-2, 2.3), (-2, 2.03)], weights=A(5)",
+    "A(5, 2), [np.array([-2.0, -0.47, 0.71, 2.0]), 2], [None, (-1.9, 2)], density=True",
+    "P(5, 2) ** 2, 2, density=True, weights=P(5)", "I(5, 2), 2"))
+def histogramdd(sample: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
+    columns = _columns(sample)
+    dimensions = len(columns)
+    # Points at zero let NumPy check the arguments.
+    like = [phantom(b) for b in bins] if isinstance(bins, (tuple, list)) else phantom(bins)
+    np.histogramdd([np.zeros(aval(c).shape) for c in columns], like, phantom(range), None,
+                   None if weights is None else np.zeros(aval(operand(weights)).shape))
+    each: Any = bins if isinstance(bins, (tuple, list)) or aval(operand(bins)).ndim else [bins] * dimensions
+    limits = range if range is not None else [None] * dimensions
+    edges = [_edges_of_one(c, b, r) for c, b, r in zip(columns, each, limits, strict=True)]
+    # One more bin in each direction takes what lies outside.
+    sizes = [aval(e).shape[0] for e in edges]
+    spots = _ravelled([bind(_bins_p, (c, e), {}) for c, e in zip(columns, edges, strict=True)], sizes)
+    points = np.ones(aval(columns[0]).shape) if weights is None else cast(operand(weights), float, copy=False)
+    counts = index_add_p.call(np.zeros(int(np.prod(sizes))), points, spots, index=(Slot(0),))
+    counts = np.reshape(counts, sizes)[tuple([slice(0, n - 1) for n in sizes])]
+    if density:
+        total = np.sum(counts)
+        for k, e in enumerate(edges):
+            counts = np.divide(counts, np.reshape(np.diff(e), [-1 if j == k else 1 for j in np.arange(dimensions)]))
+        counts = np.divide(counts, total)
+    return counts, _EDGES(edges)
+
+
+def _edges_of_one(a: Any, bins: Any, limits: Any) -> Any:
+    """The edges in one direction of several: between the limits, in their dtype."""
+    edges = operand(bins)
+    if aval(edges).ndim:
+        return edges
+    low, high = _outermost(a, limits)
+    return np.linspace(low, high, int(static(bins)) + 1)
+
+
+def _ravelled(places: Any, sizes: Any) -> Any:
+    """Positions in C order in an array of these sizes."""
+    spots = places[0]
+    for k, n in zip(places[1:], sizes[1:], strict=True):
+        spots = np.add(np.multiply(spots, n), k)
+    return spots
+
+
+@composite(np.histogram2d, notes="counts are constant; weights and edges are differentiated", cases=(
+    "A(6) ** 3, A(6) ** 3, 3", "A(5), A(5), (2, 3), [(-1.43, 1.61), (-2.0, 2.1)]",
+    "A(5), A(5), 2, [(-1.43, 1.61), (-2.0, 2.1)], weights=A(5)",
+    "A(5), A(5), np.array([-2.0, -0.47, 0.71, 2.0]), density=True",
+    "P(4), P(4), 2, [(0, 2.2), (0, 2.1)], True, P(4)"))
+def histogram2d(x: Any, y: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
+    x, y = operand(x), operand(y)
+    if aval(x).shape[:1] != aval(y).shape[:1]:
+        np.histogram2d(phantom(x), phantom(y))
+    if np.ndim(phantom(bins)) and len(bins) not in (1, 2):  # one array of edges for both directions
+        bins = [bins, bins]
+    counts, (rows, columns) = histogramdd([x, y], bins, range, density, weights)
+    return counts, rows, columns

@@ -11,6 +11,7 @@ from npdiff.array import ask, layout
 from npdiff.core import Handle, aval, innermost, services
 from npdiff.dispatch.declare import composite, operand, static
 from npdiff.dispatch.manipulation import cast
+from npdiff.dispatch.operands import phantom
 from npdiff.errors import UnsupportedError, message
 
 
@@ -95,19 +96,20 @@ def _like(make: Any) -> Any:
     return impl
 
 
-zeros_like = composite(np.zeros_like, cases=("A(2, 3)", "A(3), complex", "A(2, 3), shape=4",
+zeros_like = composite(np.zeros_like, captured="made", cases=("A(2, 3)", "A(3), complex", "A(2, 3), shape=4",
     "I(3)"))(_like(np.zeros_like))
-ones_like = composite(np.ones_like, cases=("A(2, 3)", "A(3), np.float32", "A(2, 3), shape=(2, 2)"))(_like(np.ones_like))
+ones_like = composite(np.ones_like, captured="made",
+                      cases=("A(2, 3)", "A(3), np.float32", "A(2, 3), shape=(2, 2)"))(_like(np.ones_like))
 _empty_like = _like(np.empty_like)
 
 
-@composite(np.empty_like)
+@composite(np.empty_like, captured="made")
 def empty_like(prototype: Any, /, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
                device: Any = None) -> Any:
     return _empty_like(prototype, dtype, order, subok, shape)
 
 
-@composite(np.full_like, cases=(
+@composite(np.full_like, captured="made", cases=(
     "A(2, 3), 2.0", "A(3), 1, dtype=complex", "A(3), 1, shape=(2, 2)", "A(2, 3), [1, 2, 3]"))
 def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
               device: Any = None) -> Any:
@@ -128,7 +130,10 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
         fill = cast(fill, dtype)
     elif aval(fill).weak:
         fill = cast(fill, aval(fill).dtype)
-    return np.copy(np.broadcast_to(fill, shape), order="C")
+    made = np.empty(shape, aval(fill).dtype)
+    np.copyto(made, phantom(fill))  # NumPy says which shapes fit
+    extra = max(aval(fill).ndim - made.ndim, 0)
+    return np.copy(np.broadcast_to(np.reshape(fill, aval(fill).shape[extra:]), made.shape), order="C")
 
 
 def arange(*args: Any, dtype: Any = None) -> Any:

@@ -8,23 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
+from npdiff.array import layout
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
-from npdiff.dispatch.common import along, backwards, batch_axis, flattened
-from npdiff.dispatch.declare import (
-    _NO_VALUE,
-    composite,
-    constant_primitive,
-    found,
-    function,
-    linear_primitive,
-    operand,
-    point,
-    static,
-    strong_multiply,
-    write_out,
-)
+from npdiff.dispatch.common import along, backwards, batch_axis, flattened, in_c_order
+from npdiff.dispatch.declare import _NO_VALUE, composite, function, operand, point, static, write_out
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.operands import check_out, phantom
+from npdiff.dispatch.reductions import loop_dtypes
+from npdiff.dispatch.rules import constant_primitive, linear_primitive, strong_multiply
 
 # ---------------------------------------------------------------------- running sums and products
 
@@ -58,15 +49,17 @@ cumprod_p: Primitive = own_primitive("cumprod", lambda a, *, axis: np.cumprod(a,
                           batch=batch_axis(lambda: cumprod_p), total=True)
 
 
-def _running(prim: Any, name: str) -> Any:
+def _running(prim: Any, ufunc: np.ufunc) -> Any:
+    name = f"np.{prim.name}"
+
     def impl(a: Any, axis: Any = None, dtype: Any = None, out: Any = None) -> Any:
         a, axis = flattened(operand(a), axis)
         a = a if aval(a).ndim else np.reshape(a, (1,))
-        if dtype is None and aval(a).dtype.kind in "bui":
-            dtype = np.cumsum(np.zeros(1, aval(a).dtype)).dtype  # small integers are summed in the platform's
-        if dtype is not None and np.dtype(dtype) != aval(a).dtype:
-            a = cast(a, dtype)
-        return write_out(bind(prim, (a,), {"axis": axis}), out, name)
+        check_out(getattr(np, prim.name), out, a, axis=axis, dtype=dtype)
+        to = loop_dtypes(ufunc, aval(a).dtype, out, dtype)[0]
+        result = bind(prim, (a if to == aval(a).dtype else cast(a, to),), {"axis": axis})
+        # NumPy widens small integers, unless it is told not to.
+        return write_out(result if aval(result).dtype == to else cast(result, to), out, name, "unsafe")
 
     return impl
 
@@ -75,11 +68,12 @@ _CASES: tuple[str, ...] = ("A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=
                            "I(3), dtype=float",
           "A(3), dtype=complex",
           "C(3)")
-cumsum = function(np.cumsum, "linear", cumsum_p, cases=_CASES)(_running(cumsum_p, "np.cumsum"))
-cumprod = function(np.cumprod, "nonlinear", cumprod_p, cases=(*_CASES, "A(5) * [1, 0, 1, 0, 1]"), points=(
+cumsum = function(np.cumsum, "linear", cumsum_p, captured="lists", cases=_CASES)(_running(cumsum_p, np.add))
+cumprod = function(np.cumprod, "nonlinear", cumprod_p, captured="lists", cases=(
+    *_CASES, "A(5) * [1, 0, 1, 0, 1]"), points=(
     point("exact where factors are 0", "f(x)", [2.0, 0.0, 3.0], [1, 8, 0], [4, 6, 2]),
     point("exact where factors are 0", "f(x)", [0.0, 0.0, 3.0], [1, 0, 0], [4, 4, 0])))(
-    _running(cumprod_p, "np.cumprod"))
+    _running(cumprod_p, np.multiply))
 
 
 def _cumulative(name: str, running: Any, start: int) -> Any:
@@ -93,14 +87,15 @@ def _cumulative(name: str, running: Any, start: int) -> Any:
             shape = list(aval(result).shape)
             shape[axis] = 1
             result = np.concatenate([np.full(shape, start, aval(result).dtype), result], axis=axis)
-        return write_out(result, out, f"np.{name}")
+        return write_out(result, out, f"np.{name}", "unsafe")
 
     return impl
 
 
 _CASES = ("A(3)", "A(2, 3), axis=0", "A(2, 3), axis=1, include_initial=True")
-function(found("cumulative_sum"), "linear", cumsum_p, cases=_CASES)(_cumulative("cumulative_sum", cumsum, 0))
-function(found("cumulative_prod"), "nonlinear", cumprod_p, cases=_CASES)(_cumulative("cumulative_prod", cumprod, 1))
+function("cumulative_sum", "linear", cumsum_p, since="2.1", cases=_CASES)(_cumulative("cumulative_sum", cumsum, 0))
+function("cumulative_prod", "nonlinear", cumprod_p, since="2.1", cases=_CASES)(
+    _cumulative("cumulative_prod", cumprod, 1))
 
 # ---------------------------------------------------------------------- differences
 
@@ -115,7 +110,8 @@ def _end(value: Any, a: Any, axis: int) -> Any:
     return np.broadcast_to(value, shape)
 
 
-@composite(np.diff, cases=("A(4)", "A(4), 2", "A(2, 3), axis=0", "A(2, 3), prepend=A(2, 1), append=0.5", "A(4), n=0",
+@composite(np.diff, captured="lists",
+           cases=("A(4)", "A(4), 2", "A(2, 3), axis=0", "A(2, 3), prepend=A(2, 1), append=0.5", "A(4), n=0",
                            "B(4)", "A(2), n=3"))
 def diff(a: Any, n: Any = 1, axis: Any = -1, prepend: Any = _NO_VALUE, append: Any = _NO_VALUE) -> Any:
     n, a = int(static(n)), operand(a)
@@ -203,7 +199,8 @@ def _slopes(f: Any, h: Any, axis: int, edge_order: int) -> Any:
     return np.moveaxis(np.concatenate([first, inside, last], axis=-1), -1, axis)
 
 
-@composite(np.gradient, cases=("A(5)", "A(5), 0.5", "A(5), P(5).cumsum()", "A(3, 4)", "A(3, 4), 0.5, 2.0, edge_order=2",
+@composite(np.gradient, captured="lists",
+           cases=("A(5)", "A(5), 0.5", "A(5), P(5).cumsum()", "A(3, 4)", "A(3, 4), 0.5, 2.0, edge_order=2",
                                "A(3, 4), axis=0", "A(5), P(5).cumsum(), edge_order=2", "A(3, 4), P(4).cumsum(), axis=1",
                                "I(5)"))
 def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> Any:
@@ -213,14 +210,21 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
     steps = _spacings(f, varargs, axes)
     if edge_order > 2:
         raise ValueError("'edge_order' greater than 2 not supported")
+    if aval(f).dtype.kind == "b" and (edge_order == 1 or any([_even(h) for h in steps])):
+        np.subtract(phantom(f), phantom(f))  # NumPy's own error
     if aval(f).dtype.kind not in "fc":
         f = cast(f, float)
+    placed = layout(f) if isinstance(f, Handle) else f
     results = []
     for k, h in zip(axes, steps, strict=True):
         if aval(f).shape[k] < edge_order + 1:
             raise ValueError("Shape of array too small to calculate a numerical gradient, at least (edge_order + 1) "
                              "elements are required.")
-        results.append(_slopes(f, h, k, edge_order))
+        result = in_c_order(cast(_slopes(f, h, k, edge_order), aval(f).dtype, copy=False))
+        if not placed.flags.c_contiguous:  # NumPy's result lies in memory as f does
+            like = np.argsort([-s for s in placed.strides], kind="stable").tolist()
+            result = np.transpose(np.copy(np.transpose(result, like), order="C"), np.argsort(like).tolist())
+        results.append(result)
     return results[0] if len(results) == 1 else tuple(results)
 
 
@@ -239,9 +243,9 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
     return np.sum(widths * (late + early) / 2.0, axis=axis)
 
 
-for _name in ("trapezoid", "trapz"):
-    composite(found(_name), cases=("A(4)", "A(4), A(4)", "A(2, 3), dx=0.5", "A(3, 2), A(3), axis=0", "A(2, 3), A(2, 3)",
-                                   "C(3), A(3)"))(_trapezoid)
+for _name, _until in (("trapezoid", ""), ("trapz", "2.4")):
+    composite(_name, until=_until, captured="lists", cases=(
+        "A(4)", "A(4), A(4)", "A(2, 3), dx=0.5", "A(3, 2), A(3), axis=0", "A(2, 3), A(2, 3)", "C(3), A(3)"))(_trapezoid)
 
 # ---------------------------------------------------------------------- unwrap
 

@@ -16,20 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.core import Primitive, aval, bind, own_primitive, shape_of
+from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of
 from npdiff.dispatch.common import adjoint
-from npdiff.dispatch.declare import (
-    add_tangents,
-    batch_elementwise,
-    batch_leading,
-    found,
-    function,
-    nonlinear,
-    operand,
-    point,
-    static,
-)
+from npdiff.dispatch.declare import function, nonlinear, operand, point, static
 from npdiff.dispatch.linalg import from_triangle
+from npdiff.dispatch.rules import add_tangents, batch_elementwise, batch_leading
 from npdiff.errors import NotDifferentiableError, message
 
 EigResult: Any = type(np.linalg.eig(np.eye(1)))
@@ -167,8 +158,9 @@ cholesky_p: Primitive = own_primitive("linalg.cholesky", _cholesky_call, jvp=_ch
                                       batch=batch_leading(lambda: cholesky_p))
 
 
-@function(np.linalg.cholesky, "nonlinear", cholesky_p, notes="reads one triangle, as LAPACK does",
-          cases=("S(3)", "S(3, 2)", "S(3), upper=True", "S(2) + 0.3j * np.array([[0, 1], [-1, 0]])"))
+@function(np.linalg.cholesky, "nonlinear", cholesky_p, captured="lists", notes="reads one triangle, as LAPACK does",
+          cases=("S(3)", "S(3, 2)", "S(3), upper=True", "S(3, 2), upper=True",
+                 "S(2) + 0.3j * np.array([[0, 1], [-1, 0]])"))
 def cholesky(a: Any, /, *, upper: Any = False) -> Any:
     return bind(cholesky_p, (operand(a),), {"upper": True} if upper else {})
 
@@ -201,7 +193,7 @@ eigh_p: Primitive = own_primitive("linalg.eigh", _eigh_call, jvp=_eigh_jvp, mult
                                   batch=batch_leading(lambda: eigh_p))
 
 
-@function(np.linalg.eigh, "nonlinear", eigh_p, notes="reads one triangle",
+@function(np.linalg.eigh, "nonlinear", eigh_p, captured="lists", notes="reads one triangle",
           points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError)),
           cases=("S(3)", "S(3, 2)", "S(3), UPLO='U'"))
 def eigh(a: Any, UPLO: Any = "L") -> Any:
@@ -216,7 +208,8 @@ def _eigvalsh_jvp(_out: Any, primals: Any, tangents: Any, UPLO: Any = "L") -> An
     return np.real(_diagonal(np.matmul(adjoint(v), np.matmul(from_triangle(t, UPLO.upper()), v))))
 
 
-eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh, jvp=_eigvalsh_jvp, batch=batch_leading(lambda: eigvalsh_p),
+eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh, captured="lists",
+                                  jvp=_eigvalsh_jvp, batch=batch_leading(lambda: eigvalsh_p),
                        notes="reads one triangle", points=(
                            point("at equal eigenvalues right for functions symmetric in them", "f(x) ** 2",
                                  [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]]),),
@@ -247,7 +240,7 @@ eig_p: Primitive = own_primitive("linalg.eig", lambda a: tuple(np.linalg.eig(a))
                       batch=batch_leading(lambda: eig_p))
 
 
-@function(np.linalg.eig, "nonlinear", eig_p,
+@function(np.linalg.eig, "nonlinear", eig_p, captured="lists",
           points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError)),
           cases=("S(3)", "M(3) + np.diag([0., 1, 2])", "np.array([[1., 2], [-2, 1.5]]) + 0.1 * A(2, 2)"))
 def eig(a: Any) -> Any:
@@ -262,7 +255,8 @@ def _eigvals_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
     return _diagonal(np.linalg.solve(v, np.matmul(t, v)))
 
 
-eigvals_p: Primitive = nonlinear(np.linalg.eigvals, jvp=_eigvals_jvp, batch=batch_leading(lambda: eigvals_p),
+eigvals_p: Primitive = nonlinear(np.linalg.eigvals, captured="lists",
+                                 jvp=_eigvals_jvp, batch=batch_leading(lambda: eigvals_p),
                       points=(point("at equal eigenvalues right for functions symmetric in them", "f(x) ** 2",
                                     [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]]),),
                       cases=("S(3)", "M(3) + np.diag([0., 1, 2])", "np.array([[1., 2], [-2, 1.5]]) + 0.1 * A(2, 2)"))
@@ -317,7 +311,8 @@ svd_p: Primitive = own_primitive("linalg.svd", lambda a, full_matrices=True: tup
                       jvp=_svd_jvp, multiple=True, batch=batch_leading(lambda: svd_p))
 
 
-@function(np.linalg.svd, "nonlinear", svd_p, notes="the extra vectors of full_matrices=True have none", points=(
+@function(np.linalg.svd, "nonlinear", svd_p, captured="lists",
+          notes="the extra vectors of full_matrices=True have none", points=(
     point("vectors: an error at equal singular values", "f(x)[0][0, 1]", _ONE, NotDifferentiableError),
     point("values: at equal ones right for functions symmetric in them", "f(x, compute_uv=False) ** 2",
           [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]])), cases=("M(3) + np.diag([0., 1, 2]), False",
@@ -345,7 +340,7 @@ svdvals_p: Primitive = own_primitive("linalg.svdvals", lambda a: np.linalg.svd(a
                           batch=batch_leading(lambda: svdvals_p))
 
 
-@function(found("linalg.svdvals"), "nonlinear", svdvals_p, cases=("A(3, 2)", "A(2, 2, 3)", "M(3)"))
+@function(np.linalg.svdvals, "nonlinear", svdvals_p, cases=("A(3, 2)", "A(2, 2, 3)", "M(3)"))
 def svdvals(x: Any, /) -> Any:
     return bind(svdvals_p, (operand(x),), {})
 
@@ -360,7 +355,13 @@ def _qr_jvp(out: Any, _primals: Any, tangents: Any, mode: str = "reduced") -> An
     m, n = shape_of(t)[-2:]
     k = min(m, n)
     thin, square = q[..., :, :k], r[..., :k, :k]
+    # A column that depends on those before it determines no direction of its own.
+    sizes = np.absolute(_diagonal(square))
+    full = np.not_equal(closed(sizes, _largest(sizes)[..., 0]), 0)
+    square = np.add(np.where(np.expand_dims(full, -2), square, np.zeros((), aval(square).dtype)),
+                    np.multiply(np.logical_not(np.expand_dims(full, -2)), np.eye(k, dtype=aval(square).dtype)))
     x = np.swapaxes(np.linalg.solve(np.swapaxes(square, -1, -2), np.swapaxes(t[..., :, :k], -1, -2)), -1, -2)
+    x = over_gap(x, np.expand_dims(np.astype(full, sizes.dtype), -2), "np.linalg.qr")
     inner = np.matmul(adjoint(thin), x)
     below = np.where(np.tri(k, k=-1, dtype=bool), inner, np.zeros((), aval(inner).dtype))
     turn = np.subtract(below, adjoint(below))
@@ -380,9 +381,12 @@ qr_p: Primitive = own_primitive("linalg.qr", lambda a, mode="reduced": tuple(np.
                      batch=batch_leading(lambda: qr_p))
 
 
-@function(np.linalg.qr, "nonlinear", qr_p, notes="full rank of the leading columns; the extra columns of "
+@function(np.linalg.qr, "nonlinear", qr_p, captured="lists",
+          notes="full rank of the leading columns; the extra columns of "
           "mode='complete' have no derivative", cases=("M(3)", "A(4, 2)", "A(2, 3)", "A(2, 3, 2)", "A(4, 2), mode='r'",
-                                                       "M(3), mode='complete'", "C(3, 2)"))
+                                                       "M(3), mode='complete'", "C(3, 2)",
+                                                       "A(4, 2), 'raw'", "A(2, 3), 'raw'", "M(2, 3, 3), 'raw'",
+                                                       "C(3, 2), 'raw'"))
 def qr(a: Any, mode: Any = "reduced") -> Any:
     a = operand(a)
     if mode not in ("reduced", "complete"):
@@ -393,10 +397,34 @@ def qr(a: Any, mode: Any = "reduced") -> Any:
 
 
 def _other_mode(a: Any, mode: Any) -> Any:
-    if mode == "raw":
-        raise _refusal("np.linalg.qr(mode='raw')")
+    if mode == "raw" and aval(a).ndim > 1:
+        return _reflectors(a)
     v = aval(a)
     return np.linalg.qr(np.zeros(v.shape, v.dtype), mode)
+
+
+def _reflectors(a: Any) -> tuple[Any, Any]:
+    """Householder's reflections and their factors, as LAPACK's geqrf leaves them, transposed (LAPACK's larfg)."""
+    a = services["astype"](a, np.linalg.qr(np.zeros((1, 1), aval(a).dtype), "r").dtype)
+    edges, factors = [], []
+    for _ in range(min(shape_of(a)[-2:])):
+        head, rest, others = a[..., :1, :1], a[..., 1:, :1], a[..., :, 1:]
+        # With nothing below the head to reflect, the factor is zero and the column stays.
+        idle = np.logical_and(np.equal(np.linalg.norm(rest, axis=-2, keepdims=True), 0), np.equal(np.imag(head), 0))
+        size = np.where(idle, 1, np.linalg.norm(a[..., :, :1], axis=-2, keepdims=True))
+        beta = np.where(np.less(np.real(head), 0), size, np.negative(size))
+        factor = np.where(idle, 0, np.divide(np.subtract(beta, head), beta))
+        v = np.where(idle, 0, np.divide(rest, np.where(idle, 1, np.subtract(head, beta))))
+        whole = np.concatenate([np.ones_like(head), v], axis=-2)
+        turned = np.matmul(np.multiply(whole, np.conjugate(factor)), np.matmul(adjoint(whole), others))
+        others = np.subtract(others, turned)
+        edges.append((np.where(idle, head, beta), v, others[..., :1, :]))
+        factors.append(factor[..., 0, 0])
+        a = others[..., 1:, :]
+    for corner, column, row in edges[::-1]:
+        a = np.concatenate([np.concatenate([corner, row], axis=-1), np.concatenate([column, a], axis=-1)], axis=-2)
+    lead = shape_of(a)[:-2]
+    return np.swapaxes(a, -1, -2), np.stack(factors, axis=-1) if factors else np.zeros((*lead, 0), aval(a).dtype)
 
 
 __all__: Sequence[str] = ["EigResult", "EighResult", "QRResult", "SVDResult"]

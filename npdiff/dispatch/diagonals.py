@@ -9,9 +9,10 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.array import view_of
 from npdiff.core import Primitive, aval, bind
-from npdiff.dispatch.declare import composite, function, linear_primitive, operand, static
+from npdiff.dispatch.declare import composite, function, operand, static
 from npdiff.dispatch.indexing import Slot, setitem_p
 from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.rules import linear_primitive
 
 
 def _diagonal_index(rows: int, columns: int, k: int) -> tuple[Any, Any]:
@@ -49,7 +50,7 @@ def diagonal(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1) -> Any:
     return view_of(a, lambda base: bind(diagonal_p, (base,), {"offset": offset, "axes": axes}), None)
 
 
-@composite(np.diag, notes="of a matrix a read-only view", cases=(
+@composite(np.diag, captured="made", notes="of a matrix a read-only view", cases=(
     "A(3)", "A(3), 1", "A(2), -2", "A(3, 3)", "A(2, 3), 1", "A(3, 2), k=-1", "C(2)", "A(0)"))
 def diag(v: Any, k: Any = 0) -> Any:
     v = operand(v)
@@ -62,12 +63,12 @@ def diag(v: Any, k: Any = 0) -> Any:
     return setitem_p.call(np.zeros((n, n), aval(v).dtype), v, rows, columns, index=(Slot(0), Slot(1)))
 
 
-@composite(np.diagflat, cases=("A(3)", "A(2, 2), 1", "A(), -1"))
+@composite(np.diagflat, captured="made", cases=("A(3)", "A(2, 2), 1", "A(), -1"))
 def diagflat(v: Any, k: Any = 0) -> Any:
     return np.diag(np.ravel(operand(v)), k)
 
 
-@composite(np.trace, cases=(
+@composite(np.trace, captured="lists", cases=(
     "A(3, 3)", "A(2, 4), 1", "A(2, 3, 4), 0, 1, 2", "A(2, 3, 4), -1, axis1=-1, axis2=0", "A(2, 2), dtype=complex"))
 def trace(a: Any, offset: Any = 0, axis1: Any = 0, axis2: Any = 1, dtype: Any = None, out: Any = None) -> Any:
     return np.sum(np.diagonal(operand(a), offset, axis1, axis2), axis=-1, dtype=dtype, out=out)
@@ -82,26 +83,26 @@ def _triangle(m: Any, k: Any, lower: bool) -> Any:
     return np.where(keep, m, zero) if lower else np.where(keep, zero, m)
 
 
-@composite(np.tril, cases=("A(3, 3)", "A(2, 3), 1", "A(2, 3, 2), -1", "A(3)", "C(2, 2)"))
+@composite(np.tril, captured="made", cases=("A(3, 3)", "A(2, 3), 1", "A(2, 3, 2), -1", "A(3)", "C(2, 2)"))
 def tril(m: Any, k: Any = 0) -> Any:
     return _triangle(m, k, True)
 
 
-@composite(np.triu, cases=("A(3, 3)", "A(2, 3), 1", "A(2, 3, 2), -1", "A(3)", "C(2, 2)"))
+@composite(np.triu, captured="made", cases=("A(3, 3)", "A(2, 3), 1", "A(2, 3, 2), -1", "A(3)", "C(2, 2)"))
 def triu(m: Any, k: Any = 0) -> Any:
     return _triangle(m, k, False)
 
 
-@composite(np.tril_indices_from)
+@composite(np.tril_indices_from, cases=("A(3, 3)",))
 def tril_indices_from(arr: Any, k: Any = 0) -> Any:
     return np.tril_indices_from(phantom(arr), int(static(k)))
 
 
-@composite(np.triu_indices_from)
+@composite(np.triu_indices_from, cases=("A(3, 3)",))
 def triu_indices_from(arr: Any, k: Any = 0) -> Any:
     return np.triu_indices_from(phantom(arr), int(static(k)))
 
 
-@composite(np.diag_indices_from)
+@composite(np.diag_indices_from, cases=("A(3, 3)",))
 def diag_indices_from(arr: Any) -> Any:
     return np.diag_indices_from(phantom(arr))

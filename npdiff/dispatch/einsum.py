@@ -10,8 +10,9 @@ import numpy as np
 
 from npdiff.array import view_of
 from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services, shape_of
-from npdiff.dispatch.declare import add_tangents, composite, function, operand, static, write_out
+from npdiff.dispatch.declare import composite, function, operand, static, write_out
 from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.rules import add_tangents
 
 _LETTERS = string.ascii_letters
 
@@ -120,7 +121,8 @@ def canonical(subscripts: str, ndims: Sequence[int]) -> str:
     "'i,i,i->i', A(3), A(3), A(3)", "'i,j', A(2), A(3)", "A(2, 3), [0, 1], A(3), [1], [0]",
     "A(2, 3), [0, 1], A(3), [1]",
     "'ij,jk,kl->il', A(2, 3), A(3, 2), A(2, 3), optimize=True", "'ij,ij->j', A(1, 3), A(2, 3)",
-    "'ij,jk->ik', C(2, 3), C(3, 2)",
+    "'ij,jk->ik', C(2, 3), C(3, 2)", "'ijj->i', A(2, 3, 3)", "'ij,jk,kl', A(2, 3), A(3, 2), A(2, 3), optimize='greedy'",
+    "A(2, 3), [..., 0], A(3, 2), [0, 1], [..., 1]", "'i...->...', A(2, 3)", "'ii,ij->j', A(3, 3), A(3, 2)",
 ))
 def einsum(*operands: Any, out: Any = None, optimize: Any = False, **kwargs: Any) -> Any:
     first, *rest = operands

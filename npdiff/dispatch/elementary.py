@@ -9,23 +9,23 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of
-from npdiff.dispatch.common import backwards, pick, scalar
+from npdiff.dispatch.common import backwards, in_c_order, pick, scalar
 from npdiff.dispatch.declare import (
     _NO_VALUE,
-    align,
-    batch_elementwise,
-    bilinear_primitive,
     composite,
     direct,
     found,
     function,
     nondifferentiable,
+    numpy_is,
     operand,
     point,
+    since,
     write_out,
 )
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.rules import align, batch_elementwise, bilinear_primitive
 from npdiff.dispatch.ufuncs import composites
 
 # ---------------------------------------------------------------------- clip and rounding
@@ -37,12 +37,12 @@ def _clipped(a: Any, low: Any, high: Any) -> Any:
     return a if high is None else np.minimum(a, high)
 
 
-@composite(np.clip, points=(
+@composite(np.clip, captured="lists", points=(
     point("at a bound, x and the bound share equally", "f(x, 0.0, 1.0)", [0.0, 1.0, -1.0, 2.0, 0.5],
           [0.5, 0.5, 0, 0, 1], 0),
 ), cases=(
-    "A(5), -0.7, 0.6", "A(2, 3), A(3) - 1.01, 1.03", "A(4), None, 0.6", "A(4), -0.6, None", "A(4), min=-0.6, max=0.6",
-    "I(4), 1, 2", "A(4), 0.6, -0.6", "A(3)"))
+    "A(5), -0.7, 0.6", "A(2, 3), A(3) - 1.01, 1.03", "A(4), None, 0.6", "A(4), -0.6, None",
+    *since("2.1", "A(4), min=-0.6, max=0.6", "A(3)"), "I(4), 1, 2", "A(4), 0.6, -0.6"))
 def clip(a: Any, a_min: Any = _NO_VALUE, a_max: Any = _NO_VALUE, out: Any = None, *, min: Any = _NO_VALUE,
          max: Any = _NO_VALUE, **kwargs: Any) -> Any:
     if a_min is _NO_VALUE and a_max is _NO_VALUE:
@@ -57,7 +57,7 @@ def clip(a: Any, a_min: Any = _NO_VALUE, a_max: Any = _NO_VALUE, out: Any = None
     if kwargs.get("dtype") is not None:
         a = cast(a, kwargs["dtype"])
     result = np.positive(a) if low is None and high is None else _clipped(a, low, high)
-    return write_out(result, out, "np.clip", kwargs.get("casting", "same_kind"), kwargs.get("where", True))
+    return write_out(result, out, "np.clip", kwargs.get("casting", "same_kind"), kwargs.get("where", True), True)
 
 
 # ndarray.clip reaches its ufunc, which has no public name.
@@ -70,10 +70,11 @@ for _func in (np.round, np.around):
     direct(_func, "nondifferentiable",
            Primitive(_func.__name__, _func, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p),
                      total=True), ("a",),
-           cases=("A(4)", "I(3)", "123.456 + A(2), -1", "I(3, high=99), decimals=-1"), points=(_STEPS,))
+           stretch=True, cases=("A(4)", "I(3)", "123.456 + A(2), -1", "I(3, high=99), decimals=-1"), points=(_STEPS,))
 round_p: Primitive = Primitive("round", np.round, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p),
                                total=True)
-nondifferentiable(np.fix, arrays=("x",), batch=batch_elementwise(lambda: fix_p))
+nondifferentiable(np.fix, arrays=("x",), batch=batch_elementwise(lambda: fix_p),
+                  cases=() if numpy_is("2.5") else ("2 * A(2, 3)", "A()[()]"))  # it warns since NumPy 2.5
 fix_p: Primitive = Primitive("fix", np.fix, kind="nondifferentiable", batch=batch_elementwise(lambda: fix_p))
 
 # ---------------------------------------------------------------------- functions whose derivatives form a family
@@ -152,7 +153,7 @@ def i0(x: Any) -> Any:
 # ---------------------------------------------------------------------- interpolation
 
 
-@composite(np.interp, points=(
+@composite(np.interp, captured="lists", points=(
     point("at a knot the slope to its right, 0 at the last one", "f(x, [0.0, 1.0, 2.0], [0.0, 1.0, 3.0])",
           [-1.0, 0.0, 1.0, 2.0, 3.0], [0, 1, 2, 0, 0], 0),), cases=(
     "A(4), np.array([-1., 0.03, 1.2]), A(3)", "A(2, 2), P(3).cumsum() - 1, A(3), left=-1.0, right=2.0",
@@ -247,7 +248,7 @@ def _part(full: Any, n: int, m: int, mode: Any) -> Any:
 _MODES = ("full", "same", "valid", 0, 1, 2)
 
 
-@function(np.convolve, "bilinear", convolve_p, cases=(
+@function(np.convolve, "bilinear", convolve_p, captured="lists", cases=(
     "A(4), A(3)", "A(3), A(5)", "A(4), A(3), 'same'", "A(3), A(4), 'same'", "A(4), A(3), 'valid'",
     "A(2), A(5), 'valid'", "A(5), A(2), mode='same'", "C(3), C(2)", "I(3), A(2)"))
 def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
@@ -258,7 +259,8 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     return _part(bind(convolve_p, (a, v), {}), max(n, m), min(n, m), mode)
 
 
-@composite(np.correlate, cases=("A(4), A(3)", "A(3), A(5)", "A(4), A(3), 'same'", "A(3), A(4), 'same'",
+@composite(np.correlate, captured="lists",
+           cases=("A(4), A(3)", "A(3), A(5)", "A(4), A(3), 'same'", "A(3), A(4), 'same'",
                                 "A(2), A(5), 'same'", "A(5), A(2), 'same'", "A(4), A(3), 'full'", "A(2), A(4), 'full'",
                                 "C(3), C(2), 'full'"))
 def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
@@ -270,7 +272,7 @@ def correlate(a: Any, v: Any, mode: Any = "valid") -> Any:
     if n >= m:
         return _part(bind(convolve_p, (a, backwards(v, 0)), {}), n, m, mode)
     # NumPy slides the shorter operand and turns the result around.
-    return backwards(_part(bind(convolve_p, (v, backwards(a, 0)), {}), m, n, mode), 0)
+    return in_c_order(backwards(_part(bind(convolve_p, (v, backwards(a, 0)), {}), m, n, mode), 0))
 
 
 __all__ = ["convolve_p"]

@@ -14,7 +14,8 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.core import Primitive, aval, bind, shape_of
 from npdiff.dispatch.common import along, batch_axis
-from npdiff.dispatch.declare import composite, function, linear_primitive, operand, static, write_out
+from npdiff.dispatch.declare import composite, function, operand, static, write_out
+from npdiff.dispatch.rules import linear_primitive
 
 _TURNED = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 
@@ -84,7 +85,7 @@ def _along_one(prim: Any, a: Any, n: Any, axis: Any, norm: Any, half: bool = Fal
 
 
 _CASES: tuple[str, ...] = ("{0}(4)", "{0}(2, 5)", "{0}(3, 4), n=3, axis=0", "{0}(4), 6, norm='ortho'",
-                           "{0}(5), 3, norm='forward'")
+                           "{0}(5), 3, norm='forward'", "{0}(3), norm='backward'")
 
 
 def _cases(kind: str) -> tuple[str, ...]:
@@ -155,7 +156,7 @@ def _many_axes(func: Any, name: str, default: Any, kind: str) -> None:
         return write_out(_several(name, a, s, axes, norm), out, f"np.fft.{func.__name__}")
 
     composite(func, cases=(f"{kind}(3, 4)", f"{kind}(2, 3, 4), axes=(0, 2)", f"{kind}(3, 4), s=(2, 5), axes=(0, 1)",
-                           f"{kind}(3, 3), norm='ortho'"))(impl)
+                           f"{kind}(3, 3), norm='ortho'", f"{kind}(3, 4), (4, 3), (1, 0), 'forward'"))(impl)
 
 
 for _name, _kind in (("fftn", "C"), ("ifftn", "C"), ("rfftn", "A"), ("irfftn", "C")):

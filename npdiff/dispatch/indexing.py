@@ -11,7 +11,8 @@ import numpy as np
 from npdiff.array import DiffArray, ask, copy_layout, is_scalar, is_weak, snapshot, view_of
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
-from npdiff.dispatch.declare import linear_primitive, operand
+from npdiff.dispatch.declare import operand
+from npdiff.dispatch.rules import linear_primitive
 from npdiff.errors import BranchError, message
 
 
@@ -52,7 +53,7 @@ def parse_index(index: Any) -> tuple[tuple[Any, ...], list[Any]]:
             array = operand(item)
             a = aval(array)
             if a.ndim == 0 and a.dtype.kind in "iu":
-                if isinstance(array, Handle) and _per_example(array):
+                if isinstance(array, Handle) and per_example(array):
                     template.append(Slot(len(arrays)))
                     arrays.append(array)
                 else:
@@ -79,7 +80,8 @@ def _position(s: Any) -> int:
     return operator.index(s)
 
 
-def _per_example(h: Handle) -> bool:
+def per_example(h: Any) -> bool:
+    """True for a value that differs between the examples of a batch."""
     while isinstance(h, Handle):
         t = h._trace
         if t is not None and t.batches:
@@ -240,6 +242,11 @@ def _write_batch(prim_of: Callable[[], Primitive]) -> Any:
             return _write_masked(prim_of(), a, v, arrays[0])
         _check_masks(arrays, batched[2:])
         at = _Selection(index, arrays, batched[2:], len(shape_of(a)) - 1)
+        own = tuple(shape_of(v))[int(batched[1]):]
+        if any(n != 1 for n in own[:max(len(own) - at.rank, 0)]):  # NumPy's own error, for one example
+            _setitem(np.zeros(shape_of(a)[1:]), np.zeros(own), *[
+                np.zeros(tuple(shape_of(x))[int(b):], aval(x).dtype) for x, b in zip(arrays, batched[2:], strict=True)],
+                     index=index)
         v = _value_like(v, batched[1], at.rank)
         if not any(batched[2:]) and not at.apart:
             return prim_of().call(a, v, *arrays, index=(slice(None), *index))
@@ -325,6 +332,8 @@ def setitem(x: DiffArray, index: Any, v: Any) -> None:
     if not x._writable():
         raise ValueError("assignment destination is read-only")
     template, arrays = parse_index(index)
+    if type(v) in (list, tuple) and x.dtype.kind == "b" and _integers(template) and len(template) == x.ndim:
+        v = bool(v)  # one truth value: NumPy asks the sequence for its own
     v = operand(v)
     if isinstance(v, Handle):
         v = snapshot(v)
@@ -348,4 +357,4 @@ services["getitem"] = getitem
 services["setitem"] = setitem
 
 __all__ = ["Slot", "fill_slots", "getitem", "getitem_p", "index_add_p", "is_basic", "match_dtype", "parse_index",
-           "setitem", "setitem_p"]
+           "per_example", "setitem", "setitem_p"]

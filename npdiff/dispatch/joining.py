@@ -11,7 +11,8 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, services
-from npdiff.dispatch.declare import composite, found, function, operand, static, write_out
+from npdiff.dispatch.common import in_c_order
+from npdiff.dispatch.declare import composite, function, operand, since, static, write_out
 from npdiff.dispatch.manipulation import concatenate_p, ravel
 from npdiff.dispatch.operands import numbered, operands, phantom, picked
 
@@ -61,7 +62,7 @@ def vstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     return np.concatenate([np.atleast_2d(a) for a in operands(tup)], axis=0, dtype=dtype, casting=casting)
 
 
-composite(found("row_stack"), notes="an older name of np.vstack, gone from NumPy 2.5")(vstack)
+composite("row_stack", notes="an older name of np.vstack", until="2.5")(vstack)
 
 
 @composite(np.hstack, cases=(
@@ -172,6 +173,7 @@ composite(np.vsplit, cases=("A(4, 2), 2", "A(4, 2), [1, 3]", "A(2, 2, 2), 2"))(_
 composite(np.dsplit, cases=("A(2, 2, 4), 2", "A(1, 2, 4), [1, 3]"))(_split_rows("dsplit", 2))
 
 
+@composite("unstack", since="2.1", cases=("A(2, 3)", "A(2, 3), axis=1", "A(2, 3, 2), axis=-1", "A(3)"))
 def unstack(x: Any, /, *, axis: Any = 0) -> Any:
     x = operand(x)
     if not aval(x).ndim:
@@ -180,14 +182,11 @@ def unstack(x: Any, /, *, axis: Any = 0) -> Any:
     return tuple([moved[k] for k in range(moved.shape[0])])
 
 
-if hasattr(np, "unstack"):  # since NumPy 2.1
-    composite(np.unstack, cases=("A(2, 3)", "A(2, 3), axis=1", "A(2, 3, 2), axis=-1", "A(3)"))(unstack)
-
 
 # ---------------------------------------------------------------------- repeating
 
 
-@composite(np.tile, cases=(
+@composite(np.tile, captured="made", cases=(
     "A(3), 2", "A(2, 3), (2, 1)", "A(3), (2, 2)", "A(2, 3), 2", "A(), (2, 3)", "A(3), 0", "A(2, 2), ()"))
 def tile(A: Any, reps: Any) -> Any:
     a = operand(A)
@@ -202,10 +201,10 @@ def tile(A: Any, reps: Any) -> Any:
     apart = np.reshape(a, tuple([n for s in shape for n in (1, s)]))
     spread = np.broadcast_to(apart, tuple([n for r, s in zip(reps, shape, strict=True) for n in (r, s)]))
     # A copy even where the broadcast needs none: NumPy's result has memory of its own.
-    return np.copy(np.reshape(spread, tuple([r * s for r, s in zip(reps, shape, strict=True)])))
+    return np.copy(np.reshape(spread, tuple([r * s for r, s in zip(reps, shape, strict=True)])), order="C")
 
 
-@composite(np.repeat, cases=(
+@composite(np.repeat, captured="made", cases=(
     "A(3), 2", "A(2, 3), 2", "A(2, 3), 2, axis=0", "A(2, 3), [1, 0, 2], axis=-1", "A(2, 3), [2], 1", "A(), 3",
     "A(3), 0", "A(3), [1, 2, 0]"))
 def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
@@ -220,7 +219,7 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
         count = np.repeat(np.empty(1, bool), repeats).size  # NumPy's own errors for what is no count
         spread = np.broadcast_to(np.expand_dims(a, axis + 1), (*shape[: axis + 1], count, *shape[axis + 1:]))
         return np.copy(np.reshape(spread, (*shape[:axis], n * count, *shape[axis + 1:])))
-    return a[(slice(None),) * axis + (np.repeat(np.arange(n), repeats),)]
+    return in_c_order(a[(slice(None),) * axis + (np.repeat(np.arange(n), repeats),)])
 
 
 @composite(np.resize, cases=("A(3), (2, 4)", "A(2, 3), 4", "A(2, 2), (3, 3)", "A(0), 3", "A(3), (0, 2)", "A(), 2"))
@@ -249,7 +248,7 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
 @composite(np.insert, cases=(
     "A(3), 1, 5.0", "A(3), 1, A()", "A(2, 3), 1, A(2), axis=1", "A(2, 3), [0, 2], A(2, 2), axis=1",
     "A(3), [0, 0, 3], A(3)",
-    "A(2, 3), 1, A(3), axis=0", "A(2, 3), slice(0, 2), A(2)", "A(2, 2), -1, 1.0, -1", "A(3), B(3), 2.0"))
+    "A(2, 3), 1, A(3), axis=0", "A(2, 3), slice(0, 2), A(2)", "A(2, 2), -1, 1.0, -1", *since("2.1", "A(3), B(3), 2.0")))
 def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     a, v = operand(arr), operand(values)
     if axis is None:

@@ -13,22 +13,10 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
-from npdiff.dispatch.common import adjoint, batch_stacks, one_by_one, scalar
-from npdiff.dispatch.declare import (
-    _NO_VALUE,
-    add_tangents,
-    batch_leading,
-    composite,
-    constant_primitive,
-    found,
-    function,
-    nonlinear,
-    operand,
-    point,
-    static,
-    write_out,
-)
+from npdiff.dispatch.common import adjoint, batch_by_size, batch_stacks, one_by_one, scalar
+from npdiff.dispatch.declare import _NO_VALUE, composite, function, nonlinear, operand, point, static, write_out
 from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.rules import add_tangents, batch_leading, constant_primitive
 
 SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 
@@ -46,7 +34,7 @@ def _inv_jvp(out: Any, _primals: Any, tangents: Any) -> Any:
     return None if t is None else np.negative(np.matmul(out, np.matmul(t, out)))
 
 
-inv_p: Primitive = nonlinear(np.linalg.inv, jvp=_inv_jvp, batch=batch_leading(lambda: inv_p),
+inv_p: Primitive = nonlinear(np.linalg.inv, captured="lists", jvp=_inv_jvp, batch=batch_leading(lambda: inv_p),
                   cases=("M(3)", "M(2, 3, 3)", "S(3)", "C(2, 2)"))
 
 
@@ -87,8 +75,8 @@ def _det_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
     return None if t is None else np.sum(np.multiply(cofactor_p.call(a), t), axis=(-2, -1))
 
 
-det_p: Primitive = nonlinear(np.linalg.det, jvp=_det_jvp, batch=batch_leading(lambda: det_p), total=True,
-                             cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"), points=(
+det_p: Primitive = nonlinear(np.linalg.det, captured="lists", jvp=_det_jvp, batch=batch_leading(lambda: det_p),
+                             total=True, cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"), points=(
     point("first derivatives at singular matrices too, second ones are an error", "f(x)", [[1.0, 1.0], [1.0, 1.0]],
           [[1, -1], [-1, 1]], np.linalg.LinAlgError),
     point("first derivatives at singular matrices too", "f(x)", [[0.0, 0.0], [0.0, 0.0]], 0)))
@@ -108,7 +96,7 @@ slogdet_p: Primitive = Primitive("linalg.slogdet", np.linalg.slogdet, jvp=_slogd
                       batch=batch_leading(lambda: slogdet_p), total=True)
 
 
-@function(np.linalg.slogdet, "nonlinear", slogdet_p, points=(
+@function(np.linalg.slogdet, "nonlinear", slogdet_p, captured="lists", points=(
     point("an error at singular matrices", "f(x)[1]", [[1.0, 1.0], [1.0, 1.0]], np.linalg.LinAlgError),),
           cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"))
 def slogdet(a: Any) -> Any:
@@ -142,7 +130,7 @@ solve_p: Primitive = own_primitive("solve", _solve, jvp=_solve_jvp, pull=_solve_
 
 
 
-@function(np.linalg.solve, "nonlinear", solve_p, cases=(
+@function(np.linalg.solve, "nonlinear", solve_p, captured="lists", cases=(
     "M(3), A(3)", "M(3), A(3, 2)", "M(2, 3, 3), A(3)", "M(2, 3, 3), A(2, 3, 1)", "M(3), A(2, 3, 1)", "C(2, 2), C(2)"))
 def solve(a: Any, b: Any) -> Any:
     a, b = operand(a), operand(b)
@@ -180,12 +168,6 @@ def tensorinv(a: Any, ind: Any = 2) -> Any:
     return np.reshape(np.linalg.inv(np.reshape(a, (n, -1))), shape[ind:] + shape[:ind])
 
 
-def _batch_single_matrix(_size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
-    results = [lstsq_p.call(*[x[k] if b else x for x, b in zip(args, batched, strict=True)], **params)
-               for k in range(_size)]
-    return tuple([np.stack(list(column)) for column in zip(*results, strict=True)])
-
-
 def _pinv_change(inverse: Any, a: Any, t: Any) -> tuple[Any, Any, Any]:
     """The three terms of the derivative of the pseudo-inverse (Golub and Pereyra 1973, at constant rank)."""
     th = adjoint(t)
@@ -205,8 +187,9 @@ def _pinv_jvp(out: Any, primals: Any, tangents: Any, **_params: Any) -> Any:
 pinv_p: Primitive = Primitive("linalg.pinv", np.linalg.pinv, jvp=_pinv_jvp, batch=batch_leading(lambda: pinv_p))
 
 
-@function(np.linalg.pinv, "nonlinear", pinv_p, notes="at constant rank",
-          cases=("M(3)", "A(3, 2) + np.eye(3, 2)", "M(2, 2, 3)", "S(3), hermitian=True", "M(3), rcond=1e-10"))
+@function(np.linalg.pinv, "nonlinear", pinv_p, captured="lists", notes="at constant rank",
+          cases=("M(3)", "A(3, 2) + np.eye(3, 2)", "M(2, 2, 3)", "S(3), hermitian=True", "M(3), rcond=1e-10",
+                 "M(3), rtol=1e-9"))
 def pinv(a: Any, rcond: Any = None, hermitian: Any = False, *, rtol: Any = _NO_VALUE) -> Any:
     a = operand(a)
     params = {"rcond": static(rcond)} if rcond is not None else {}
@@ -259,10 +242,11 @@ def _singular_value_change(a: Any, t: Any) -> Any:
     return np.real(np.sum(np.multiply(np.matmul(adjoint(u), t), np.conjugate(vh)), axis=-1))
 
 
-lstsq_p: Primitive = Primitive("linalg.lstsq", _lstsq_call, jvp=_lstsq_jvp, multiple=True, batch=_batch_single_matrix)
+lstsq_p: Primitive = Primitive("linalg.lstsq", _lstsq_call, jvp=_lstsq_jvp, multiple=True,
+                    batch=batch_by_size(lambda: lstsq_p, "np.linalg.lstsq"))
 
 
-@function(np.linalg.lstsq, "nonlinear", lstsq_p, notes="at constant rank",
+@function(np.linalg.lstsq, "nonlinear", lstsq_p, captured="lists", notes="at constant rank",
           cases=("A(4, 2), A(4)", "A(4, 2), A(4, 3)", "A(2, 3), A(2)", "M(3), A(3), rcond=1e-8"))
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     a, b = operand(a), operand(b)
@@ -273,7 +257,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
 # ---------------------------------------------------------------------- powers and chains
 
 
-@composite(np.linalg.matrix_power, cases=("M(3), 3", "M(3), 0", "M(3), -2", "M(2, 3, 3), 5"))
+@composite(np.linalg.matrix_power, captured="lists", cases=("M(3), 3", "M(3), 0", "M(3), -2", "M(2, 3, 3), 5"))
 def matrix_power(a: Any, n: Any) -> Any:
     a, n = operand(a), static(n)
     shape = aval(a).shape
@@ -355,18 +339,18 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: Any = False, *, rtol: Any = 
 # ---------------------------------------------------------------------- np.linalg's own names for functions of np
 
 
-@composite(found("linalg.matmul"), cases=("A(2, 3), A(3, 2)", "A(3), A(3)"))
+@composite(np.linalg.matmul, cases=("A(2, 3), A(3, 2)", "A(3), A(3)"))
 def matmul(x1: Any, x2: Any, /) -> Any:
     return np.matmul(x1, x2)
 
 
-@composite(found("linalg.vecdot"), cases=("A(3), A(3)", "A(3, 2), A(3, 2), axis=0"))
+@composite(np.linalg.vecdot, cases=("A(3), A(3)", "A(3, 2), A(3, 2), axis=0"))
 def vecdot(x1: Any, x2: Any, /, *, axis: Any = -1) -> Any:
     product: Any = np.vecdot
     return product(x1, x2, axis=axis)
 
 
-@composite(found("linalg.outer"), cases=("A(3), A(2)",))
+@composite(np.linalg.outer, cases=("A(3), A(2)",))
 def outer(x1: Any, x2: Any, /) -> Any:
     x1, x2 = operand(x1), operand(x2)
     if aval(x1).ndim != 1 or aval(x2).ndim != 1:
@@ -374,12 +358,12 @@ def outer(x1: Any, x2: Any, /) -> Any:
     return np.outer(x1, x2)
 
 
-@composite(found("linalg.tensordot"), cases=("A(2, 3), A(3, 4), axes=1",))
+@composite(np.linalg.tensordot, cases=("A(2, 3), A(3, 4), axes=1",))
 def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
     return np.tensordot(x1, x2, axes=axes)
 
 
-@composite(found("linalg.cross"), cases=("A(2, 3), A(2, 3)", "A(3, 2), A(3, 2), axis=0"))
+@composite(np.linalg.cross, cases=("A(2, 3), A(2, 3)", "A(3, 2), A(3, 2), axis=0"))
 def cross(x1: Any, x2: Any, /, *, axis: Any = -1) -> Any:
     x1, x2 = operand(x1), operand(x2)
     axis = static(axis)
@@ -388,17 +372,17 @@ def cross(x1: Any, x2: Any, /, *, axis: Any = -1) -> Any:
     return np.cross(x1, x2, axis=axis)
 
 
-@composite(found("linalg.matrix_transpose"), cases=("A(2, 3)",))
+@composite(np.linalg.matrix_transpose, cases=("A(2, 3)",))
 def matrix_transpose(x: Any, /) -> Any:
     return np.matrix_transpose(x)
 
 
-@composite(found("linalg.diagonal"), cases=("A(3, 3)", "A(2, 3, 4), offset=1"))
+@composite(np.linalg.diagonal, cases=("A(3, 3)", "A(2, 3, 4), offset=1"))
 def diagonal(x: Any, /, *, offset: Any = 0) -> Any:
     return np.diagonal(x, offset, axis1=-2, axis2=-1)
 
 
-@composite(found("linalg.trace"), cases=("A(3, 3)", "A(2, 3, 4), offset=-1"))
+@composite(np.linalg.trace, cases=("A(3, 3)", "A(2, 3, 4), offset=-1"))
 def trace(x: Any, /, *, offset: Any = 0, dtype: Any = None) -> Any:
     return np.trace(x, offset, axis1=-2, axis2=-1, dtype=dtype)
 

@@ -11,15 +11,8 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from npdiff.array import is_scalar, is_weak, layout, snapshot, view_of
 from npdiff.avals import ndarray
 from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services, shape_of
-from npdiff.dispatch.declare import (
-    batch_elementwise,
-    composite,
-    function,
-    linear_primitive,
-    operand,
-    point,
-    static,
-)
+from npdiff.dispatch.declare import composite, function, operand, point, since, static
+from npdiff.dispatch.rules import batch_elementwise, linear_primitive
 from npdiff.errors import warn_user
 
 # ---------------------------------------------------------------------- primitives
@@ -156,7 +149,8 @@ def _target_shape(name: str, a: Any, shape: Any) -> tuple[int, ...]:
 
 @function(np.reshape, "linear", reshape_p, cases=(
     "A(2, 3), (3, 2)", "A(6), (2, -1)", "A(2, 3), -1, order='F'", "A(2, 3, 2), (4, 3), order='F'", "A(2, 3).T, 6",
-    "A(4), (2, 2), copy=True", "C(2, 2), 4", "A(0, 3), (3, 0)", "A(), (1, 1)"))
+    *since("2.1", "A(4), (2, 2), copy=True"), "C(2, 2), 4", "A(0, 3), (3, 0)",
+    "A(), (1, 1)"), retired={"newshape": "shape"})
 def reshape(a: Any, /, shape: Any, order: Any = "C", *, copy: Any = None) -> Any:
     a = operand(a)
     target = _target_shape("np.reshape", a, shape)
@@ -177,13 +171,27 @@ def _fortran(a: Any) -> bool:
     return bool(flags.f_contiguous and not flags.c_contiguous)
 
 
+def _memory_order(strides: Sequence[int]) -> tuple[int, ...]:
+    """Axes from the widest stride to the narrowest; axes of stride zero stay where they are, as in NumPy's loops."""
+    order: list[int] = []
+    for axis, stride in enumerate(strides):
+        at = len(order)
+        for k in reversed(range(len(order))):
+            if stride and strides[order[k]]:
+                if abs(strides[order[k]]) >= abs(stride):
+                    break
+                at = k
+        order.insert(at, axis)
+    return tuple(order)
+
+
 @function(np.ravel, "linear", reshape_p, cases=(
     "A(2, 3)", "A(2, 3), 'F'", "A(2, 3), 'K'", "A(2, 3), order='A'", "A()", "A(0, 2)", "C(2, 2)"))
 def ravel(a: Any, order: Any = "C") -> Any:
     a = operand(a)
     if order == "K":
         strides = layout(a).strides if isinstance(a, Handle) and not is_scalar(a) else ()
-        axes = tuple(sorted(range(len(strides)), key=lambda k: -abs(strides[k])))
+        axes = _memory_order(strides)
         flat = reshape(permuted(a, axes) if axes else a, (-1,))
     else:
         flat = reshape(a, (-1,), order=order)
@@ -192,10 +200,12 @@ def ravel(a: Any, order: Any = "C") -> Any:
     return flat
 
 
-@function(np.transpose, "linear", transpose_p, cases=(
+@function(np.transpose, "linear", transpose_p, captured="lists", cases=(
     "A(2, 3)", "A(2, 3, 4), (1, 2, 0)", "A(2, 3, 4), (-1, 0, 1)", "A(3)", "C(2, 2)", "A()"))
 def transpose(a: Any, axes: Any = None) -> Any:
     a = operand(a)
+    if aval(a).weak:
+        a = reshape(a, ())  # NumPy makes an array of a Python number, though not of a NumPy scalar
     n = aval(a).ndim
     if axes is None:
         order: tuple[int, ...] = tuple(range(n))[::-1]
@@ -268,6 +278,8 @@ def squeeze(a: Any, axis: Any = None) -> Any:
     "A(3), (2, 3)", "A(2, 1), (2, 3)", "A(), (2, 2)", "A(1), 3", "A(1, 2, 1), (2, 2, 3)", "A(1, 3), (0, 3)"))
 def broadcast_to(array: Any, shape: Any, subok: bool = False) -> Any:
     array = operand(array)
+    if isinstance(array, Handle) and is_scalar(array):
+        array = bind(reshape_p, (array,), {"shape": ()})  # the result is a read-only array in any case
     shape = static(shape)
     shape = tuple([int(n) for n in shape]) if isinstance(shape, (tuple, list)) else (int(shape),)
     if aval(array).shape != shape:
@@ -301,7 +313,7 @@ def where(condition: Any, x: Any = None, y: Any = None, /) -> Any:
     return where_three(condition, x, y)
 
 
-@function(np.copy, "linear", copy_p, cases=("A(2, 3)", "A(2, 3), 'F'", "A()", "C(2)"))
+@function(np.copy, "linear", copy_p, captured="made", cases=("A(2, 3)", "A(2, 3), 'F'", "A()", "C(2)"))
 def copy(a: Any, order: Any = "K", subok: bool = False) -> Any:
     return bind(copy_p, (operand(a),), {"order": order} if order != "K" else {})
 

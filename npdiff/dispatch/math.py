@@ -12,15 +12,8 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import aval
-from npdiff.dispatch.declare import (
-    elementwise,
-    elementwise_jvp,
-    first,
-    nondifferentiable_ufunc,
-    point,
-    second,
-    strong_multiply,
-)
+from npdiff.dispatch.declare import elementwise, elementwise_jvp, nondifferentiable_ufunc, point
+from npdiff.dispatch.rules import first, second, strong_multiply
 
 REAL = "real"
 POSITIVE = "positive"
@@ -64,6 +57,11 @@ elementwise(np.fmod, 1, lambda _y, a, b: np.negative(np.trunc(np.divide(a, b))),
             points=(point("at a jump as beside it", "f(x, 1.0)", [0.0, 1.0, 0.5], 1, 0),))
 
 
+def _floating(a: Any) -> Any:
+    """Small integers as floats: their squares overflow, and NumPy gives their logarithms in half precision."""
+    return a if aval(a).dtype.kind in "fc" else np.multiply(a, 1.0)
+
+
 def _power_base(_y: Any, a: Any, b: Any) -> Any:
     # b * a ** (b - 1), without 0 * inf where b is zero
     if type(b) in (int, float) and b in (1, 2, 3):  # by far the most common, and much faster as products
@@ -74,7 +72,7 @@ def _power_base(_y: Any, a: Any, b: Any) -> Any:
 def _power_exponent(y: Any, a: Any, _b: Any) -> Any:
     # y * log(a), and 0 at a = 0: the limit for positive exponents
     zero = np.equal(a, 0)
-    return np.multiply(np.where(zero, 0, y), np.log(np.where(zero, 1, a)))
+    return np.multiply(np.where(zero, 0, y), np.log(np.where(zero, 1, _floating(a))))
 
 
 _POWER = (
@@ -153,6 +151,7 @@ elementwise(np.arctan, lambda _y, a: np.divide(1, np.add(1, np.multiply(a, a))),
 
 def _over_norm(numerator: Any, a: Any, b: Any) -> Any:
     # numerator / (a^2 + b^2), and 0 at the origin, where the angle has no derivative
+    a, b = _floating(a), _floating(b)
     square = np.add(np.multiply(a, a), np.multiply(b, b))
     zero = np.equal(square, 0)
     return np.where(zero, 0, np.divide(numerator, np.where(zero, 1, square)))
@@ -251,13 +250,13 @@ elementwise_jvp(np.conjugate, _conjugate_jvp, pull=lambda ct, _out, _args, _need
 elementwise(np.copysign, lambda _y, a, b: np.multiply(np.copysign(1.0, a), np.copysign(1.0, b)), None,
             domain=(NONZERO, NONZERO),
             points=(point("by the signs of zeros", "f(x, 1.0)", [0.0, -0.0], [1, -1], 0),))
+elementwise(np.heaviside, None, lambda _y, a, _b: np.equal(a, 0), domain=(NONZERO, REAL), points=(
+    point(_JUMP, "f(x, 0.5)", [0.0, 1.0], 0, 0), point("passes the value at 0", "f(0.0, x)", 0.5, 1, 0)))
 elementwise(np.nextafter, 1, None, domain=(REAL, REAL), notes="moves by one unit in the last place: derivative 1")
 elementwise(np.ldexp, lambda _y, _a, b: np.ldexp(1.0, b), None, domain=(REAL, "small integer"))
 
 nondifferentiable_ufunc(np.floor, np.ceil, np.trunc, np.rint, points=(
     point(_JUMP, "f(x)", [0.0, 0.5, 1.0], 0, 0),))
-nondifferentiable_ufunc(np.heaviside, points=(
-    point(_JUMP, "f(x, 0.5)", [0.0, 1.0], 0, 0), point("0 along the value at 0 too", "f(0.0, x)", 0.5, 0, 0)))
 nondifferentiable_ufunc(
     np.signbit, np.spacing, np.isfinite, np.isinf, np.isnan,
     np.isnat, np.gcd, np.lcm, np.bitwise_count,
@@ -270,7 +269,8 @@ nondifferentiable_ufunc(np.less_equal, python=operator.le)
 nondifferentiable_ufunc(np.greater, python=operator.gt)
 nondifferentiable_ufunc(np.greater_equal, python=operator.ge)
 nondifferentiable_ufunc(np.floor_divide, python=operator.floordiv, points=(
-    point(_JUMP, "f(x, 1.0)", [0.0, 0.5, 1.0], 0, 0),))
+    point(_JUMP, "f(x, 1.0)", [0.0, 0.5, 1.0], 0, 0),), cases=(
+    "A(2, 3), 0.99 + 0.01 * P(3)", "A(3), 0.9", "0.9, 0.3 + A(2)", "I(3, high=9), 2"))
 nondifferentiable_ufunc(np.bitwise_and, python=operator.and_)
 nondifferentiable_ufunc(np.bitwise_or, python=operator.or_)
 nondifferentiable_ufunc(np.bitwise_xor, python=operator.xor)

@@ -9,7 +9,8 @@ import numpy as np
 
 from npdiff import core
 from npdiff.core import Primitive, aval, shape_of
-from npdiff.dispatch.declare import Row, add_row, bilinear_primitive
+from npdiff.dispatch.declare import Row, add_row
+from npdiff.dispatch.rules import bilinear_primitive
 
 
 def _sum_to(ct: Any, a: Any) -> Any:

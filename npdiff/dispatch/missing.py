@@ -11,7 +11,7 @@ from npdiff.core import aval
 from npdiff.dispatch.common import float_dtype, safe_sqrt, scalar, truth
 from npdiff.dispatch.declare import _NO_VALUE, composite, operand, point, write_out
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import anywhere
+from npdiff.dispatch.operands import anywhere, check_out
 from npdiff.dispatch.reductions import EXTREMUM_POINTS, reduce
 from npdiff.dispatch.statistics import divided
 
@@ -32,8 +32,8 @@ def _given(**parameters: Any) -> dict[str, Any]:
     return {k: v for k, v in parameters.items() if v is not _NO_VALUE}
 
 
-@composite(np.nansum, points=(point("NaN passes nothing", "f(x)", [np.nan, 1.0], [0, 1], 0), _NONE_LEFT),
-           cases=_CASES)
+@composite(np.nansum, captured="lists",
+           points=(point("NaN passes nothing", "f(x)", [np.nan, 1.0], [0, 1], 0), _NONE_LEFT), cases=_CASES)
 def nansum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
            initial: Any = _NO_VALUE, where: Any = _NO_VALUE) -> Any:
     return np.sum(filled(operand(a), 0), axis=axis, dtype=dtype, out=out,
@@ -68,7 +68,8 @@ def _extremum(func: Any, ufunc: np.ufunc) -> None:
         if aval(result).dtype.kind in "fc" and anywhere(np.isnan(result)):
             warnings.warn("All-NaN slice encountered" if aval(result).ndim else "All-NaN axis encountered",
                           RuntimeWarning, stacklevel=3)
-        return write_out(result, out, name)
+        check_out(ufunc.reduce, out, a, axis=axis, keepdims=truth(keepdims))
+        return write_out(result, out, name, "unsafe")
 
     composite(func, points=(*EXTREMUM_POINTS, _NONE_LEFT), cases=_CASES[:5])(impl)
 
@@ -85,7 +86,7 @@ def _present(a: Any, axis: Any, keepdims: Any, where: Any) -> tuple[Any, Any]:
     return mask, np.sum(mask, axis=axis, dtype=np.intp, keepdims=truth(keepdims))
 
 
-@composite(np.nanmean, points=(_NONE_LEFT,), cases=(*_CASES, "C(3) + [0, np.nan, 0]"))
+@composite(np.nanmean, captured="lists", points=(_NONE_LEFT,), cases=(*_CASES, "C(3) + [0, np.nan, 0]"))
 def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE, *,
             where: Any = _NO_VALUE) -> Any:
     a = operand(a)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
 
-from npdiff.avals import python_type
+from npdiff.array import is_scalar
+from npdiff.avals import ndarray, python_type
 from npdiff.core import Handle, aval
 from npdiff.dispatch.declare import operand
 from npdiff.errors import OutsideWriteError, message
@@ -20,6 +22,44 @@ def phantom(a: Any) -> Any:
     if type(a) is list or type(a) is tuple:
         return type(a)([phantom(x) for x in a])
     return a
+
+
+def blank(out: Any) -> Any:
+    """A plain array of zeros to stand for ``out=``, as writable as it is; anything else as it came."""
+    if isinstance(out, Handle):
+        v = aval(out)
+        if is_scalar(out):
+            return python_type(v.dtype)(0) if v.weak else v.dtype.type(0)
+        plain = np.zeros(v.shape, v.dtype)
+        writable: Any = out
+        plain.flags.writeable = writable._writable()
+        return plain
+    if isinstance(out, (tuple, list)):
+        return type(out)([blank(o) for o in out])
+    if not isinstance(out, ndarray):
+        return out
+    plain = np.zeros(out.shape, out.dtype)
+    plain.flags.writeable = out.flags.writeable
+    return plain
+
+
+def check_out(func: Any, out: Any, *args: Any, **params: Any) -> None:
+    """Let NumPy find what is wrong with ``out=``, on zeros in place of all arrays."""
+    if out is not None:
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            func(*[phantom(a) for a in args], out=blank(out), **params)
+
+
+def mask_of(where: Any) -> Any:
+    """``where=`` of a ufunc as a mask: arrays of other dtypes are errors, numbers are not."""
+    where = operand(where)
+    dtype = aval(where).dtype
+    if dtype.kind == "b":
+        return where
+    if isinstance(where, ndarray) and not (isinstance(where, Handle) and is_scalar(where)):
+        raise TypeError(f"Cannot cast array data from {dtype!r} to {np.dtype(bool)!r} according to the rule 'safe'")
+    return np.not_equal(where, 0)
 
 
 def numbered(a: Any) -> Any:
@@ -66,4 +106,5 @@ def operands(items: Any) -> list[Any]:
     return [operand(a) for a in items]
 
 
-__all__ = ["anywhere", "is_tracked", "numbered", "operands", "outside_write", "phantom", "picked"]
+__all__ = ["anywhere", "blank", "check_out", "is_tracked", "mask_of", "numbered", "operands",
+           "outside_write", "phantom", "picked"]

@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from npdiff.array import ask
 from npdiff.core import Handle, aval, constant
 from npdiff.dispatch.creation import full
-from npdiff.dispatch.declare import composite, function, operand, static
+from npdiff.dispatch.declare import composite, function, operand, since, static
 from npdiff.dispatch.indexing import getitem_dynamic_p, setitem_p
 from npdiff.dispatch.operands import numbered, picked
 
@@ -29,7 +29,8 @@ Pairs = list[tuple[Any, Any]]
     "A(2, 3), (1, 2), 'wrap'", "A(3), 2, 'linear_ramp', end_values=(1.0, 2.0)", "A(2, 2), (1, 2), 'linear_ramp'",
     "A(4), 2, 'mean'", "A(2, 3), 1, 'mean', stat_length=2", "A(2, 3), (1, 2), 'maximum'",
     "A(4), 1, 'minimum', stat_length=3",
-    "A(5), 1, 'median'", "A(2, 3), {1: (1, 2)}", "A(3), 0, 'edge'"))
+    "A(5), 1, 'median'", *since("2.4", "A(2, 3), {1: (1, 2)}"), "A(3), 0, 'edge'",
+    "A(2, 2), 1, lambda v, width, axis, kw: v.__setitem__(slice(0, width[0]), 2 * v[width[0]])"))
 def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> Any:
     a = operand(array)
     shape = aval(a).shape
@@ -174,10 +175,10 @@ def _by_function(mode: Any, padded: Any, widths: Sequence[tuple[int, int]], kwar
 
 
 @function(np.trim_zeros, prim=getitem_dynamic_p, notes="which elements are zero is asked of the values", cases=(
-    "A(4)", "A(3), 'f'", "A(2, 3)", "A(2, 3), 'b', 1"))
+    "A(4)", "A(3), 'f'", *since("2.2", "A(2, 3)", "A(2, 3), 'b', 1")))
 def trim_zeros(filt: Any, trim: Any = "fb", axis: Any = None) -> Any:
     a = operand(filt)
-    np.trim_zeros(np.ones((1,) * aval(a).ndim), trim, *([] if axis is None else [axis]))  # NumPy's own errors
+    np.trim_zeros(np.ones((2,) * aval(a).ndim), trim, *([] if axis is None else [axis]))  # NumPy's own errors
     filled = np.argwhere(np.asarray(ask(np.not_equal(a, 0), "np.trim_zeros")))
     n = aval(a).ndim
     axes = tuple(range(n)) if axis is None else normalize_axis_tuple(static(axis), n)

@@ -18,7 +18,8 @@ def _coefficients(p: Any) -> Any:
     return np.atleast_1d(operand(p))
 
 
-@composite(np.polyval, cases=("A(3), A(4)", "A(3), A(2, 2)", "[2.0, 1.0, 0.5], A(3)", "A(3), 0.7", "C(3), A(2)"))
+@composite(np.polyval, captured="lists",
+           cases=("A(3), A(4)", "A(3), A(2, 2)", "[2.0, 1.0, 0.5], A(3)", "A(3), 0.7", "C(3), A(2)"))
 def polyval(p: Any, x: Any) -> Any:
     p, x = operand(p), operand(x)
     y = np.zeros(aval(x).shape, aval(x).dtype)
@@ -97,9 +98,10 @@ def poly(seq_of_zeros: Any) -> Any:
         zeros = np.linalg.eigvals(zeros)
     elif len(shape) != 1:
         raise ValueError("input must be 1d or non-empty square 2d array.")
-    dtype = aval(zeros).dtype
     if not aval(zeros).size:
         return 1.0
+    dtype = np.dtype(np.mintypecode(aval(zeros).dtype.char))
+    zeros = zeros if aval(zeros).dtype == dtype else cast(zeros, dtype)
     a: Any = np.ones(1, dtype)
     for k in range(aval(zeros).shape[0]):
         a = np.convolve(a, np.concatenate([np.ones(1, dtype), np.negative(zeros[k:k + 1])]))
@@ -123,7 +125,7 @@ def roots(p: Any) -> Any:
     n = aval(p).shape[0]
     if n == 1:
         return np.zeros(trailing, aval(p).dtype)
-    first = np.expand_dims(np.negative(np.divide(p[1:], p[0])), 0)
+    first = np.expand_dims(np.divide(np.negative(p[1:]), p[0]), 0)
     found = np.linalg.eigvals(np.concatenate([first, np.eye(n - 1, dtype=aval(p).dtype)[:-1]], axis=0))
     if aval(p).dtype.kind != "c" and not anywhere(np.not_equal(np.imag(found), 0)):
         found = np.real(found)

@@ -8,19 +8,25 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import aval, services, shape_of
-from npdiff.dispatch.common import scalar
-from npdiff.dispatch.declare import composite, found, operand, static, write_out
+from npdiff.dispatch.common import in_c_order, scalar
+from npdiff.dispatch.declare import composite, operand, static, write_out
 from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.ufuncs import apply, composite_ufunc
 
 
-@composite(np.dot, cases=("A(3), A(3)", "A(2, 3), A(3)", "A(3), A(3, 2)", "A(2, 3), A(3, 4)", "A(2, 3), A(4, 3, 2)",
+def _strong(a: Any) -> Any:
+    """A Python number as an array of its own dtype: products do not let it follow the other operand's."""
+    return np.reshape(a, ())[()] if aval(a).weak else a
+
+
+@composite(np.dot, captured="lists",
+           cases=("A(3), A(3)", "A(2, 3), A(3)", "A(3), A(3, 2)", "A(2, 3), A(3, 4)", "A(2, 3), A(4, 3, 2)",
                           "A(4, 2, 3), A(3)", "A(), A(2, 3)", "A(2), A()", "C(2, 3), C(3)"))
 def dot(a: Any, b: Any, out: Any = None) -> Any:
     a, b = operand(a), operand(b)
     na, nb = aval(a).ndim, aval(b).ndim
     if na == 0 or nb == 0:
-        result = np.multiply(a, b)
+        result = np.multiply(_strong(a), _strong(b))
     else:
         if aval(a).shape[-1] != aval(b).shape[max(nb - 2, 0)]:
             np.dot(phantom(a), phantom(b))
@@ -28,23 +34,24 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     return write_out(result, out, "np.dot")
 
 
-@composite(np.inner, cases=("A(3), A(3)", "A(2, 3), A(3)", "A(2, 3), A(4, 2, 3)", "A(), A(2)", "C(3), C(3)"))
+@composite(np.inner, captured="lists",
+           cases=("A(3), A(3)", "A(2, 3), A(3)", "A(2, 3), A(4, 2, 3)", "A(), A(2)", "C(3), C(3)"))
 def inner(a: Any, b: Any, /) -> Any:
     a, b = operand(a), operand(b)
     if aval(a).ndim == 0 or aval(b).ndim == 0:
-        return np.multiply(a, b)
+        return np.multiply(_strong(a), _strong(b))
     if aval(a).shape[-1] != aval(b).shape[-1]:
         np.inner(phantom(a), phantom(b))
     return scalar(np.tensordot(a, b, axes=(-1, -1)))
 
 
-@composite(np.outer, cases=("A(3), A(2)", "A(2, 2), A(3)", "A(), A(2)", "C(2), C(3)"))
+@composite(np.outer, captured="lists", cases=("A(3), A(2)", "A(2, 2), A(3)", "A(), A(2)", "C(2), C(3)"))
 def outer(a: Any, b: Any, out: Any = None) -> Any:
     a, b = np.ravel(operand(a)), np.ravel(operand(b))
-    return write_out(np.multiply(np.expand_dims(a, 1), np.expand_dims(b, 0)), out, "np.outer")
+    return write_out(np.multiply(np.expand_dims(a, 1), np.expand_dims(b, 0)), out, "np.outer", stretch=True)
 
 
-@composite(np.vdot, cases=("A(3), A(3)", "A(2, 3), A(3, 2)", "C(3), C(3)"))
+@composite(np.vdot, captured="lists", cases=("A(3), A(3)", "A(2, 3), A(3, 2)", "C(3), C(3)"))
 def vdot(a: Any, b: Any, /) -> Any:
     a, b = np.ravel(operand(a)), np.ravel(operand(b))
     if aval(a).size != aval(b).size:
@@ -66,7 +73,8 @@ def _contracted(axes: Any, na: int) -> tuple[list[int], list[int]]:
     return _as_list(left), _as_list(right)
 
 
-@composite(np.tensordot, cases=("A(2, 3), A(3, 4), axes=1", "A(2, 3), A(4, 5), axes=0", "A(2, 3, 4), A(3, 4, 2)",
+@composite(np.tensordot, captured="lists",
+           cases=("A(2, 3), A(3, 4), axes=1", "A(2, 3), A(4, 5), axes=0", "A(2, 3, 4), A(3, 4, 2)",
                                 "A(2, 3, 4), A(4, 2), axes=([0, 2], [1, 0])", "A(2, 3), A(2, 3), axes=(-1, 1)"))
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     a, b = operand(a), operand(b)
@@ -88,7 +96,7 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     return np.reshape(np.matmul(flat_a, flat_b), (*rows, *cols))
 
 
-@composite(np.kron, cases=("A(2), A(3)", "A(2, 2), A(2, 3)", "A(2), A(2, 2, 2)", "A(), A(2)"))
+@composite(np.kron, captured="lists", cases=("A(2), A(3)", "A(2, 2), A(2, 3)", "A(2), A(2, 2, 2)", "A(), A(2)"))
 def kron(a: Any, b: Any) -> Any:
     a, b = operand(a), operand(b)
     sa, sb = aval(a).shape, aval(b).shape
@@ -99,7 +107,7 @@ def kron(a: Any, b: Any) -> Any:
     return np.reshape(np.multiply(a, b), [i * j for i, j in zip(sa, sb, strict=True)])
 
 
-@composite(np.cross, cases=("A(3), A(3)", "A(2, 3), A(3)", "A(3, 2), A(3, 2), axis=0",
+@composite(np.cross, captured="lists", cases=("A(3), A(3)", "A(2, 3), A(3)", "A(3, 2), A(3, 2), axis=0",
                             "A(3, 2), A(2, 3), axisa=0, axisb=1, axisc=0"))
 def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axis: Any = None) -> Any:
     a, b = operand(a), operand(b)
@@ -119,13 +127,14 @@ def cross(a: Any, b: Any, axisa: Any = -1, axisb: Any = -1, axisc: Any = -1, axi
     zero = np.zeros((), np.result_type(aval(a).dtype, aval(b).dtype))
     a3 = a[..., 2] if m == 3 else zero
     b3 = b[..., 2] if n == 3 else zero
-    return np.moveaxis(np.stack([a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, third], axis=-1), -1, axisc)
+    whole = in_c_order(np.stack([a2 * b3 - a3 * b2, a3 * b1 - a1 * b3, third], axis=-1))
+    return np.moveaxis(whole, -1, axisc)
 
 
 # ---------------------------------------------------------------------- the ufuncs beside matmul
 
 
-@composite_ufunc(found("vecdot"), cases=("A(3), A(3)", "A(2, 3), A(3)", "C(2, 3), C(3)", "A(3, 2), A(3, 2), axis=0",
+@composite_ufunc(np.vecdot, cases=("A(3), A(3)", "A(2, 3), A(3)", "C(2, 3), C(3)", "A(3, 2), A(3, 2), axis=0",
                                          "A(2, 3), A(2, 3), keepdims=True"))
 def vecdot(a: Any, b: Any) -> Any:
     if aval(a).shape[-1:] != aval(b).shape[-1:] or aval(a).ndim == 0:
@@ -134,14 +143,14 @@ def vecdot(a: Any, b: Any) -> Any:
     return scalar(np.matmul(np.expand_dims(a, -2), np.expand_dims(b, -1))[..., 0, 0])
 
 
-@composite_ufunc(found("matvec"), cases=("A(2, 3), A(3)", "A(4, 2, 3), A(4, 3)", "C(2, 3), C(3)"))
+@composite_ufunc("matvec", since="2.2", cases=("A(2, 3), A(3)", "A(4, 2, 3), A(4, 3)", "C(2, 3), C(3)"))
 def matvec(a: Any, b: Any) -> Any:
     if aval(a).ndim < 2 or aval(a).shape[-1:] != aval(b).shape[-1:]:
         np.matvec(phantom(a), phantom(b))
     return np.matmul(a, np.expand_dims(b, -1))[..., 0]
 
 
-@composite_ufunc(found("vecmat"), cases=("A(3), A(3, 2)", "A(4, 3), A(4, 3, 2)", "C(3), C(3, 2)"))
+@composite_ufunc("vecmat", since="2.2", cases=("A(3), A(3, 2)", "A(4, 3), A(4, 3, 2)", "C(3), C(3, 2)"))
 def vecmat(a: Any, b: Any) -> Any:
     if aval(a).ndim == 0 or aval(b).ndim < 2 or aval(a).shape[-1] != aval(b).shape[-2]:
         np.vecmat(phantom(a), phantom(b))

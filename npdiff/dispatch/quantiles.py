@@ -9,14 +9,17 @@ import warnings
 from typing import Any
 
 import numpy as np
+from numpy.lib.array_utils import normalize_axis_tuple
 
+from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
 from npdiff.core import unsupported as refusal
-from npdiff.dispatch.common import batch_axis, float_dtype, scalar, truth
-from npdiff.dispatch.declare import _NO_VALUE, composite, operand, point, static, write_out
+from npdiff.dispatch.common import batch_axis, float_dtype, one_by_one, scalar, truth
+from npdiff.dispatch.declare import _NO_VALUE, composite, operand, point, since, static, write_out
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import anywhere, phantom
+from npdiff.dispatch.operands import anywhere, check_out, phantom
 from npdiff.dispatch.reductions import axes_of
+from npdiff.dispatch.rules import constant_primitive
 
 # The continuous methods: where quantile q stands among n sorted values is n q + alpha + q (1 - alpha - beta) - 1.
 _PLOTTING = {
@@ -77,13 +80,17 @@ chosen_p: Primitive = own_primitive("choose_along", _chosen, kind="linear", jvp=
                          batch=batch_axis(lambda: chosen_p))
 
 
-def _ordered(a: Any, axes: tuple[int, ...]) -> Any:
-    """`a` sorted along its last axis, which holds all the given ones."""
+def _in_rows(a: Any, axes: tuple[int, ...]) -> Any:
+    """`a` with the given axes as one, the last."""
     n = aval(a).ndim
     rest = [k for k in range(n) if k not in axes]
-    flat = np.reshape(np.transpose(a, (*rest, *axes)), (*[aval(a).shape[k] for k in rest],
+    return np.reshape(np.transpose(a, (*rest, *axes)), (*[aval(a).shape[k] for k in rest],
                                                        int(np.prod([aval(a).shape[k] for k in axes], dtype=int))))
-    return np.sort(flat, axis=-1)
+
+
+def _ordered(a: Any, axes: tuple[int, ...]) -> Any:
+    """`a` sorted along its last axis, which holds all the given ones."""
+    return np.sort(_in_rows(a, axes), axis=-1)
 
 
 def _blend(lower: Any, upper: Any, weight: Any) -> Any:
@@ -101,8 +108,6 @@ def _half(test: Any, q: Any) -> Any:
 def _quantile(name: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepdims: Any, weights: Any,
               skip_nan: bool) -> Any:
     a, q = operand(a), operand(q)
-    if weights is not None:
-        raise refusal(name, "with weights= is not written yet", a, instead="compute it on x.value, the plain array")
     v = aval(a)
     if v.dtype.kind == "c":
         raise TypeError("a must be an array of real numbers")
@@ -118,16 +123,29 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepd
     axes = axes_of(axis, v.ndim)
     if v.size == 0:
         plain = getattr(np, name.removeprefix("np."))
-        whole = plain(np.zeros(v.shape, v.dtype), np.zeros(aval(q).shape, aval(q).dtype), axes, method=method,
-                            keepdims=truth(keepdims))
+        heavy = {} if weights is None else {"weights": np.ones(aval(operand(weights)).shape)}
+        whole = plain(np.zeros(v.shape, v.dtype), np.zeros(aval(q).shape, aval(q).dtype), static(axis), method=method,
+                      keepdims=truth(keepdims), **heavy)
         return write_out(np.add(whole, np.zeros((), v.dtype)), out, name)
     s = _ordered(a, axes)
     n = aval(s).shape[-1]
-    result = _over_nan(s, q, method) if skip_nan else _whole(s, q, n, method)
+    if weights is not None:
+        weights = _spread(operand(weights), v.shape, axis, method)
+        result = _weighted(a, s, q, weights, axes, skip_nan)
+    else:
+        result = _over_nan(s, q, method) if skip_nan else _whole(s, q, n, method)
     shape = [m for k, m in enumerate(v.shape) if k not in axes]
     if truth(keepdims):
         shape = [1 if k in axes else m for k, m in enumerate(v.shape)]
-    return write_out(scalar(np.reshape(result, (*aval(q).shape, *shape))), out, name)
+    result = np.reshape(result, (*aval(q).shape, *shape))
+    return _stored(result if weights is not None and _WEIGHTED_IS_ARRAY else scalar(result), out, name)
+
+
+def _stored(result: Any, out: Any, name: str) -> Any:
+    if out is not None and shape_of(out) != shape_of(result):
+        raise refusal(name, "into an out= of another shape is not recorded", out, result, instead="give an out= of the "
+                      "result's shape")
+    return write_out(result, out, name, "unsafe")
 
 
 def _whole(s: Any, q: Any, n: int, method: str) -> Any:
@@ -176,6 +194,53 @@ def _over_nan(s: Any, q: Any, method: str) -> Any:
     return np.where(none, np.full((), np.nan, aval(result).dtype), result)
 
 
+# ---------------------------------------------------------------------- with weights
+
+_WEIGHTED_IS_ARRAY = isinstance(np.quantile(np.ones(1), 0.5, method="inverted_cdf", weights=np.ones(1)), ndarray)
+
+
+def _spread(weights: Any, shape: tuple[int, ...], axis: Any, method: str) -> Any:
+    """The weights of all elements; NumPy's own errors for a method, a shape or a sign that it does not take."""
+    whole: Any = np.quantile
+    whole(np.zeros(shape), 0.5, axis, method=method, weights=np.ones(aval(weights).shape))
+    if anywhere(np.less(weights, 0)):
+        raise ValueError("Weights must be non-negative.")
+    if aval(weights).shape != shape:
+        axes = normalize_axis_tuple(static(axis), len(shape))
+        weights = np.transpose(weights, np.argsort(axes).tolist())
+        weights = np.reshape(weights, [n if k in axes else 1 for k, n in enumerate(shape)])
+    return np.broadcast_to(weights, shape)
+
+
+def _weighted_rank(a: Any, weights: Any, q: Any, *, skip_nan: bool) -> Any:
+    """Which of the sorted elements of each row is quantile q under these weights, as NumPy finds it; -1 for none."""
+    ranks = np.argsort(np.argsort(a, axis=-1, stable=True), axis=-1).astype(float)
+    find: Any = np.quantile
+    if skip_nan:
+        ranks[np.isnan(a)] = np.nan
+        find = np.nanquantile
+    return np.nan_to_num(find(ranks, q, axis=-1, method="inverted_cdf", weights=weights), nan=-1).astype(np.intp)
+
+
+weighted_rank_p: Primitive = constant_primitive(
+    "weighted_rank", None, impl=_weighted_rank,
+    batch=lambda size, args, batched, params: one_by_one(weighted_rank_p, size, args, batched, params))
+
+
+def _weighted(a: Any, s: Any, q: Any, weights: Any, axes: tuple[int, ...], skip_nan: bool) -> Any:
+    """Weighted quantiles along the last axis, the axes of q in front: elements, so constant in q and the weights."""
+    skip_nan = skip_nan and aval(a).dtype.kind == "f"
+    rank = bind(weighted_rank_p, (_in_rows(a, axes), _in_rows(weights, axes), np.reshape(q, (-1,))),
+                {"skip_nan": skip_nan})
+    wide = np.broadcast_to(s, (*shape_of(rank)[:1], *shape_of(s)))
+    result = bind(chosen_p, (wide, rank), {"axis": len(shape_of(s))})
+    if aval(s).dtype.kind != "f":
+        return result
+    last = s[..., -1]
+    missing = np.less(rank, 0) if skip_nan else np.isnan(last)
+    return np.where(missing, np.full((), np.nan, aval(result).dtype), result)
+
+
 _CASES: tuple[str, ...] = ("A(5), 0.3", "A(5), [0.25, 0.6]", "A(2, 4), 0.4, axis=1",
                            "A(2, 4), [0.1, 0.8], axis=0, keepdims=True",
           "A(2, 3, 2), 0.37, axis=(0, 2)", "A(5), 0.3, method='hazen'", "A(5), 0.3, method='lower'",
@@ -192,9 +257,17 @@ _PERCENT = ("A(5), 30", "A(5), [25, 60.5]", "A(2, 4), 40, axis=1", "A(2, 4), 41.
 _GAPS = ("A(5) + [0, np.nan, 0, 0, 0], 0.3", "A(2, 4) + [0, np.nan, 0, 0], [0.2, 0.7], axis=1")
 
 
-@composite(np.quantile, points=(
+_W = "method='inverted_cdf', weights="
+# (NumPy before 2.4 confuses the weights of several axes.)
+_WEIGHTED = (f"A(5), 0.3, {_W}P(5)", f"A(2, 4), [0.2, 0.7], axis=1, {_W}P(4)", f"I(6), 0.3, {_W}P(6)",
+             *since("2.4", f"A(2, 3, 2), 0.6, axis=(2, 0), {_W}P(2, 2), keepdims=True"),
+             f"A(2, 4), 0.4, axis=0, {_W}P(2, 4)")
+
+
+@composite(np.quantile, captured="lists", notes="with weights, constant in them", points=(
     point(_STABLE, "f(x, 0.5)", [1.0, 1.0, 1.0], [0, 1, 0], 0),
-    point("along q, at a data point the slope to its right", "f([1.0, 2.0, 4.0], x)", 0.5, 4, 0)), cases=_CASES)
+    point("along q, at a data point the slope to its right", "f([1.0, 2.0, 4.0], x)", 0.5, 4, 0)),
+           cases=(*_CASES, *_WEIGHTED), retired={"interpolation": "method"})
 def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False, method: Any = "linear",
              keepdims: Any = False, *, weights: Any = None) -> Any:
     return _quantile("np.quantile", a, q, axis, out, static(method), keepdims, weights, False)
@@ -202,7 +275,9 @@ def quantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input:
 
 @composite(np.nanquantile, points=(
     point(_STABLE, "f(x, 0.5)", [1.0, 1.0, 1.0], [0, 1, 0], 0),
-    point(_NONE_LEFT, "f(x, 0.5)", [np.nan, np.nan], 0, 0)), cases=(*_CASES[:5], *_GAPS))
+    point(_NONE_LEFT, "f(x, 0.5)", [np.nan, np.nan], 0, 0)), cases=(
+    *_CASES[:5], *_GAPS, _WEIGHTED[0], f"A(2, 3) + [0, np.nan, 0], [0.2, 0.7], {_W}P(2, 3)", f"{_GAPS[0]}, {_W}P(5)"),
+           retired={"interpolation": "method"})
 def nanquantile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
                 method: Any = "linear", keepdims: Any = _NO_VALUE, *, weights: Any = None) -> Any:
     return _quantile("np.nanquantile", a, q, axis, out, static(method), keepdims, weights, True)
@@ -216,14 +291,16 @@ def _hundredth(a: Any, q: Any) -> Any:
     return np.divide(q, hundred)
 
 
-@composite(np.percentile, points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),), cases=_PERCENT)
+@composite(np.percentile, captured="lists", points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),),
+           cases=(*_PERCENT, f"A(5), 30, {_W}P(5)"), retired={"interpolation": "method"})
 def percentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
                method: Any = "linear", keepdims: Any = False, *, weights: Any = None) -> Any:
     return _quantile("np.percentile", a, _hundredth(a, q), axis, out, static(method), keepdims, weights, False)
 
 
-@composite(np.nanpercentile, points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),),
-           cases=(*_PERCENT[:4], "A(4) + [0, 0, np.nan, 0], 30"))
+@composite(np.nanpercentile, points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),), cases=(
+    *_PERCENT[:4], "A(4) + [0, 0, np.nan, 0], 30", f"A(4) + [0, 0, np.nan, 0], 30, {_W}P(4)"),
+           retired={"interpolation": "method"})
 def nanpercentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
                   method: Any = "linear", keepdims: Any = _NO_VALUE, *, weights: Any = None) -> Any:
     return _quantile("np.nanpercentile", a, _hundredth(a, q), axis, out, static(method), keepdims, weights, True)
@@ -233,6 +310,7 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
     a = operand(a)
     v = aval(a)
     axes = axes_of(axis, v.ndim)
+    check_out(getattr(np, name.removeprefix("np.")), out, a, axis=axis, keepdims=truth(keepdims))
     if v.size == 0:
         whole = getattr(np, name.removeprefix("np."))(phantom(a), axes, keepdims=truth(keepdims))
         return write_out(np.add(whole, np.zeros((), v.dtype)), out, name)
@@ -243,18 +321,18 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
     elif n % 2:
         result = np.divide(s[..., n // 2], 1) if v.dtype.kind != "f" else s[..., n // 2]
     else:
-        result = np.divide(np.add(s[..., n // 2 - 1], s[..., n // 2]), 2)
+        result = np.divide(np.sum(s[..., n // 2 - 1: n // 2 + 1], axis=-1), 2)
     if v.dtype.kind in "fc" and not skip_nan:
         last = s[..., -1]
         result = np.where(np.isnan(last), last, result)
     shape = [1 if k in axes else m for k, m in enumerate(v.shape) if truth(keepdims) or k not in axes]
-    return write_out(scalar(np.reshape(result, shape)), out, name)
+    return _stored(scalar(np.reshape(result, shape)), out, name)
 
 
 _CASES = ("A(5)", "A(4)", "A(2, 3), axis=0", "A(2, 3), axis=1, keepdims=True", "A(2, 3, 2), axis=(0, 2)", "I(5)")
 
 
-@composite(np.median, points=_MIDDLE, cases=_CASES)
+@composite(np.median, captured="lists", points=_MIDDLE, cases=_CASES)
 def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False, keepdims: Any = False) -> Any:
     return _middle("np.median", a, axis, out, keepdims, False)
 

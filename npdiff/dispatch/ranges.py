@@ -41,7 +41,7 @@ def _ramp(start: Any, stop: Any, num: int, endpoint: Any, dtype: np.dtype[Any]) 
     return out, step
 
 
-@composite(np.linspace, cases=(
+@composite(np.linspace, captured="made", cases=(
     "A(), A(), 5", "A(), 2.0, 4, False", "A(3), A(3), 4", "A(2, 1), A(3), num=3, axis=-1", "A(), A(), 1", "A(), A(), 0",
     "A(), A(), 3, retstep=True", "C(), A(), 3", "A(), A(), 4, dtype=complex", "A(2), A(2), 3, endpoint=False, axis=1"))
 def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep: Any = False, dtype: Any = None,
@@ -55,7 +55,7 @@ def linspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, retstep
     return (out, step) if retstep else out
 
 
-@composite(np.logspace, cases=(
+@composite(np.logspace, captured="made", cases=(
     "A(), A(), 4", "A(), 2.0, 3, False", "A(3), A(3), 3, base=2.0", "A(), 1.0, 3, base=P()", "A(2), A(2), 3, axis=1",
     "A(), A(), 3, base=P(2)"))
 def logspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, base: Any = 10.0, dtype: Any = None,
@@ -69,7 +69,7 @@ def logspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, base: A
     return out if dtype is None else _placed(out, 0, dtype)
 
 
-@composite(np.geomspace, cases=(
+@composite(np.geomspace, captured="made", cases=(
     "P(), P(), 4", "P(), 2.0, 3, False", "P(3), P(3), 3", "-P(), -P(), 3", "P(2), P(2), 3, axis=-1", "P(), P(), 1",
     "1j * P(), 2j * P(), 3"))
 def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, dtype: Any = None, axis: Any = 0) -> Any:
@@ -89,7 +89,8 @@ def geomspace(start: Any, stop: Any, num: Any = 50, endpoint: Any = True, dtype:
     return _placed(np.multiply(out, turn), axis, dtype or working)
 
 
-@composite(np.vander, cases=("A(3)", "A(3), 4", "A(3), N=2, increasing=True", "A(2), 0", "C(2), 3", "A(2), 1"))
+@composite(np.vander, captured="made",
+           cases=("A(3)", "A(3), 4", "A(3), N=2, increasing=True", "A(2), 0", "C(2), 3", "A(2), 1"))
 def vander(x: Any, N: Any = None, increasing: Any = False) -> Any:
     x = operand(x)
     if aval(x).ndim != 1:

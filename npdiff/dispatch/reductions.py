@@ -10,18 +10,10 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from npdiff.avals import ndarray
 from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services
-from npdiff.dispatch.declare import (
-    _NO_VALUE,
-    constant_primitive,
-    function,
-    linear_primitive,
-    operand,
-    point,
-    static,
-    strong_multiply,
-    strong_product,
-    write_out,
-)
+from npdiff.dispatch.declare import _NO_VALUE, function, operand, point, static, write_out
+from npdiff.dispatch.manipulation import cast
+from npdiff.dispatch.operands import check_out, mask_of
+from npdiff.dispatch.rules import constant_primitive, linear_primitive, strong_multiply, strong_product
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -141,16 +133,47 @@ reducers: dict[np.ufunc, Primitive] = {
 }
 
 
+def loop_dtypes(ufunc: np.ufunc, dtype: np.dtype[Any], out: Any, given: Any) -> tuple[np.dtype[Any], np.dtype[Any]]:
+    """The dtypes in which NumPy reduces an array of `dtype`, into `out` or with ``dtype=given``: of what has been
+    joined so far, and of what is joined to it.
+    """
+    kinds = (None if out is None else aval(out).dtype, dtype, None)
+    if given is None:
+        first, second, _ = ufunc.resolve_dtypes(kinds, reduction=True, casting="unsafe")
+    else:
+        first, second, _ = ufunc.resolve_dtypes((None, dtype, None), signature=(np.dtype(given), None, None),
+                                                reduction=True, casting="unsafe")
+    return first, second
+
+
+def starting_value(initial: Any, dtype: np.dtype[Any]) -> Any:
+    """``initial=`` as NumPy stores it: in the dtype of the result."""
+    if isinstance(initial, Handle):
+        return cast(initial, dtype)
+    start = np.zeros((), dtype)
+    start[()] = initial  # NumPy's own errors
+    return start[()]
+
+
 def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any = None, keepdims: Any = False,
            initial: Any = _NO_VALUE, where: Any = True, name: str = "") -> Any:
     """``ufunc.reduce`` with NumPy's signature and defaults."""
     a = operand(a)
     v = aval(a)
+    if not v.ndim and axis is not None and static(axis) in (0, -1):
+        axis = ()  # as NumPy has it for reductions of 0-d arrays
     axis = axes_of(axis, v.ndim)
     keepdims = bool(keepdims)
+    if out is not None:
+        check_out(ufunc.reduce, out, a, axis=axis, dtype=dtype, keepdims=keepdims, **(
+            {} if initial is _NO_VALUE else {"initial": 0}))
+        dtype = loop_dtypes(ufunc, v.dtype, out, dtype)[0]
     if where is not True:
-        fill = ufunc.identity if ufunc.identity is not None else initial
-        if fill is _NO_VALUE:
+        where = mask_of(where)
+        if aval(where).ndim > v.ndim or np.broadcast_shapes(aval(where).shape, v.shape) != v.shape:
+            ufunc.reduce(np.zeros(v.shape), axis=axis, initial=0, where=np.ones(aval(where).shape, bool))
+        fill = initial if ufunc.identity is None and initial is not _NO_VALUE else ufunc.identity
+        if fill is None:
             raise ValueError(
                 f"reduction operation '{ufunc.__name__}' does not have an identity, so to use a where mask one has to "
                 "specify 'initial'")
@@ -158,7 +181,7 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any =
     if initial is not _NO_VALUE and ufunc.identity is None and any(v.shape[k] == 0 for k in axis):
         kept = [1 if k in axis else n for k, n in enumerate(v.shape)] if keepdims else [
             n for k, n in enumerate(v.shape) if k not in axis]
-        result = np.full(kept, initial, v.dtype)[()]
+        result = np.broadcast_to(starting_value(initial, v.dtype), kept)[()]
         return write_out(result, out, name or f"np.{ufunc.__name__}.reduce")
     prim = reducers[ufunc]
     params: dict[str, Any] = {"axis": axis, "keepdims": keepdims}
@@ -168,8 +191,8 @@ def reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, out: Any =
             a = a.astype(params.pop("dtype"))
     result = bind(prim, (a,), params)
     if initial is not _NO_VALUE:
-        result = ufunc(result, initial)
-    return write_out(result, out, name or f"np.{ufunc.__name__}.reduce")
+        result = ufunc(result, starting_value(initial, aval(result).dtype))
+    return write_out(result, out, name or f"np.{ufunc.__name__}.reduce", "unsafe")
 
 
 _MASK = "where=np.array([[True, False, True], [True, True, True]])"
@@ -180,13 +203,14 @@ _CASES: tuple[str, ...] = (
 )
 
 
-@function(np.sum, "linear", sum_p, cases=_CASES)
+@function(np.sum, "linear", sum_p, captured="lists", cases=_CASES)
 def sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
         initial: Any = _NO_VALUE, where: Any = _NO_VALUE) -> Any:
     return _reduce_all(np.add, "np.sum", a, axis, dtype, out, keepdims, initial, where)
 
 
-@function(np.prod, "nonlinear", prod_p, cases=(*_CASES, "A(4) * [1, 0, 1, 1]", "A(4) * [1, 0, 1, 0]"), points=(
+@function(np.prod, "nonlinear", prod_p, captured="lists", cases=(
+    *_CASES, "A(4) * [1, 0, 1, 1]", "A(4) * [1, 0, 1, 0]"), points=(
     point("exact where factors are 0", "f(x)", [0.0, 2.0, 3.0], [6, 0, 0], [5, 3, 2]),
     point("exact where factors are 0", "f(x)", [0.0, 0.0, 3.0], 0, [3, 3, 0])))
 def prod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
@@ -212,7 +236,7 @@ def _extremum(ufunc: np.ufunc, name: str) -> Any:
 for _func, _ufunc, _prim in (
     (np.max, np.maximum, max_p), (np.min, np.minimum, min_p), (np.amax, np.maximum, max_p), (np.amin, np.minimum, min_p)
 ):
-    function(_func, "nonlinear", _prim, points=(*EXTREMUM_POINTS, point(
+    function(_func, "nonlinear", _prim, captured="lists", points=(*EXTREMUM_POINTS, point(
         "a result of NaN passes nothing", "f(x)", [np.nan, 1.0], 0, 0)), cases=(
         *_CASES[:4], "I(2, 3), axis=1", "A(3), initial=0.5", f"A(2, 3), axis=1, initial=0.5, {_MASK}"))(
             _extremum(_ufunc, f"np.{_func.__name__}"))
@@ -227,8 +251,8 @@ def _truth(ufunc: np.ufunc, name: str) -> Any:
 
 _CASES = ("B(4)", "B(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "B(2, 3, 2), axis=(0, 2)",
           f"B(2, 3), axis=1, {_MASK}")
-function(np.all, "nondifferentiable", all_p, cases=_CASES)(_truth(np.logical_and, "np.all"))
-function(np.any, "nondifferentiable", any_p, cases=_CASES)(_truth(np.logical_or, "np.any"))
+function(np.all, "nondifferentiable", all_p, captured="lists", cases=_CASES)(_truth(np.logical_and, "np.all"))
+function(np.any, "nondifferentiable", any_p, captured="lists", cases=_CASES)(_truth(np.logical_or, "np.any"))
 
 
 def _reduce_all(ufunc: np.ufunc, name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, initial: Any,

@@ -34,10 +34,13 @@ from npdiff.dispatch import (  # noqa: F401
     sets,
     sorting,
     statistics,
+    ufunc_methods,
     ufuncs,
     unsupported,
     writing,
 )
 from npdiff.dispatch.declare import rows
+
+capture.capture_rows()
 
 __all__ = ["rows"]

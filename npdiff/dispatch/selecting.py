@@ -10,8 +10,10 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, constant, services, shape_of
-from npdiff.dispatch.declare import align, composite, constant_primitive, function, operand, point, static, write_out
-from npdiff.dispatch.operands import anywhere, operands, phantom
+from npdiff.dispatch.common import in_c_order
+from npdiff.dispatch.declare import composite, function, operand, point, since, static, write_out
+from npdiff.dispatch.operands import anywhere, check_out, operands, phantom
+from npdiff.dispatch.rules import align, constant_primitive
 from npdiff.errors import BranchError, message
 
 # ---------------------------------------------------------------------- where the nonzero elements are
@@ -30,7 +32,8 @@ nonzero_p = constant_primitive("nonzero", None, impl=np.nonzero, multiple=True, 
 def nonzero(a: Any) -> Any:
     a = operand(a)
     if not aval(a).ndim:
-        np.nonzero(np.asarray(phantom(a)))  # NumPy's own error
+        np.nonzero(np.asarray(phantom(a)))  # NumPy's own error, or its warning before 2.1
+        a = np.reshape(a, (1,))
     return bind(nonzero_p, (a,), {})
 
 
@@ -78,7 +81,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: Any = "r
     if aval(indices).dtype.kind not in "iu":
         indices = services["astype"](indices, np.intp)
     spots = np.reshape(in_range(indices, n, mode) if n else indices, (-1,))
-    picked = a[(slice(None),) * axis + (spots,)]
+    picked = in_c_order(a[(slice(None),) * axis + (spots,)])
     shape = aval(a).shape
     result = np.reshape(picked, (*shape[:axis], *aval(indices).shape, *shape[axis + 1:]))
     return write_out(result if shape_of(result) else result[()], out, "np.take")
@@ -102,7 +105,7 @@ def _checked_along(arr: Any, indices: Any, axis: Any) -> tuple[Any, Any, int]:
 
 
 @composite(np.take_along_axis, cases=(
-    "A(3, 4), I(3, 2, high=4)", "A(3, 4), I(2, 4, high=3), axis=0", "A(2, 3), I(2, high=6), None",
+    *since("2.3", "A(3, 4), I(3, 2, high=4)"), "A(3, 4), I(2, 4, high=3), axis=0", "A(2, 3), I(2, high=6), None",
     "A(1, 3), I(2, 2, high=3), 1",
     "A(2, 3, 2), I(2, 1, 2, high=3), axis=1", "A(3), I(2, high=3), 0", "A(2, 3), np.argsort(A(2, 3), axis=-1), -1"))
 def take_along_axis(arr: Any, indices: Any, axis: Any = -1) -> Any:
@@ -142,10 +145,10 @@ def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
         np.broadcast_shapes(*[aval(x).shape for x in (a, *parts)])
     except ValueError:
         np.choose(np.zeros(aval(a).shape, int), [phantom(p) for p in parts])  # NumPy's own error
-    a, *parts = np.broadcast_arrays(in_range(a, n, mode), *[np.astype(np.ravel(p)[0] if aval(p).weak else p, dtype)
-                                                            for p in parts])
+    a, *parts = np.broadcast_arrays(in_range(a, n, mode), *[services["astype"](p, dtype) for p in parts])
     picked = np.take_along_axis(np.stack(parts), np.expand_dims(a, 0), axis=0)[0]
-    return write_out(picked, out, "np.choose")
+    check_out(np.choose, out, np.zeros(aval(a).shape, int), [phantom(p) for p in parts])
+    return write_out(picked, out, "np.choose", "unsafe")
 
 
 @composite(np.select, points=(
@@ -166,6 +169,10 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     "A(4), [B(4)], [lambda v, s: s * v, lambda v, s: s - v], 3.0", "A(), B(), [np.sin, 0.0]", "A(3), B(3), [np.exp]"))
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
     x = operand(x)
+    if not aval(x).ndim:  # one number, as an array of one
+        conditions = [np.reshape(services["astype"](c, bool), (1,)) for c in operands(
+            [condlist] if np.isscalar(condlist) or np.ndim(condlist) == 0 else condlist)]
+        return np.reshape(np.piecewise(np.reshape(x, (1,)), conditions, funclist, *args, **kw), ())
     single = np.isscalar(condlist) or (not isinstance(condlist[0], (list, ndarray)) and aval(x).ndim != 0)
     conditions = [services["astype"](c, bool) for c in operands([condlist] if single else condlist)]
     if len(conditions) == len(funclist) - 1:
@@ -223,7 +230,7 @@ def apply_over_axes(func: Any, a: Any, axes: Any) -> Any:
 # ---------------------------------------------------------------------- index arithmetic
 
 
-@composite(np.ix_)
+@composite(np.ix_, cases=("I(3), B(2)", "[0, 2], [1]", "A(2)"))
 def ix_(*args: Any) -> Any:
     out = []
     for k, sequence in enumerate(args):
@@ -236,7 +243,7 @@ def ix_(*args: Any) -> Any:
     return tuple(out)
 
 
-@composite(np.meshgrid, cases=(
+@composite(np.meshgrid, captured="made", cases=(
     "A(3), A(2)", "A(3), A(2), indexing='ij'", "A(3), A(2), sparse=True", "A(2), A(1), A(3)", "A(3), 1.0", "A(3)",
     "A(3), A(2), copy=False"))
 def meshgrid(*xi: Any, copy: Any = True, sparse: Any = False, indexing: Any = "xy") -> Any:
@@ -247,7 +254,7 @@ def meshgrid(*xi: Any, copy: Any = True, sparse: Any = False, indexing: Any = "x
     grids = [np.reshape(a, [-1 if j == k else 1 for j in range(n)]) for a, k in zip(arrays, order, strict=False)]
     if not sparse:
         grids = list(np.broadcast_arrays(*grids))
-    return tuple([np.copy(g) for g in grids] if copy else grids)
+    return tuple([np.copy(g, order="C") for g in grids] if copy else grids)
 
 
 def _index_batch(prim_of: Any) -> Any:

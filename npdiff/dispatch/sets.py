@@ -10,7 +10,8 @@ import numpy as np
 
 from npdiff.core import Primitive, aval, bind, shape_of
 from npdiff.dispatch.common import batch_by_size, one_by_one, pick
-from npdiff.dispatch.declare import composite, constant_primitive, found, function, operand, point, static
+from npdiff.dispatch.declare import composite, function, operand, point, static
+from npdiff.dispatch.rules import constant_primitive
 
 _NOTES = "equal elements: the derivative goes to the first of them"
 
@@ -49,7 +50,7 @@ def _distinct(a: Any, axis: Any = None, equal_nan: Any = True, unsorted: bool = 
 @function(np.unique, "composite", unique_p, notes=_NOTES, points=(
     point("of equal elements the first", "f(x) * [1.0, 2.0]", [1.0, 0.0, 1.0], [2, 1, 0], 0),), cases=(
     "A(4)", "I(2, 5)", "A(4), return_index=True, return_inverse=True, return_counts=True", "A(2, 3), axis=0",
-    "A(2, 2), return_inverse=True"))
+    "A(2, 2), return_inverse=True", "A(2, 3), True, True, True, axis=1"))
 def unique(ar: Any, return_index: Any = False, return_inverse: Any = False, return_counts: Any = False,
            axis: Any = None, *, equal_nan: Any = True, sorted: Any = True) -> Any:
     only_values = not (return_index or return_inverse or return_counts)
@@ -63,24 +64,24 @@ UniqueCountsResult: Any = type(np.unique_counts(np.zeros(1)))
 UniqueInverseResult: Any = type(np.unique_inverse(np.zeros(1)))
 
 
-@function(found("unique_all"), "composite", unique_p, notes=_NOTES, cases=("A(4)", "I(2, 3)"))
+@function(np.unique_all, "composite", unique_p, notes=_NOTES, cases=("A(4)", "I(2, 3)"))
 def unique_all(x: Any) -> Any:
     return UniqueAllResult(*_distinct(operand(x), None, False))
 
 
-@function(found("unique_counts"), "composite", unique_p, notes=_NOTES, cases=("A(4)", "I(2, 3)"))
+@function(np.unique_counts, "composite", unique_p, notes=_NOTES, cases=("A(4)", "I(2, 3)"))
 def unique_counts(x: Any) -> Any:
     values, _, _, counts = _distinct(operand(x), None, False)
     return UniqueCountsResult(values, counts)
 
 
-@function(found("unique_inverse"), "composite", unique_p, notes=_NOTES, cases=("A(4)", "I(2, 3)"))
+@function(np.unique_inverse, "composite", unique_p, notes=_NOTES, cases=("A(4)", "I(2, 3)"))
 def unique_inverse(x: Any) -> Any:
     values, _, inverse, _ = _distinct(operand(x), None, False)
     return UniqueInverseResult(values, inverse)
 
 
-@function(found("unique_values"), "composite", unique_p, notes=_NOTES, cases=("I(5)",))
+@function(np.unique_values, "composite", unique_p, notes=_NOTES, cases=("I(5)",))
 def unique_values(x: Any) -> Any:
     return _distinct(operand(x), None, False, unsorted=True)[0]
 
@@ -105,7 +106,7 @@ def isin(element: Any, test_elements: Any, assume_unique: Any = False, invert: A
     return bind(isin_p, (operand(element), operand(test_elements)), {k: v for k, v in how.items() if v})
 
 
-@composite(found("in1d"), cases=("I(4), I(2)",))
+@composite("in1d", until="2.4", cases=("I(4), I(2)",))
 def in1d(ar1: Any, ar2: Any, assume_unique: Any = False, invert: Any = False, *, kind: Any = None) -> Any:
     return isin(np.ravel(operand(ar1)), ar2, assume_unique, invert, kind=kind)
 

@@ -13,7 +13,7 @@ from npdiff.core import Handle, aval, shape_of
 from npdiff.dispatch.common import float_dtype, safe_sqrt, scalar, truth
 from npdiff.dispatch.declare import _NO_VALUE, composite, operand, point, static, write_out
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import anywhere
+from npdiff.dispatch.operands import anywhere, check_out
 from npdiff.dispatch.reductions import axes_of
 
 _WHERE = "A(2, 3), axis=1, where=np.array([[True, False, True], [True, True, True]])"
@@ -56,7 +56,8 @@ def _at_least_zero(count: Any) -> Any:
     return max(count, 0) if type(count) in (int, float) else np.maximum(count, 0)
 
 
-@composite(np.mean, cases=("A(3)", "A(2, 3), axis=1, keepdims=True", "A(2, 3, 2), axis=(0, 2)", _WHERE, "I(4)",
+@composite(np.mean, captured="lists",
+           cases=("A(3)", "A(2, 3), axis=1, keepdims=True", "A(2, 3, 2), axis=(0, 2)", _WHERE, "I(4)",
                            "A(2, 3), dtype=complex", "C(3)"))
 def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE, *,
          where: Any = _NO_VALUE) -> Any:
@@ -74,7 +75,8 @@ def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
     return write_out(result, out, "np.mean", "unsafe")
 
 
-@composite(np.var, cases=("A(3)", "A(2, 3), axis=1, keepdims=True, ddof=1", "A(2, 3), axis=0, correction=1", _WHERE,
+@composite(np.var, captured="lists",
+           cases=("A(3)", "A(2, 3), axis=1, keepdims=True, ddof=1", "A(2, 3), axis=0, correction=1", _WHERE,
                           "C(3)", "A(2, 3), axis=1, mean=np.zeros((2, 1))", "I(4)"))
 def var(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = _NO_VALUE, *,
         where: Any = _NO_VALUE, mean: Any = _NO_VALUE, correction: Any = _NO_VALUE) -> Any:
@@ -105,7 +107,7 @@ def _var(a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any, av
     return cast(result, np.float16) if half else result
 
 
-@composite(np.std, points=(
+@composite(np.std, captured="lists", points=(
     point("0 where all values are equal", "f(x)", [1.0, 1.0, 1.0], 0, 0),
     point("0 where all values are equal", "f(x)", [1j, 1j], 0, 0)), cases=(
     "A(3)", "A(2, 3), axis=1, keepdims=True, ddof=1", "A(2, 3), axis=0, correction=1", _WHERE, "C(3)", "I(4)"))
@@ -115,7 +117,8 @@ def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any 
     return write_out(result, out, "np.std", "unsafe")
 
 
-@composite(np.average, cases=("A(3)", "A(2, 3), axis=0", "A(3), weights=P(3)", "A(2, 3), axis=1, weights=P(3)",
+@composite(np.average, captured="lists",
+           cases=("A(3)", "A(2, 3), axis=0", "A(3), weights=P(3)", "A(2, 3), axis=1, weights=P(3)",
                               "A(2, 3), weights=P(2, 3), returned=True",
                               "A(2, 3), axis=1, weights=P(2, 3), keepdims=True",
                               "I(3), weights=P(3)"))
@@ -154,11 +157,12 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: Any = False
     return result, scalar(total) if not shape_of(result) else total
 
 
-@composite(np.ptp, points=(
+@composite(np.ptp, captured="lists", points=(
     point("ties share equally", "f(x)", [1.0, 1.0, 0.0, 0.0], [0.5, 0.5, -0.5, -0.5], 0),),
            cases=("A(4)", "A(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True"))
 def ptp(a: Any, axis: Any = None, out: Any = None, keepdims: Any = _NO_VALUE) -> Any:
     a, keep = operand(a), truth(keepdims)
+    check_out(np.ptp, out, a, axis=axis, keepdims=keep)
     return write_out(np.subtract(np.max(a, axis=axis, keepdims=keep), np.min(a, axis=axis, keepdims=keep)), out,
                      "np.ptp", "unsafe")
 
@@ -184,7 +188,8 @@ def _observations(m: Any, y: Any, rowvar: Any, dtype: Any) -> Any:
     return rows(m) if y is None else np.concatenate([rows(m), rows(y)], axis=0)
 
 
-@composite(np.cov, cases=("A(2, 4)", "A(4)", "A(4), A(4)", "A(4, 2), rowvar=False", "A(2, 4), bias=True",
+@composite(np.cov, captured="lists",
+           cases=("A(2, 4)", "A(4)", "A(4), A(4)", "A(4, 2), rowvar=False", "A(2, 4), bias=True",
                           "A(2, 4), ddof=0", "A(2, 3), fweights=np.array([1, 2, 1])", "A(2, 3), aweights=P(3)",
                           "C(2, 4)"))
 def cov(m: Any, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any = None, fweights: Any = None,
@@ -237,7 +242,8 @@ def _weights(x: Any, fweights: Any, aweights: Any) -> Any:
     return weights
 
 
-@composite(np.corrcoef, cases=("A(2, 4)", "A(4), A(4)", "A(4, 2), rowvar=False", "A(4)"))
+@composite(np.corrcoef, captured="lists", cases=("A(2, 4)", "A(4), A(4)", "A(4, 2), rowvar=False", "A(4)"),
+           retired={"bias": "", "ddof": ""})
 def corrcoef(x: Any, y: Any = None, rowvar: Any = True, *, dtype: Any = None) -> Any:
     c = np.cov(x, y, rowvar, dtype=dtype) if isinstance(x, Handle) or isinstance(y, Handle) else cov(
         x, y, rowvar, dtype=dtype)

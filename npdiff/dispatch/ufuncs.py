@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.array import ask, copy_layout, is_scalar, snapshot
-from npdiff.avals import ndarray
+from npdiff.array import copy_layout, is_scalar, snapshot
+from npdiff.avals import ndarray, python_type
 from npdiff.core import (
     Handle,
     Trace,
@@ -20,27 +20,15 @@ from npdiff.core import (
     constant,
     innermost,
     services,
-    shape_of,
     ufunc_primitives,
     unsupported,
     wrap,
 )
-from npdiff.dispatch.declare import (
-    _NO_VALUE,
-    Point,
-    Row,
-    add_row,
-    constant_primitive,
-    elementwise_primitive,
-    numpy_name,
-    operand,
-    point,
-    rows,
-    static,
-)
-from npdiff.dispatch.indexing import getitem_p, index_add_p, is_basic, match_dtype, parse_index
-from npdiff.dispatch.operands import is_tracked, outside_write
-from npdiff.dispatch.reductions import axes_of, reduce, reducers
+from npdiff.dispatch.declare import Point, Row, absent, add_row, found, numpy_name, operand, point, rows
+from npdiff.dispatch.indexing import match_dtype
+from npdiff.dispatch.operands import blank, is_tracked, mask_of
+from npdiff.dispatch.optional import load_seen
+from npdiff.dispatch.rules import constant_primitive, elementwise_primitive
 from npdiff.errors import OutsideWriteError, message, user_frame
 
 # ufunc -> code over other functions, for ufuncs that are no primitives themselves.
@@ -48,13 +36,19 @@ composites: dict[np.ufunc, Callable[..., Any]] = {}
 
 
 def composite_ufunc(ufunc: Any, notes: str = "", cases: tuple[str, ...] = (),
-                    points: tuple[Point, ...] = ()) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Row of a ufunc that is code over others."""
+                    since: str = "", points: tuple[Point, ...] = ()) -> Callable[
+                        [Callable[..., Any]], Callable[..., Any]]:
+    """Row of a ufunc that is code over others; by its name if not every NumPy has it, as in `declare.function`."""
 
     def enter(impl: Callable[..., Any]) -> Callable[..., Any]:
-        if ufunc is not None:
-            composites[ufunc] = impl
-            add_row(Row(f"np.{ufunc.__name__}", "composite", ufunc, notes=notes, cases=cases, points=points))
+        known = found(ufunc) if isinstance(ufunc, str) else ufunc
+        name = f"np.{ufunc if isinstance(ufunc, str) else ufunc.__name__}"
+        row = Row(name, "composite", known, notes=notes, cases=cases, since=since, points=points)
+        if known is None:
+            absent[name] = row
+        else:
+            composites[known] = impl
+            add_row(row)
         return impl
 
     return enter
@@ -63,10 +57,18 @@ def composite_ufunc(ufunc: Any, notes: str = "", cases: tuple[str, ...] = (),
 # ---------------------------------------------------------------------- writing into out=
 
 
-def write_out(result: Any, out: Any, name: str, casting: Any = "same_kind", where: Any = True) -> Any:
-    """Store a result into ``out`` and return the array the caller's name should be bound to."""
+def write_out(result: Any, out: Any, name: str, casting: Any = "same_kind", where: Any = True,
+              stretch: bool = False) -> Any:
+    """Store a result into ``out`` and return the array the caller's name should be bound to.
+
+    Ufuncs `stretch` results over a larger ``out``; other functions want the very shape.
+    """
+    if not isinstance(out, (Handle, ndarray)):
+        raise TypeError("output must be an array")
     shape = aval(out).shape
     a = aval(result)
+    if a.shape != shape and not stretch:
+        raise ValueError(f"{name}: the output array has shape {shape}, the result {a.shape}")
     if np.broadcast_shapes(a.shape, shape) != shape:
         raise ValueError(f"non-broadcastable output operand with shape {shape} doesn't match the broadcast shape "
                          f"{np.broadcast_shapes(a.shape, shape)}")
@@ -151,22 +153,18 @@ _counting: list[int] = []
 
 def ufunc_call(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """``__array_ufunc__`` in full."""
-    name = f"np.{ufunc.__name__}" + ("" if method == "__call__" else f".{method}")
     if ufunc not in ufunc_primitives and ufunc not in composites:
-        row = rows.get(f"np.{ufunc.__name__}")
+        load_seen()
+    label = numpy_name(ufunc)
+    name = label + ("" if method == "__call__" else f".{method}")
+    if ufunc not in ufunc_primitives and ufunc not in composites:
+        row = rows.get(label)
         why = row.why if row is not None else "is a ufunc that npdiff has no rule for"
-        raise unsupported(f"np.{ufunc.__name__}" if row else f"ufunc {ufunc.__name__}", why, *inputs,
+        raise unsupported(label, why, *inputs,
                           instead="compute it on x.value, the plain array, or give it a rule with npdiff.custom_jvp")
     if method == "__call__":
         return _call(ufunc, name, inputs, **kwargs)
-    out = kwargs.pop("out", None)
-    if isinstance(out, tuple):
-        (out,) = out
-    methods: dict[str, Callable[..., Any]] = {
-        "reduce": _reduce, "accumulate": _accumulate, "outer": _outer, "at": _at, "reduceat": _reduceat,
-    }
-    result = methods[method](ufunc, *inputs, **kwargs)
-    return result if out is None else write_out(result, out, name)
+    return services["ufunc_method"](ufunc, method, *inputs, **kwargs)
 
 
 def apply(ufunc: np.ufunc, *args: Any) -> Any:
@@ -183,11 +181,11 @@ def _call(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...], out: Any = None, 
         return write_all(name, services["gufunc"](ufunc, args, gufunc), out, casting)
     if dtype is not None or signature is not None or casting != "same_kind":
         args = _cast_operands(ufunc, args, dtype, signature, casting)
-    if where is not True:
-        # Masked-out elements are not computed: a harmless 1 stands in, so that neither warnings nor NaN arise.
-        where = operand(where)
-        args = [np.where(where, a, np.ones((), aval(a).dtype)) for a in args]
+    where = True if where is True else mask_of(where)
     try:
+        if where is not True:
+            # Masked-out elements are not computed: a harmless 1 stands in, so that neither warnings nor NaN arise.
+            args = [np.where(where, a, np.ones((), aval(a).dtype)) for a in args]
         result = apply(ufunc, *args)
     except ValueError:
         if out is not None:  # NumPy's words name the shape of out= too
@@ -211,7 +209,8 @@ def write_all(name: str, result: Any, out: Any, casting: str, where: Any = True,
     results = result if isinstance(result, tuple) else (result,)
     if ufunc is not None and not all([o is None or _fits(r, o, casting) for r, o in zip(results, outs, strict=False)]):
         _raise_as_numpy(ufunc, args, outs, casting)
-    written = [r if o is None else write_out(r, o, name, casting, where) for r, o in zip(results, outs, strict=True)]
+    written = [r if o is None else write_out(r, o, name, casting, where, True)
+               for r, o in zip(results, outs, strict=True)]
     return tuple(written) if isinstance(result, tuple) else written[0]
 
 
@@ -229,120 +228,21 @@ def _raise_as_numpy(ufunc: np.ufunc, args: Any, outs: Any, casting: Any) -> None
 
     def ones(a: Any) -> Any:
         v = aval(a)
-        return type(innermost(a))(1) if v.weak else np.ones(v.shape, v.dtype)
+        return python_type(v.dtype)(1) if v.weak else np.ones(v.shape, v.dtype)
 
     with np.errstate(all="ignore"):
-        ufunc(*[ones(a) for a in args], out=tuple([ones(o) if isinstance(o, (Handle, ndarray)) else o for o in outs]),
-              casting=casting)
+        ufunc(*[ones(a) for a in args], out=tuple([blank(o) for o in outs]), casting=casting)
 
 
 def _cast_operands(ufunc: np.ufunc, args: list[Any], dtype: Any, signature: Any, casting: Any) -> list[Any]:
-    types = tuple([type(innermost(a)) if aval(a).weak else aval(a).dtype for a in args]) + (None,) * ufunc.nout
+    types = tuple([python_type(aval(a).dtype) if aval(a).weak and aval(a).dtype.kind != "b" else aval(a).dtype
+                   for a in args]) + (None,) * ufunc.nout
     if dtype is not None:
         signature = (None,) * ufunc.nin + (np.dtype(dtype),) * ufunc.nout
-    resolved = ufunc.resolve_dtypes(types, signature=signature, casting=casting)
+    fixed = {} if signature is None else {"signature": signature}
+    resolved = ufunc.resolve_dtypes(types, casting=casting, **fixed)
     return [a if aval(a).dtype == d and not aval(a).weak else services["astype"](a, d, "unsafe", False)
             for a, d in zip(args, resolved, strict=False)]
-
-
-# ---------------------------------------------------------------------- methods
-
-
-def _reduce(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None, keepdims: Any = False,
-            initial: Any = _NO_VALUE, where: Any = True) -> Any:
-    a = operand(a)
-    if ufunc in reducers:
-        return reduce(ufunc, a, axis, dtype, None, keepdims, initial, where)
-    if where is not True:
-        raise unsupported(f"np.{ufunc.__name__}.reduce", "with where= is recorded only for add, multiply, maximum, "
-                          "minimum, fmax, fmin, logical_and and logical_or", a, instead="apply np.where first")
-    axes = axes_of(axis, aval(a).ndim)
-    if len(axes) != 1:
-        raise ValueError(f"reduction operation '{ufunc.__name__}' is not reorderable, so at most one axis may be "
-                         "specified")
-    moved = np.moveaxis(a, axes[0], 0)
-    parts = [moved[k] for k in range(moved.shape[0])]
-    if initial is not _NO_VALUE:
-        parts.insert(0, initial)
-    if not parts:
-        raise ValueError(f"zero-size array to reduction operation {ufunc.__name__} which has no identity")
-    total = parts[0]
-    for p in parts[1:]:
-        total = ufunc(total, p)
-    return np.expand_dims(total, axes) if keepdims else total
-
-
-def _accumulate(ufunc: np.ufunc, a: Any, axis: Any = 0, dtype: Any = None) -> Any:
-    a = operand(a)
-    axis = int(static(axis))
-    if ufunc is np.add:
-        return np.cumsum(a, axis=axis, dtype=dtype)
-    if ufunc is np.multiply:
-        return np.cumprod(a, axis=axis, dtype=dtype)
-    if dtype is not None:
-        a = np.astype(a, np.dtype(dtype))
-    moved = np.moveaxis(a, axis, 0)
-    if moved.shape[0] == 0:
-        return a
-    steps = [moved[0]]
-    for k in range(1, moved.shape[0]):
-        steps.append(ufunc(steps[-1], moved[k]))
-    return np.stack(steps, axis=axis)
-
-
-def _outer(ufunc: np.ufunc, a: Any, b: Any, **kwargs: Any) -> Any:
-    a, b = operand(a), operand(b)
-    return ufunc(np.reshape(a, tuple(shape_of(a)) + (1,) * len(shape_of(b))), b, **kwargs)
-
-
-def _at(ufunc: np.ufunc, a: Any, indices: Any, b: Any = None) -> None:
-    if not isinstance(a, Handle):
-        for tracked in (b, indices):
-            if is_tracked(tracked):
-                raise outside_write(f"np.{ufunc.__name__}.at", a, tracked)
-        a_plain: Any = a
-        ufunc.at(a_plain, innermost(indices), *([] if b is None else [innermost(b)]))
-        return
-    target: Any = a
-    target._sync()
-    if is_scalar(target):
-        raise TypeError("first operand must be array")
-    if not target._writable():
-        raise ValueError("array to perform in place operation on is read-only")
-    template, arrays = parse_index(indices)
-    if ufunc in (np.add, np.subtract) and target.dtype.kind in "fc":
-        v = match_dtype(operand(b), target.dtype)
-        v = np.negative(v) if ufunc is np.subtract else v
-        spots = shape_of(bind(getitem_p, (snapshot(target), *arrays), {"index": template}))
-        v = np.broadcast_to(v, spots) if is_basic(template) else v
-        target._assign(bind(index_add_p, (snapshot(target), v, *arrays), {"index": template}))
-        return
-    # Any other ufunc: element after element, in the order NumPy takes them.
-    numbers = np.arange(target.size).reshape(target.shape)
-    spots_plain = numbers[tuple([np.asarray(ask(arrays[i.number], "index")) if hasattr(i, "number") else i
-                                 for i in template])]
-    flat = np.ravel(snapshot(target))
-    values = None if b is None else np.ravel(np.broadcast_to(operand(b), spots_plain.shape))
-    flat = constant(flat) if not isinstance(flat, Handle) else np.copy(flat)
-    for k, spot in enumerate(spots_plain.ravel().tolist()):
-        flat[spot] = ufunc(flat[spot]) if values is None else ufunc(flat[spot], values[k])
-    target[...] = np.reshape(flat, target.shape)
-
-
-def _reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: Any = 0, dtype: Any = None) -> Any:
-    a = operand(a)
-    axis = int(static(axis))
-    moved = np.moveaxis(a, axis, 0)
-    n = moved.shape[0]
-    cuts = [int(i) for i in static(indices)] if not isinstance(indices, ndarray) else indices.tolist()
-    for i in cuts:
-        if not 0 <= i < n:
-            raise IndexError(f"index {i} out-of-bounds in {ufunc.__name__}.reduceat [0, {n})")
-    parts = []
-    for k, start in enumerate(cuts):
-        stop = cuts[k + 1] if k + 1 < len(cuts) else n
-        parts.append(_reduce(ufunc, moved[start:stop], 0, dtype) if start < stop else moved[start])
-    return np.stack(parts, axis=axis)
 
 
 # ---------------------------------------------------------------------- ufuncs with two results
@@ -351,7 +251,8 @@ def _reduceat(ufunc: np.ufunc, a: Any, indices: Any, axis: Any = 0, dtype: Any =
 frexp_p = constant_primitive("frexp", np.frexp, multiple=True)
 
 
-@composite_ufunc(np.divmod, points=(point("at a jump as beside it", "f(x, 1.0)[1]", [0.0, 1.0, 0.5], 1, 0),))
+@composite_ufunc(np.divmod, cases=("A(2, 3), 0.99 + 0.01 * P(3)", "A(3), 0.9", "I(3, high=9), 2"), points=(
+    point("at a jump as beside it", "f(x, 1.0)[1]", [0.0, 1.0, 0.5], 1, 0),))
 def divmod_(a: Any, b: Any) -> Any:
     return np.floor_divide(a, b), np.remainder(a, b)
 
@@ -360,13 +261,16 @@ def divmod_(a: Any, b: Any) -> Any:
 fraction_p = elementwise_primitive("fraction", None, (1,), impl=lambda a: np.modf(a)[0])
 
 
-@composite_ufunc(np.modf, points=(point("at a jump as beside it", "f(x)[0]", [0.0, 1.0, -1.0, 0.5], 1, 0),))
+@composite_ufunc(np.modf, cases=("2 * A(2, 3)", "A()[()]"), points=(
+    point("at a jump as beside it", "f(x)[0]", [0.0, 1.0, -1.0, 0.5], 1, 0),))
 def modf(a: Any) -> Any:
+    a = _cast_operands(np.modf, [operand(a)], None, None, "same_kind")[0]
     return bind(fraction_p, (a,), {}), np.trunc(a)
 
 
-@composite_ufunc(np.frexp)
+@composite_ufunc(np.frexp, cases=("A(2, 3)", "A()[()]"))
 def frexp(a: Any) -> Any:
+    a = _cast_operands(np.frexp, [operand(a)], None, None, "same_kind")[0]
     _, exponent = bind(frexp_p, (a,), {})
     return np.ldexp(a, np.negative(exponent)), exponent
 

@@ -14,13 +14,11 @@ REFUSED: dict[str, str] = {
     "works on strings": "datetime_as_string",
     "works on dates": "busday_count busday_offset is_busday",
     "makes a matrix object, which has other operators": "asmatrix bmat",
-    "is not written yet: complete in a later release": "histogram2d histogramdd",
     "iterates in C over plain memory": "nested_iters",
     "formats one plain number": "format_float_positional format_float_scientific",
 }
 _INSTEAD = {
     "makes a matrix object, which has other operators": "keep the array, and use @ for the product",
-    "is not written yet: complete in a later release": "use np.histogram along one axis, or compute it on x.value",
     "iterates in C over plain memory": "loop over the array itself",
 }
 UNTRACKED: dict[str, str] = {
@@ -44,6 +42,22 @@ UNTRACKED: dict[str, str] = {
         "permutation", "poisson", "power", "rand", "randint", "randn", "random", "random_integers", "random_sample",
         "ranf", "rayleigh", "sample", "shuffle", "standard_cauchy", "standard_exponential", "standard_gamma",
         "standard_normal", "standard_t", "triangular", "uniform", "vonmises", "wald", "weibull", "zipf")]),
+    "draws random numbers from a generator of its own, whose draws jit does not repeat": " ".join(
+        [f"random.Generator.{n}" for n in (
+            "beta", "binomial", "bytes", "chisquare", "choice", "dirichlet", "exponential", "f", "gamma", "geometric",
+            "gumbel", "hypergeometric", "integers", "laplace", "logistic", "lognormal", "logseries", "multinomial",
+            "multivariate_hypergeometric", "multivariate_normal", "negative_binomial", "noncentral_chisquare",
+            "noncentral_f", "normal", "pareto", "permutation", "permuted", "poisson", "power", "random", "rayleigh",
+            "shuffle", "spawn", "standard_cauchy", "standard_exponential", "standard_gamma", "standard_normal",
+            "standard_t", "triangular", "uniform", "vonmises", "wald", "weibull", "zipf")]),
+    "makes a generator of random numbers": "random.Generator random.RandomState random.SeedSequence "
+                                           "random.BitGenerator random.MT19937 random.PCG64 random.PCG64DXSM "
+                                           "random.Philox random.SFC64",
+    "is a class whose stand-in makes and takes tracked values": "ndarray ndenumerate vectorize",
+    "is a class that works on shapes and types": "busdaycalendar dtype errstate finfo iinfo ndindex ufunc",
+    "is a class that reads plain memory in C; a tracked value in it is an error": "broadcast flatiter matrix "
+                                                                                  "memmap nditer recarray",
+    "is a class over functions that have rows": "poly1d",
     "reads or sets the state of the random generators": "random.default_rng random.get_bit_generator random.get_state "
                                                         "random.seed random.set_bit_generator random.set_state",
 }
@@ -54,12 +68,11 @@ def _enter() -> None:
     for why, names in REFUSED.items():
         for name in names.split():
             func = found(name)
-            if func is not None:
-                unsupported(func, why, _INSTEAD.get(why, "compute it on x.value, the plain array"), f"np.{name}")
+            unsupported(func, why, _INSTEAD.get(why, "compute it on x.value, the plain array"), f"np.{name}")
     for why, names in UNTRACKED.items():
         for name in names.split():
             func = found(name)
-            if func is not None and f"np.{name}" not in rows:
+            if f"np.{name}" not in rows:
                 add_row(Row(f"np.{name}", _KINDS.get(why, "untracked"), func, why=why))
 
 

@@ -77,6 +77,8 @@ def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> Any:
     places = np.ravel(operand(ind))
     n = aval(target).size
     np.put(np.empty(1), np.zeros(1, aval(places).dtype), 0, mode)  # NumPy checks dtype and mode
+    if not n and aval(places).size:
+        np.put(np.empty(0), [0], 0, mode)  # NumPy's own error
     if not aval(places).size or not aval(operand(v)).size:
         return None
     if mode == "raise" and (not n or anywhere(np.logical_or(np.less(places, -n), np.greater_equal(places, n)))):
@@ -201,8 +203,14 @@ class Flat:
         return np.copy(found) if found.shape else found
 
     def __setitem__(self, key: Any, value: Any) -> None:
+        if not aval(operand(value)).size:
+            return  # as NumPy does
         positions = numbered(self._array).ravel()
-        key = self._key(key)
+        try:
+            key = self._key(key)
+        except IndexError:
+            np.zeros(self._array.shape, bool).flat[key] = True  # NumPy may word it otherwise where it writes
+            raise
         array = _writable("flat", self._array, lambda plain: plain.flat.__setitem__(0, 0))
         if isinstance(key, Handle):
             key = np.nonzero(key)[0] if aval(key).dtype.kind == "b" else key
@@ -212,6 +220,8 @@ class Flat:
         places = np.ravel(places)
         if not aval(places).size:
             return
+        if isinstance(key, (int, np.integer)):
+            np.zeros(1, array.dtype).flat[0] = phantom(operand(value))  # NumPy's own error for more than one number
         index = _spots(array, places)
         values = _cycled(value, aval(places).size)
         array[index] = values if index else values[-1]

@@ -21,7 +21,7 @@ from npdiff import core
 from npdiff.array import DiffArray
 from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, unchanged, wrap
-from npdiff.errors import NotDifferentiableError, TracedValueError, message, outside_write
+from npdiff.errors import NotDifferentiableError, TracedValueError, message, outside_write, scipy_call
 
 # Counts down, so that the newest node is the smallest: a heap of nodes hands out users before what they used.
 _serial = itertools.count(0, -1)
@@ -237,6 +237,12 @@ def dropped(handle: Any, what: str) -> Exception:
                       "npdiff.stop_gradient(x) or x.value if no derivative is wanted",
         "hash": "use x.value as the key",
     }
+    inside = scipy_call() if what == "np.asarray" else ""
+    if inside:
+        return TracedValueError(message(
+            f"{inside}: makes a plain array of a tracked value, which would drop its derivative", handle,
+            instead=f"write {inside}(...) in full, inside a transform or npdiff.record(): a function imported by "
+                    "itself is not seen; if it has no rule, give it one with npdiff.custom_jvp"))
     return TracedValueError(message(
         f"{what}: would drop the derivative of a tracked value", handle,
         instead=ways.get(what, "use NumPy's function (np.sin, not math.sin), or x.value or npdiff.stop_gradient(x) "

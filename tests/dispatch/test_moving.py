@@ -9,6 +9,7 @@ import pytest
 from differential import differential, function
 
 import npdiff
+from npdiff.dispatch.declare import numpy_is
 from npdiff.errors import BranchError, OutsideWriteError, TracedValueError, UnsupportedError
 
 X = np.array([[0.31, -1.27, 0.83], [-0.62, 1.13, -1.91]])
@@ -137,7 +138,8 @@ def test_program(name: str) -> None:
 
 @pytest.mark.parametrize("call", ERRORS.strip().splitlines())
 def test_numpy_errors(call: str) -> None:
-    assert isinstance(differential(function(f"return {call}"), X, Y), Exception)
+    since = {"np.trim_zeros(y, 'x')": "2.2", "np.nonzero(y[0])": "2.1"}.get(call, "2.0")
+    assert isinstance(differential(function(f"return {call}"), X, Y), Exception) is numpy_is(since)
 
 
 # ---------------------------------------------------------------------- memory
