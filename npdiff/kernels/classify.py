@@ -132,7 +132,10 @@ _NEVER_RAISES = frozenset(["add", "subtract", "multiply", "negative", "positive"
 def elementwise(eq: Equation) -> Build | None:
     """How to build the result of a fusable elementwise equation, or None."""
     prim = eq.prim
-    if prim.kind != "elementwise" or prim.ordered or prim.multiple or prim.dynamic or eq.regions:
+    # A ufunc without a derivative (a comparison, floor) is of another kind, and elementwise all the same.
+    if prim.ufunc is None and prim.kind != "elementwise":
+        return None
+    if prim.ordered or prim.multiple or prim.dynamic or eq.regions:
         return None
     if len(eq.outputs) != 1 or not eq.inputs or not all(_native(a.aval) for a in [*eq.inputs, *eq.outputs]):
         return None

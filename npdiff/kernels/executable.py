@@ -18,7 +18,9 @@ from npdiff.kernels import native, threads
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel
 from npdiff.kernels.loop_ir import DType, show
 from npdiff.kernels.machine import vector_bits
+from npdiff.kernels.reuse import readers_first, writes_in_place
 from npdiff.kernels.schedule import HostStep, KernelStep, Step
+from npdiff.kernels.simplify import window
 
 _KINDS: dict[type, str] = {bool: "b", int: "i", float: "f"}
 
@@ -89,6 +91,9 @@ class _Source:
         if eq.prim.name == "guard_truth":
             self.lines.append(f"if bool({args[0]}) is not {bool(eq.params['expected'])}: raise GuardFailed")
             return
+        if eq.inputs and eq.inputs[0].aval.ndim and eq.prim.name == "getitem" and window(eq) is not None:
+            self.lines.append(f"{self.name(eq.outputs[0])} = {args[0]}[{self.bind(eq.params['index'], 'index')}]")
+            return
         args += [f"{key}={self.bind(value, 'parameter')}" for key, value in eq.params.items()]
         outs = [self.name(v) for v in eq.outputs]
         run = f"{self.bind(eq.prim.call, 'call')}({', '.join(args)})"
@@ -97,6 +102,16 @@ class _Source:
         if eq.prim.dynamic:
             for v, out in zip(eq.outputs, outs, strict=True):
                 self.lines.append(f"check_shape({eq.prim.name!r}, {out}, {self.bind(v.aval.shape, 'shape')})")
+
+    def write(self, eq: Equation) -> None:
+        """Write into the first operand, which becomes the result."""
+        target, value = [self.operand(a) for a in eq.inputs]
+        self.lines.append(f"{target}[{self.bind(eq.params['index'], 'index')}] = {value}")
+        self.lines.append(f"{self.name(eq.outputs[0])} = {target}")
+
+    def copy(self, parts: Sequence[Var]) -> None:
+        """Put parts of an array aside before it is written into."""
+        self.lines += [f"{self.name(v)} = {self.name(v)}.copy()" for v in parts]
 
     def forget(self, dead: Sequence[Var]) -> None:
         """Let go of variables that nothing reads any more."""
@@ -120,15 +135,18 @@ class Executable:
 
     def __init__(self, graph: Graph, steps: Sequence[Step]) -> None:
         self._graph = graph
-        self._plan = list(steps)
         self._kernels: list[Compiled] = []
         self._count = len(graph.inputs)
         source = _Source()
         for v, value in graph.constants.items():
             source.lines.append(f"{source.name(v)} = {source.bind(value, 'constant')}")
-        dead = _last_reads(steps, {a for a in graph.outputs if isinstance(a, Var)})
+        outputs = {a for a in graph.outputs if isinstance(a, Var)}
+        steps, copied = readers_first(steps, outputs)
+        self._plan = steps
+        dead = _last_reads(steps, outputs)
         fresh: set[Var] = set()
-        for step, gone in zip(steps, dead, strict=True):
+        self._in_place = writes_in_place(steps, dead, copied)
+        for k, (step, gone) in enumerate(zip(steps, dead, strict=True)):
             if isinstance(step, KernelStep):
                 compiled = compile_kernel(step.kernel)
                 self._kernels.append(compiled)
@@ -138,8 +156,11 @@ class Executable:
                 source.kernel(native.launcher(compiled.loops, compiled.join, compiled.work,
                                               [(v.aval.dtype, v.aval.shape) for v in step.inputs],
                                               [(v.aval.dtype, v.aval.shape) for v in step.outputs]), step)
+            elif k in self._in_place:
+                source.write(step.equation)
             else:
                 source.call(step.equation)
+                source.copy([v for v in step.equation.outputs if v in copied])
             source.forget(gone)
         self._return(source, fresh)
         self.run = source.function(graph.inputs)
@@ -186,7 +207,8 @@ class Executable:
         for k, step in enumerate(self._plan):
             if isinstance(step, HostStep):
                 left = ", ".join(name(v) for v in step.equation.outputs)
-                lines.append(f"{k}: call {left + ' = ' if left else ''}{show_equation(step.equation, name)}")
+                verb = "write" if k in self._in_place else "call"
+                lines.append(f"{k}: {verb} {left + ' = ' if left else ''}{show_equation(step.equation, name)}")
                 continue
             compiled = next(kernels)
             lines.append(f"{k}: kernel {', '.join(_typed(v, name) for v in step.outputs)} "

@@ -110,11 +110,14 @@ class Renderer:
         self.body.do("ret void")
 
     def _fill_outputs(self) -> None:
-        """Give the outputs that are accumulated in memory their first value."""
+        """Give the outputs that are accumulated in memory their first value; a chunk, those of its own turns."""
         for r in self.kernel.reductions:
             if self._carried(r):
                 out = self.kernel.outputs[r.access.buffer]
-                with self.body.loop(0, out.size, 1) as i:
+                begin, end = "0", str(out.size)
+                if self.work.wide and 0 not in r.axes:
+                    begin, end = [self.body.let(f"mul i64 {i}, {r.access.strides[0]}") for i in self.range]
+                with self.body.loop(begin, end, 1) as i:
                     value = self._to_memory(constant(identity(r.op, out.dtype), out.dtype, 1), out.dtype, 1)
                     p = self.body.let(f"getelementptr {memory_type(out.dtype)}, ptr %out{r.access.buffer}, i64 {i}")
                     self.body.do(f"store {memory_type(out.dtype)} {value}, ptr {p}, align 1")

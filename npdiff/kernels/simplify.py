@@ -12,6 +12,7 @@ import numpy as np
 
 from npdiff.avals import Aval
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, prune
+from npdiff.kernels import views
 
 
 def _literal_key(a: Literal) -> Any:
@@ -73,9 +74,38 @@ def _same_as(eq: Equation) -> Atom | None:
     return None
 
 
+def window(eq: Equation) -> views.View | None:
+    """What a `getitem` reads, or a `setitem` writes, of its first operand, if that is a view of it."""
+    if eq.prim.name not in ("getitem", "setitem") or eq.prim.multiple or eq.prim.dynamic or eq.regions:
+        return None
+    if len(eq.inputs) != 1 + (eq.prim.name == "setitem") or len(eq.outputs) != 1:
+        return None
+    return views.apply("getitem", views.whole(eq.inputs[0].aval.shape), eq.params)
+
+
+def _moved(eq: Equation, made: dict[Var, Equation]) -> Atom | None:
+    """What the result of a write or of a read of what was written is already called."""
+    at = window(eq)
+    if at is None:
+        return None
+    out = eq.outputs[0].aval
+    x = eq.inputs[0]
+    before = made.get(x) if isinstance(x, Var) else None
+    written = before.inputs[1] if before and before.prim.name == "setitem" and window(before) == at else None
+    if eq.prim.name == "getitem":
+        return written if written is not None and written.aval == out else None
+    value = eq.inputs[1]
+    if value.aval == out and at == views.whole(out.shape):
+        return value
+    read = made.get(value) if isinstance(value, Var) else None
+    same = read is not None and read.prim.name == "getitem" and read.inputs[0] is x and window(read) == at
+    return x if (same or written is value) and x.aval == out else None
+
+
 def simplify(graph: Graph) -> Graph:
     """The same function with no equation computed twice or in vain."""
     became: dict[Var, Atom] = {}
+    made: dict[Var, Equation] = {}
     known: dict[Any, Equation] = {}
     kept: list[Equation] = []
 
@@ -88,7 +118,7 @@ def simplify(graph: Graph) -> Graph:
     for old in prune(graph).equations:
         eq = Equation(old.prim, [current(a) for a in old.inputs], old.params, old.outputs, old.source, old.regions)
         if not eq.prim.ordered and not eq.regions and eq.outputs:
-            value = _fold(eq) or _same_as(eq)
+            value = _fold(eq) or _same_as(eq) or _moved(eq, made)
             if value is not None:
                 became[eq.outputs[0]] = value
                 continue
@@ -98,4 +128,5 @@ def simplify(graph: Graph) -> Graph:
                 became.update(zip(eq.outputs, same.outputs, strict=True))
                 continue
         kept.append(eq)
+        made.update(dict.fromkeys(eq.outputs, eq))
     return prune(Graph(graph.inputs, graph.constants, kept, [current(a) for a in graph.outputs]))

@@ -8,12 +8,20 @@ from npdiff.avals import Aval, aval_of
 from npdiff.core import Primitive
 from npdiff.graph import Equation, Graph, Literal, Var, evaluate, verify
 
+
+def _setitem(x, v, index):
+    new = np.array(x, order="K")
+    new[index] = v
+    return new
+
+
 STRUCTURAL = {
     "broadcast_to": lambda x, shape: np.broadcast_to(x, shape),
     "reshape": lambda x, shape: np.reshape(x, shape),
     "transpose": lambda x, axes: np.transpose(x, axes),
     "getitem": lambda x, *arrays, index: np.asarray(x)[index],
     "matmul": np.matmul,
+    "setitem": _setitem,
 }
 REDUCING = {name: getattr(np, name) for name in ("sum", "prod", "max", "min", "any", "all")}
 

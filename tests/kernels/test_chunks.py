@@ -29,6 +29,7 @@ def matrix(rows, columns, dtype=float):
     return np.random.default_rng(rows).uniform(-1, 1, (rows, columns)).astype(dtype)
 
 
+TIMES = np.array([1.0, 2.0, 4.0])
 FUNCTIONS = {
     "elementwise": lambda x: (x * x + 1) * x - 2,
     "whole sum": lambda x: np.sum(x * x + 1),
@@ -41,6 +42,7 @@ FUNCTIONS = {
     "all": lambda x: np.all(x * x < 2),
     "values and sums": lambda x: (x * 2 + 1, np.sum(x * 2 + 1, axis=0), np.max(x * 2 + 1)),
     "transposed": lambda x: np.sum(x.T * 2 + 1, axis=0),
+    "sums of a middle and an outer axis": lambda x: [np.sum(x[:, :, None] * TIMES + 1, axis=k) for k in (1, 0)],
     "integers": lambda x: np.sum((x > 0) * 3 + 1),
 }
 
