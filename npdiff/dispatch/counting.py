@@ -149,6 +149,7 @@ def _columns(sample: Any) -> list[Any]:
 def histogramdd(sample: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
     columns = _columns(sample)
     dimensions = len(columns)
+    bins = type(bins)(map(_count, bins)) if isinstance(bins, (tuple, list)) else _count(bins)
     # Points at zero let NumPy check the arguments.
     like = [phantom(b) for b in bins] if isinstance(bins, (tuple, list)) else phantom(bins)
     np.histogramdd([np.zeros(aval(c).shape) for c in columns], like, phantom(range), None,
@@ -168,6 +169,11 @@ def histogramdd(sample: Any, bins: Any = 10, range: Any = None, density: Any = N
             counts = np.divide(counts, np.reshape(np.diff(e), [-1 if j == k else 1 for j in np.arange(dimensions)]))
         counts = np.divide(counts, total)
     return counts, _EDGES(edges)
+
+
+def _count(bins: Any) -> Any:
+    """A number of bins as Python's; edges as they are."""
+    return static(bins) if isinstance(bins, Handle) and not aval(bins).ndim else bins
 
 
 def _edges_of_one(a: Any, bins: Any, limits: Any) -> Any:

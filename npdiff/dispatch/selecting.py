@@ -233,7 +233,7 @@ def apply_over_axes(func: Any, a: Any, axes: Any) -> Any:
 # ---------------------------------------------------------------------- index arithmetic
 
 
-@composite(np.ix_, cases=("I(3), B(2)", "[0, 2], [1]", "A(2)"))
+@composite(np.ix_, captured="lists", cases=("I(3), B(2)", "[0, 2], [1]", "A(2)"))
 def ix_(*args: Any) -> Any:
     out = []
     for k, sequence in enumerate(args):

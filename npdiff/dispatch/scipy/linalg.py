@@ -95,6 +95,7 @@ def _tri(a: Any, b: Any, lower: bool, trans: int = 0, unit: bool = False) -> Any
 def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: Any = False, unit_diagonal: Any = False,
                      overwrite_b: Any = False, check_finite: Any = True) -> Any:
     a, (b, vector) = _matrix(a, check_finite), _columns(_matrix(b, check_finite, (1, 2)))
+    trans = static(trans)
     code = {"N": 0, "T": 1, "C": 2}.get(trans, trans)
     if code == 2 and is_complex(a):
         a = np.conjugate(a)
@@ -369,6 +370,8 @@ def eig(a: Any, b: Any = None, left: Any = False, right: Any = True, overwrite_a
     if not right:
         return eigvals(a, check_finite=False)
     w, v = np.linalg.eig(a)
+    if not is_complex(a) and not anywhere(np.not_equal(np.imag(w), 0)):
+        v = np.real(v)
     return np.add(w, np.zeros((), np.result_type(aval(a).dtype, np.complex64))), v
 
 
