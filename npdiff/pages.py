@@ -113,8 +113,11 @@ def differences(page: str, fresh: str) -> list[str]:
         return [f"- {a}" for a in pairs[0] if a not in pairs[1]] + [f"+ {b}" for b in pairs[1] if b not in pairs[0]]
     old, new = _by_function(page), _by_function(fresh)
     gone = [line for name, lines in old.items() if name not in new and found(name[3:]) is not None for line in lines]
-    changed = [f"- {line}" for name in old.keys() & new.keys() for line in old[name] if line not in new[name]]
-    changed += [f"+ {line}" for name in old.keys() & new.keys() for line in new[name] if line not in old[name]]
+    # A function that has sample calls on one of the two only cannot be compared.
+    both = [name for name in old.keys() & new.keys()
+            if any("| - |" in line for line in old[name]) == any("| - |" in line for line in new[name])]
+    changed = [f"- {line}" for name in both for line in old[name] if line not in new[name]]
+    changed += [f"+ {line}" for name in both for line in new[name] if line not in old[name]]
     older = (int(made[1]), int(made[2])) > _series()
     added = [] if older else [f"+ {line}" for name, lines in new.items() if name not in old for line in lines]
     return sorted([f"- {line}" for line in gone] + changed + added)

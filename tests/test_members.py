@@ -51,7 +51,10 @@ def test_signature(name: str) -> None:
         theirs = parameters(getattr(np.ndarray, name))
     except ValueError:
         pytest.skip("NumPy does not tell this signature")
-    assert parameters(getattr(DiffArray, name)) == theirs
+    ours = parameters(getattr(DiffArray, name))
+    if not numpy_is("2.5"):  # parameters that came later may be there
+        ours = [p for p in ours if p in theirs or p[1] is not inspect.Parameter.KEYWORD_ONLY]
+    assert ours == theirs
 
 
 _MASK = "np.array([[True, False, True], [True, True, False]])"

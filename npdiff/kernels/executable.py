@@ -38,6 +38,12 @@ def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, An
     return out if out.dtype is dtype else out.view(dtype)
 
 
+def _check_dtype(name: str, value: Any, dtype: np.dtype[Any]) -> None:
+    """Some dtypes follow from values: NumPy before 2.5 gives real eigenvalues as real numbers."""
+    if getattr(value, "dtype", dtype) != dtype:
+        raise GuardFailed(f"{name}: the result has dtype {value.dtype}, not {dtype}")
+
+
 def _check_shape(name: str, value: Any, shape: tuple[int, ...]) -> None:
     if np.shape(value) != shape:
         raise GuardFailed(f"{name}: recorded shape {shape}, found {np.shape(value)}")
@@ -48,8 +54,8 @@ class _Source:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.scope: dict[str, Any] = {"fit": _fit, "numbers": PYTHON_NUMBERS, "check_shape": _check_shape, "own": _own,
-                                      "GuardFailed": GuardFailed}
+        self.scope: dict[str, Any] = {"fit": _fit, "numbers": PYTHON_NUMBERS, "check_shape": _check_shape,
+                                      "check_dtype": _check_dtype, "own": _own, "GuardFailed": GuardFailed}
         self._names: dict[Var, str] = {}
 
     def name(self, v: Var) -> str:
@@ -99,6 +105,9 @@ class _Source:
         run = f"{self.bind(eq.prim.call, 'call')}({', '.join(args)})"
         left = "" if not outs else f"{', '.join(outs)}, = " if eq.prim.multiple else f"{outs[0]} = "
         self.lines.append(left + run)
+        if eq.prim.kind == "nonlinear" and eq.prim.ufunc is None:
+            for v, out in zip(eq.outputs, outs, strict=True):
+                self.lines.append(f"check_dtype({eq.prim.name!r}, {out}, {self.bind(v.aval.dtype, 'dtype')})")
         if eq.prim.dynamic:
             for v, out in zip(eq.outputs, outs, strict=True):
                 self.lines.append(f"check_shape({eq.prim.name!r}, {out}, {self.bind(v.aval.shape, 'shape')})")

@@ -16,6 +16,7 @@ from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of
 from npdiff.dispatch import decompositions
 from npdiff.dispatch.common import adjoint, pick
 from npdiff.dispatch.declare import operand, static
+from npdiff.dispatch.indexing import per_example
 from npdiff.dispatch.linalg import from_triangle
 from npdiff.dispatch.operands import anywhere, phantom
 from npdiff.dispatch.rules import add_tangents, constant_primitive
@@ -177,10 +178,13 @@ def lstsq(a: Any, b: Any, cond: Any = None, overwrite_a: Any = False, overwrite_
     x, residuals, rank, s = np.linalg.lstsq(a, b, rcond=eps if cond is None else static(cond))
     if aval(b).ndim == 1 and aval(residuals).size:
         residuals = np.reshape(residuals, ())
-    if is_complex(x) and _RESIDUALS.dtype.kind == "c":
+        if not isinstance(_RESIDUALS, ndarray):
+            residuals = residuals[()]  # as SciPy before 1.18
+    none = not isinstance(_RESIDUALS, ndarray) and not aval(residuals).size
+    if is_complex(x) and (none or _RESIDUALS.dtype.kind == "c"):
         residuals = services["astype"](residuals, aval(x).dtype, "unsafe", False)
     if type(_RANK) is int or 0 in shape_of(a):
-        return x, residuals, int(rank), s
+        return x, residuals, np.astype(rank, np.int64) if per_example(rank) else int(rank), s
     return x, residuals, services["astype"](rank, _RANK.dtype, "unsafe", False), s
 
 
