@@ -292,8 +292,8 @@ def cotangents(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> l
     with np.errstate(all="ignore"):
         cts = pullback(outputs, wanted, strong=False)
         for ct in cts:
-            if ct is not None:
-                found = core.innermost(ct)
+            found = core.innermost(ct)
+            if isinstance(found, (ndarray, np.generic)):  # (only these were multiplied plainly)
                 total = np.vdot(found, found)
                 if total != total:
                     return pullback(outputs, wanted)
