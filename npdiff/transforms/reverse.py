@@ -292,9 +292,9 @@ def cotangents(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> l
     with np.errstate(all="ignore"):
         cts = pullback(outputs, wanted, strong=False)
         for ct in cts:
-            found = core.innermost(ct)
+            found: Any = core.innermost(ct)
             if isinstance(found, (ndarray, np.generic)):  # (only these were multiplied plainly)
-                total = np.vdot(found, found)
+                total: Any = np.vdot(found, found)
                 if total != total:
                     return pullback(outputs, wanted)
     return cts
