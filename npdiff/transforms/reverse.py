@@ -293,8 +293,9 @@ def cotangents(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> l
         cts = pullback(outputs, wanted, strong=False)
         for ct in cts:
             found: Any = core.innermost(ct)
-            if isinstance(found, (ndarray, np.generic)):  # (only these were multiplied plainly)
-                total: Any = np.vdot(found, found)
+            kind: type = type(found)
+            if issubclass(kind, (ndarray, np.generic)):  # (only these were multiplied plainly)
+                total = np.vdot(found, found)
                 if total != total:
                     return pullback(outputs, wanted)
     return cts
