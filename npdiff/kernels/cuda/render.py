@@ -17,6 +17,9 @@ from npdiff.kernels.loop_ir import Access, DType, accesses, identity
 
 # From so many points or elements on, indices have 64 bits: room for the largest step is left below 2**32.
 WIDE = 1 << 31
+# Up to so many nodes are written out for each lane.
+FEW = 6
+_SHUFFLE = "warp.shfl_down_sync(0xFFFFFFFF"
 
 
 class Renderer:
@@ -27,6 +30,7 @@ class Renderer:
         self.kernel = work.kernel
         self.config = config
         self.lines: list[str] = []
+        self.functions: list[str] = []
         self.depth = 1
         self.lanes = work.lanes
         self.last = len(self.kernel.sizes) - 1
@@ -107,24 +111,54 @@ class Renderer:
 
     def evaluate(self, fixed: frozenset[int] | None, inside: bool) -> None:
         """The nodes that move along other axes than `fixed` (`inside`), or do not (not `inside`)."""
+        spread: list[int] = []
         for n, node in enumerate(self.kernel.nodes):
             if node.op == "const" or (fixed is not None and bool(self.moves[n] - fixed) != inside):
                 continue
             if node.op == "load":
                 self.load(n)
-                continue
-            operand = self.kernel.nodes[node.args[-1]].dtype
-            for k in range(self.lanes if self.spread(n) else 1):
-                args = [self.value(a, k) for a in node.args]
-                self.put(f"{self.value(n, k)} = {expression(node, operand, args)}")
+            elif self.spread(n):
+                spread.append(n)
+            else:
+                self.put(f"{self.value(n, 0)} = {self.compute(n, 0)}")
+        if len(spread) > FEW:
+            self.share(spread)
+            return
+        for n in spread:
+            for k in range(self.lanes):
+                self.put(f"{self.value(n, k)} = {self.compute(n, k)}")
+
+    def compute(self, n: int, lane: int) -> str:
+        """The expression of a node."""
+        node = self.kernel.nodes[n]
+        return expression(node, self.kernel.nodes[node.args[-1]].dtype, [self.value(a, lane) for a in node.args])
+
+    def share(self, batch: list[int]) -> None:
+        """A function for many nodes, called for every lane: it is compiled once, and inlined."""
+        kernel, inside = self.kernel, set(batch)
+        used = {a for n in batch for a in kernel.nodes[n].args if a not in inside and kernel.nodes[a].op != "const"}
+        needed = {s.value for s in kernel.stores} | {r.value for r in kernel.reductions}
+        needed |= {a for n, node in enumerate(kernel.nodes) if n not in inside for a in node.args}
+        made = [n for n in batch if n in needed]
+        name = f"point{len(self.functions)}"
+        kinds = [" ".join("boolean" if (d := kernel.nodes[n].dtype).kind == "b" else d.name for n in ns)
+                 for ns in (made, sorted(used))]
+        given = ", ".join(self.value(a, 0) for a in sorted(used))
+        lines = [f"@inlined({kinds[0]!r}, {kinds[1]!r})", f"def {name}({given}):"]
+        lines += [f"    {self.value(n, 0)} = {self.compute(n, 0)}" for n in batch]
+        lines.append(f"    return {', '.join(self.value(n, 0) for n in made)}")
+        self.functions.append("\n".join(lines))
+        for k in range(self.lanes):
+            args = ", ".join(self.value(a, k) for a in sorted(used))
+            self.put(f"{', '.join(self.value(n, k) for n in made)} = {name}({args})")
 
     def write(self, a: Access, dtype: DType, values: list[str], shift: str = "") -> None:
         """Write one value, or one for each lane."""
         if dtype.kind == "b":
-            values = [f"uint8(1) if {v} else uint8(0)" for v in values]
+            values = [f"select({v}, uint8(1), uint8(0))" for v in values]
         if len(values) > 1 and self.vector(a):
             self.put(f"store{self.lanes}(out{a.buffer}, {self._shifted(self.place(a), shift)}, "
-                     f"{', '.join(f'({v})' if ' ' in v else v for v in values)})")
+                     f"{', '.join(values)})")
             return
         for k, v in enumerate(values):
             self.put(f"out{a.buffer}[{self._shifted(self.place(a, k), shift)}] = {v}")
@@ -150,7 +184,7 @@ class Renderer:
             self.alone()
         else:
             self.together()
-        return "\n".join([f"def kernel({', '.join(names)}):", *self.lines]) + "\n"
+        return "\n".join([*self.functions, f"def kernel({', '.join(names)}):", *self.lines]) + "\n"
 
     def elementwise(self) -> None:
         """Threads take points, and go on with further ones where the grid is smaller."""
@@ -280,11 +314,11 @@ class Renderer:
     def shifted(self, dtype: DType, a: str, step: int) -> str:
         """The value of `a` in the thread `step` further on; shuffles know four types."""
         if dtype.kind == "f":
-            return f"shuffle({a}, {step})"
+            return f"{_SHUFFLE}, {a}, {step})"
         wide = "int64" if dtype.itemsize == 8 else "int32"
         if dtype.kind == "b":
-            return f"shuffle(int32(1) if {a} else int32(0), {step}) != 0"
-        return f"{dtype.name}(shuffle({wide}({a}), {step}))"
+            return f"{_SHUFFLE}, select({a}, int32(1), int32(0)), {step}) != 0"
+        return f"{dtype.name}({_SHUFFLE}, {wide}({a}), {step}))"
 
     def across(self) -> None:
         """Combine the results of a block's warps."""
@@ -298,7 +332,7 @@ class Renderer:
             self.put(f"{s} = cuda.shared.array({warps}, {'uint8' if dtype.kind == 'b' else dtype.name}_type)")
         with self.inside(f"if lane % index({self.config.warp}) == index(0):"):
             for a, s, dtype, _ in stored:
-                value = f"uint8(1) if {a} else uint8(0)" if dtype.kind == "b" else a
+                value = f"select({a}, uint8(1), uint8(0))" if dtype.kind == "b" else a
                 self.put(f"{s}[lane // index({self.config.warp})] = {value}")
         self.put("cuda.syncthreads()")
         with self.inside("if lane == index(0):"):
