@@ -50,7 +50,7 @@ def _store(buffer: Any, at: int, *values: Any) -> None:
         buffer[at + k] = v
 
 
-def names(_wide: bool) -> dict[str, Any]:
+def names() -> dict[str, Any]:
     """The globals of a pass's function."""
     functions: dict[str, Any] = {"fadd_rn": np.add, "dadd_rn": np.add, "fdiv_rn": np.divide,
                                  "ddiv_rn": np.divide, "signbitf": np.signbit, "signbitd": np.signbit}
@@ -58,7 +58,8 @@ def names(_wide: bool) -> dict[str, Any]:
         functions[name] = functions[f"{name}f"] = getattr(np, _NUMPY.get(name, name))
     scope: dict[str, Any] = {"libdevice": SimpleNamespace(**functions), "index": int, "inf": np.inf, "nan": np.nan,
                              "errstate": np.errstate, "inlined": lambda *_: lambda f: f,
-                             "select": _select, "warp": SimpleNamespace(), "turn": [0] * 1024, "places": ([None] * 1024, [None] * 1024)}
+                             "select": _select, "warp": SimpleNamespace(),
+                             "turn": [0] * 1024, "places": ([None] * 1024, [None] * 1024)}
     for code in "bhilqBHILQfd":
         kind = np.dtype(code)
         scope[kind.name] = kind.type if kind.kind == "f" else _integer(kind.type)
