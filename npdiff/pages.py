@@ -75,8 +75,10 @@ def conventions() -> str:
         f"What npdiff answers where a function has no ordinary derivative. {_MADE} Each line is also a test: in "
         "forward and reverse mode, with and without jit, and for a batch.", "",
         "Three rules stand behind the lines. A zero cotangent or tangent stays zero, even where a partial derivative "
-        "is infinite or NaN; so a branch of `np.where` that is not taken never spoils a derivative. Ties share "
-        "equally. At a kink the derivative is the subgradient of least size.", "",
+        "is infinite or NaN; so a branch of `np.where` that is not taken never spoils a derivative. (It follows that "
+        "an infinite slope passes nothing through a later slope of zero, and forward mode does the same: the "
+        "derivative of `np.sqrt(x) ** 2` at 0 is 0, not 1.) Ties share equally. At a kink the derivative is the "
+        "subgradient of least size.", "",
         "The derivative is that of the sum of the expression (of its real part); further ones follow in order, each of "
         "the sum of the one before. The name of an error means that it is raised.",
     ]
