@@ -346,7 +346,7 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node], strong
             ct = cts.pop(node[0])
         else:
             ct = near
-        serial, of_shape, of_dtype, rule, parents, more, out, args, other = node
+        serial, of_shape, _, rule, parents, more, out, args, other = node
         node = None
         # What arrives at the parents: c at p, and, with two of them, d at q.
         p: Any
@@ -396,13 +396,12 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node], strong
                 at = p[0]
                 shape = p[1]
                 dtype = p[2]
-                # An elementwise operation whose operand has its very shape and dtype needs no look at c.
-                if shape is not of_shape or dtype is not of_dtype:
-                    if c.shape != shape:
-                        c = unbroadcast(c, shape)
-                    found = c.dtype
-                    if found is not dtype and found != dtype:
-                        c = cast_cotangent(c, dtype)
+                # An elementwise operation whose operand has its very shape needs no look at the shape of c.
+                if shape is not of_shape and c.shape != shape:
+                    c = unbroadcast(c, shape)
+                found = c.dtype
+                if found is not dtype and found != dtype:
+                    c = cast_cotangent(c, dtype)
                 if p is node:
                     near = add(near, c)
                 else:
