@@ -141,11 +141,21 @@ elementwise(np.logaddexp2, lambda y, a, b: _share(y, a, b, np.exp2), lambda y, a
 elementwise(np.sin, lambda _y, a: np.cos(a), domain=(REAL,))
 elementwise(np.cos, lambda _y, a: np.negative(np.sin(a)), domain=(REAL,))
 elementwise(np.tan, lambda y, _a: np.add(1, np.multiply(y, y)), domain=(UNIT,))
-elementwise(np.arcsin, lambda _y, a: np.divide(1, np.sqrt(np.subtract(1, np.multiply(a, a)))),
+
+
+def _circle(a: Any) -> Any:
+    """``sqrt(1 - a^2)``, for complex numbers on the side of the branch cut where the signs of zeros put them."""
+    if not _is_complex(a):
+        return np.sqrt(np.subtract(1, np.multiply(a, a)))
+    # (a + 1 would make 0 of a negative zero)
+    return np.multiply(np.sqrt(np.subtract(a, -1)), np.sqrt(np.negative(np.subtract(a, 1))))
+
+
+elementwise(np.arcsin, lambda _y, a: np.divide(1, _circle(a)),
             domain=(UNIT,), points=(
                 point(_EDGE, "f(x)", [-1.0, 1.0], np.inf),
                 point(_UNTAKEN, "np.where(np.abs(x) < 1, f(x), 0)", [-1.0, 0.0, 1.0], [0, 1, 0], 0)))
-elementwise(np.arccos, lambda _y, a: np.divide(-1, np.sqrt(np.subtract(1, np.multiply(a, a)))),
+elementwise(np.arccos, lambda _y, a: np.divide(-1, _circle(a)),
             domain=(UNIT,), points=(
                 point(_EDGE, "f(x)", [-1.0, 1.0], -np.inf),
                 point(_UNTAKEN, "np.where(np.abs(x) < 1, f(x), 0)", [-1.0, 0.0, 1.0], [0, -1, 0], 0)))
@@ -174,8 +184,10 @@ elementwise(np.hypot, lambda y, a, _b: _hypot_share(y, a), lambda y, _a, b: _hyp
 elementwise(np.sinh, lambda _y, a: np.cosh(a), domain=(REAL,))
 elementwise(np.cosh, lambda _y, a: np.sinh(a), domain=(REAL,))
 elementwise(np.tanh, lambda y, _a: np.subtract(1, np.multiply(y, y)), domain=(REAL,))
-elementwise(np.arcsinh, lambda _y, a: np.divide(1, np.sqrt(np.add(np.multiply(a, a), 1))), domain=(REAL,))
-elementwise(np.arccosh, lambda _y, a: np.divide(1, np.multiply(np.sqrt(np.subtract(a, 1)), np.sqrt(np.add(a, 1)))),
+elementwise(np.arcsinh, lambda _y, a: np.divide(
+    1, np.cosh(np.arcsinh(a)) if _is_complex(a) else np.sqrt(np.add(np.multiply(a, a), 1))), domain=(REAL,))
+elementwise(np.arccosh, lambda _y, a: np.divide(
+    1, np.multiply(np.sqrt(np.subtract(a, 1)), np.sqrt(np.subtract(a, -1)))),
             domain=(ABOVE_ONE,), points=(
                 point(_EDGE, "f(x)", 1.0, np.inf),
                 point(_UNTAKEN, "np.where(x > 1, f(x), 0)", [1.0, 2.0], [0, 3**-0.5], [0, -2 / 3**1.5])))
