@@ -163,7 +163,7 @@ def test_an_unknown_partial_is_an_error_when_it_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("name", [
-    "kolmogorov", "smirnov", "bdtrik", "ncfdtr", "nctdtr", "mathieu_a", "pro_cv", "elliprj", "btdtria", "zetac"])
+    "bdtrik", "ncfdtr", "nctdtr", "pro_cv", "obl_cv", "btdtria", "zetac"])
 def test_functions_without_any_derivative(name: str) -> None:
     row = OURS[f"scipy.special.{name}"]
     args = eval(f"({row.cases[0]},)")
@@ -217,6 +217,29 @@ def test_a_ufunc_of_another_package_without_a_row() -> None:
         npdiff.grad(lambda x: scipy.special._ufuncs._cospi(x))(0.3)
 
 
+@pytest.mark.parametrize(("f", "at"), [
+    (lambda x: scipy.special.smirnov(5, x), [0.15, 0.45, 0.83]),
+    (lambda p: scipy.special.smirnovi(7, p), [0.1, 0.4, 0.8]),
+    (lambda q: scipy.special.mathieu_a(np.array([0, 2, 7]), q), [0.7, 5.0, 30.0]),
+    (lambda q: scipy.special.mathieu_b(np.array([1, 2, 7]), q), [0.7, 5.0, 30.0])],
+    ids=["smirnov", "smirnovi", "mathieu_a", "mathieu_b"])
+def test_first_derivatives_only(f: Any, at: list[float]) -> None:
+    x = np.array(at)
+    check_grads(f, (x,), order=1)
+    total = lambda x: np.sum(f(x))
+    np.testing.assert_allclose(npdiff.jit(npdiff.grad(total))(x), npdiff.grad(total)(x), rtol=1e-12)
+    with pytest.raises(NotDifferentiableError, match="its derivative with respect to"):
+        npdiff.hessian(total)(x)
+
+
+def test_kolmogorov_where_its_two_series_meet() -> None:
+    x = np.array([0.0, 0.03, 0.2, 0.5, 0.79999999, 0.8, 1.0, 3.0])
+    slope = npdiff.elementwise_grad(scipy.special.kolmogorov)
+    np.testing.assert_allclose(slope(x), scipy.special._ufuncs._kolmogp(x), rtol=1e-11, atol=1e-300)
+    bend = npdiff.elementwise_grad(slope)
+    np.testing.assert_allclose(bend(x[4:5]), bend(x[5:6]), rtol=1e-6)
+
+
 # ---------------------------------------------------------------------- points
 
 
@@ -237,9 +260,10 @@ def test_points_without_derivative() -> None:
     (lambda m: scipy.special.ellipkinc(0.8, m), 0.0), (lambda m: scipy.special.ellipeinc(4.0, m), 0.0),
     (lambda p: scipy.special.boxcox(1.7, p), 0.0), (lambda p: scipy.special.inv_boxcox(0.7, p), 0.0),
     (lambda p: scipy.special.tklmbda(0.7, p), 0.0), (scipy.special.spence, 1.0),
-    (lambda x: scipy.special.elliprf(x, x * x, x), 1.0), (lambda b: scipy.special.agm(b, 1.0), 1.0)],
+    (lambda x: scipy.special.elliprf(x, x * x, x), 1.0), (lambda p: scipy.special.elliprj(1.0, 2.0, 3.0, p), 2.0),
+    (lambda x: scipy.special.elliprj(x, 2.0, 2.0, 2.0), 2.0), (lambda x: scipy.special.elliprd(x, 3.0, 2.0), 2.0), (lambda b: scipy.special.agm(b, 1.0), 1.0)],
     ids=["ellipk", "ellipe", "exprel", "ellipkinc", "ellipeinc", "boxcox", "inv_boxcox", "tklmbda", "spence",
-         "elliprf", "agm"])
+         "elliprf", "elliprj p", "elliprj x", "elliprd", "agm"])
 def test_limits(f: Any, at: float) -> None:
     check_grads(f, (np.array([at]),), order=1)
 
