@@ -196,7 +196,7 @@ def test_a_refused_function() -> None:
 
 @pytest.mark.parametrize("f", [
     lambda a: scipy.linalg.qr(a, pivoting=True), lambda a: scipy.linalg.pinv(a, return_rank=True),
-    lambda a: scipy.linalg.eigh(a, np.eye(3)), lambda a: scipy.linalg.solve(a, a[0], assume_a="banded"),
+    lambda a: scipy.linalg.eig(a, np.eye(3)), lambda a: scipy.linalg.solve(a, a[0], assume_a="banded"),
     lambda a: scipy.linalg.inv(np.stack([a, a])), lambda a: scipy.linalg.expm(np.stack([a, a]))])
 def test_options_that_are_not_recorded(f: Any) -> None:
     with pytest.raises(UnsupportedError, match=r"scipy\.linalg"):
@@ -261,7 +261,9 @@ def test_points_without_derivative() -> None:
     (lambda p: scipy.special.boxcox(1.7, p), 0.0), (lambda p: scipy.special.inv_boxcox(0.7, p), 0.0),
     (lambda p: scipy.special.tklmbda(0.7, p), 0.0), (scipy.special.spence, 1.0),
     (lambda x: scipy.special.elliprf(x, x * x, x), 1.0), (lambda p: scipy.special.elliprj(1.0, 2.0, 3.0, p), 2.0),
-    (lambda x: scipy.special.elliprj(x, 2.0, 2.0, 2.0), 2.0), (lambda x: scipy.special.elliprd(x, 3.0, 2.0), 2.0), (lambda b: scipy.special.agm(b, 1.0), 1.0)],
+    (lambda x: scipy.special.elliprj(x, 2.0, 2.0, 2.0), 2.0),
+    (lambda x: scipy.special.elliprd(x, 3.0, 2.0), 2.0),
+    (lambda b: scipy.special.agm(b, 1.0), 1.0)],
     ids=["ellipk", "ellipe", "exprel", "ellipkinc", "ellipeinc", "boxcox", "inv_boxcox", "tklmbda", "spence",
          "elliprf", "elliprj p", "elliprj x", "elliprd", "agm"])
 def test_limits(f: Any, at: float) -> None:
@@ -281,3 +283,38 @@ def test_eigenvectors(lower: bool) -> None:
         return v @ np.diag(np.exp(w)) @ v.T
 
     check_grads(rebuilt, (np.array([[2.0, 0.3, 0.1], [0.3, 1.0, 0.2], [0.1, 0.2, 3.0]]),), order=2)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_generalised_eigenvectors(lower: bool) -> None:
+    def rebuilt(a: Any, b: Any) -> Any:
+        w, v = scipy.linalg.eigh(a, b, lower=lower)
+        return v @ np.diag(np.exp(w)) @ v.T
+
+    a = np.array([[2.0, 0.3, 0.1], [0.3, 1.0, 0.2], [0.1, 0.2, 3.0]])
+    b = np.array([[1.5, 0.2, 0.4], [0.2, 2.5, 0.1], [0.4, 0.1, 1.0]])
+    check_grads(rebuilt, (a, b), order=2)
+    w = npdiff.vjp(lambda a, b: scipy.linalg.eigvalsh(a, b), a, b)[0]
+    np.testing.assert_array_equal(w, scipy.linalg.eigh(a, b)[0])
+    with pytest.raises(UnsupportedError, match="is not recorded with type=2"):
+        npdiff.vjp(lambda a: scipy.linalg.eigh(a, b, type=2), a)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_eigenvectors_of_a_complex_matrix(lower: bool) -> None:
+    a = np.array([[2.0, 0.3 + 0.5j, 0.1j], [0.3 - 0.5j, 1.0, 0.2], [-0.1j, 0.2, 3.0]])
+
+    def invariant(a: Any) -> Any:  # does not depend on the phases of the vectors, which LAPACK chooses
+        w, v = scipy.linalg.eigh(a, lower=lower)
+        return w, v / v[1]
+
+    check_grads(invariant, (a,), order=1)
+
+
+def test_banded_systems_say_what_does_not_fit() -> None:
+    for call in (lambda x: scipy.linalg.solve_banded((1, 1), x, np.ones(3)),
+                 lambda x: scipy.linalg.solveh_banded(x, np.ones(3))):
+        with pytest.raises(ValueError, match="shapes of ab and b are not compatible"):
+            npdiff.vjp(call, np.ones((3, 4)))
+    with pytest.raises(ValueError, match="solve_banded: 4 diagonals are announced, 3 given"):
+        npdiff.vjp(lambda x: scipy.linalg.solve_banded((1, 2), x, np.ones(4)), np.ones((3, 4)))
