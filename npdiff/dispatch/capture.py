@@ -117,9 +117,9 @@ def _hearing(original: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        if (_LIST_TYPES.intersection(map(type, args)) and called_by_user(name)
-                and any([type(a) in _LIST_TYPES and holds_handle(a) for a in args])):
-            return overrides[original](*args, **kwargs)
+        for a in args:
+            if type(a) in _LIST_TYPES and called_by_user(name) and holds_handle(a):
+                return overrides[original](*args, **kwargs)
         return original(*args, **kwargs)
 
     return stand_in
