@@ -85,7 +85,7 @@ def _prod_jvp(out: Any, primals: Any, tangents: Any, *, axis: tuple[int, ...], k
     (a,), (t,) = primals, tangents
     if t is None:
         return None
-    return t if not axis else _sum(strong_multiply(t, _others_product(a, axis)), axis, keepdims)
+    return t if not axis else _sum(strong_product(t, _others_product(a, axis)), axis, keepdims)
 
 
 def _prod_pull(ct: Any, _out: Any, args: Any, _needed: Any, params: Any) -> Any:
