@@ -14,8 +14,7 @@ import npdiff
 from npdiff.core import ufunc_primitives
 from npdiff.dispatch.decompositions import cholesky_p
 from npdiff.dispatch.einsum import einsum_p
-from npdiff.dispatch.linalg import det_p, inv_p, slogdet_p, solve_p
-from npdiff.errors import GuardFailed
+from npdiff.dispatch.linalg import cofactor_p, det_p, inv_p, slogdet_p, solve_p
 from npdiff.kernels import compile_graph
 
 MATMUL = ufunc_primitives[np.matmul]
@@ -153,6 +152,7 @@ def test_factorisations(n):
     check(graph_of(solve_p, a, b), a, b, factor=500.0)
     check(graph_of(inv_p, a, view=turned), a, factor=500.0)
     check(graph_of(det_p, a), a, factor=500.0)
+    check(graph_of(cofactor_p, a), a, factor=500.0)
     check(graph_of(cholesky_p, positive(count, n)), positive(count, n), factor=500.0)
 
 
@@ -222,12 +222,17 @@ def test_singular_matrices_raise_as_in_numpy(which):
     a[5] = SINGULAR[which]
     b = RNG.normal(size=(9, 3, 1))
     for prim, args in ((solve_p, (a, b)), (inv_p, (a,))):
-        executable = compile_graph(graph_of(prim, *args))
-        with pytest.raises(GuardFailed) as caught:
-            executable(*args)
-        with pytest.raises(np.linalg.LinAlgError, match=f"^{caught.value.__cause__}$"):
-            prim.call(*args)
+        with pytest.raises(np.linalg.LinAlgError, match=r"^Singular matrix$"):
+            compile_graph(graph_of(prim, *args))(*args)
     np.testing.assert_array_equal(compile_graph(graph_of(det_p, a))(a)[0], np.linalg.det(a))
+
+
+def test_cofactors_of_singular_and_nearly_singular_matrices():
+    a = well_posed((9,), 3)
+    executable = compile_graph(graph_of(cofactor_p, a))
+    for matrix in [*SINGULAR.values(), np.diag([1.0, 1, 1e-9])]:
+        a[5] = matrix
+        np.testing.assert_array_equal(executable(a)[0], cofactor_p.call(a))
 
 
 def test_numpy_decides_where_a_pivot_is_no_larger_than_rounding_errors():
@@ -259,10 +264,8 @@ def test_what_is_not_positive_definite_raises_as_in_numpy(matrix):
     a = positive((9,), 3)
     a[8] = matrix
     executable = compile_graph(graph_of(cholesky_p, a))
-    with pytest.raises(GuardFailed) as caught:
+    with pytest.raises(np.linalg.LinAlgError, match=r"^Matrix is not positive definite$"):
         executable(a)
-    with pytest.raises(np.linalg.LinAlgError, match=f"^{caught.value.__cause__}$"):
-        np.linalg.cholesky(a)
     a[8] = np.eye(3)
     close(executable(a), [np.linalg.cholesky(a)])
 
@@ -294,7 +297,7 @@ def test_results_do_not_depend_on_threads():
             npdiff.set_num_threads(count)
             results.append(solve(a, b)[0])
             a[4000] = 0
-            with pytest.raises(GuardFailed):
+            with pytest.raises(np.linalg.LinAlgError, match=r"^Singular matrix$"):
                 solve(a, b)
             a[4000] = np.eye(4)
     finally:
@@ -348,3 +351,56 @@ def test_solutions_of_any_matrices_are_as_good_as_numpys(n, seed):
     bound = 16 * n * np.finfo(float).eps * np.maximum(size, np.max(np.abs(a), axis=(1, 2), keepdims=True) * np.max(
         np.abs(x), axis=(1, 2), keepdims=True))
     assert np.all(np.abs(a @ x - b) <= bound)
+
+
+# ---------------------------------------------------------------------- jitted functions
+
+
+def likelihood(a, b):
+    """Every operation, one behind the other, as filters and processes use them."""
+    spread = a @ np.swapaxes(a, -1, -2) + 2.0 * np.eye(3)
+    root = np.linalg.cholesky(spread)
+    solved = np.linalg.solve(root, b)
+    gain = np.linalg.inv(spread) @ b
+    return np.sum(solved * gain) + np.sum(np.linalg.slogdet(spread)[1]) + np.sum(np.sin(np.linalg.det(a)))
+
+
+@pytest.mark.parametrize("batch", [(), (7,)])
+def test_values_and_derivatives_in_jitted_functions(batch):
+    a, b = RNG.normal(size=(*batch, 3, 3)), RNG.normal(size=(*batch, 3, 1))
+    compiled, gradient = npdiff.jit(likelihood), npdiff.jit(npdiff.grad(likelihood, (0, 1)))
+    for _ in range(2):
+        got, slopes = compiled(a, b), gradient(a, b)
+    np.testing.assert_allclose(got, likelihood(a, b), rtol=1e-12)
+    np.testing.assert_allclose(slopes[0], npdiff.grad(likelihood)(a, b), rtol=1e-9, atol=1e-11)
+    np.testing.assert_allclose(slopes[1], npdiff.grad(likelihood, 1)(a, b), rtol=1e-9, atol=1e-11)
+    assert ": call " not in gradient.explain(a, b)
+
+
+def test_a_jitted_function_raises_and_catches_as_it_stands():
+    @npdiff.jit
+    def solve(a, b):
+        return np.linalg.solve(a, b) + 1.0
+
+    @npdiff.jit
+    def careful(a):
+        try:
+            return np.linalg.inv(a)
+        except np.linalg.LinAlgError:
+            return np.zeros_like(a)
+
+    good, bad, b = np.eye(3), np.ones((3, 3)), np.ones(3)
+    for _ in range(3):
+        np.testing.assert_array_equal(solve(good, b), 2 * b)
+        with pytest.raises(np.linalg.LinAlgError, match=r"^Singular matrix$"):
+            solve(bad, b)
+        np.testing.assert_array_equal(careful(good), good)
+        np.testing.assert_array_equal(careful(bad), 0 * bad)
+
+
+def test_an_error_on_the_way_back_is_numpys():
+    size = npdiff.grad(npdiff.jit(lambda a: np.linalg.slogdet(a)[1]))
+    for _ in range(2):
+        np.testing.assert_allclose(size(2 * np.eye(3)), np.eye(3) / 2)
+        with pytest.raises(np.linalg.LinAlgError, match=r"^Singular matrix$"), np.errstate(all="ignore"):
+            size(np.ones((3, 3)))

@@ -14,10 +14,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from npdiff.kernels.small.forms import Matrix, Small
+from npdiff.kernels.small.forms import Small
 from npdiff.kernels.small.lanes import Index, Lanes
 from npdiff.kernels.vecmath.library import call
 
+# Cofactors are made of the inverse up to this condition (in the Frobenius norm); NumPy code does the others.
+_CONDITION = 1e6
 # A pivot up to this many times the size of the matrix times the rounding of its column's largest number is unclear.
 _MARGIN = 8
 
@@ -29,7 +31,8 @@ class Factors(Lanes):
         a = small.inputs[0]
         self.small = small
         self.n = a.rows
-        self.columns = {"solve": small.inputs[-1].cols, "inv": self.n}.get(small.op, 0)
+        self.columns = {"solve": small.inputs[-1].cols, "inv": self.n, "cofactor": self.n}.get(small.op, 0)
+        self.signed = small.op in ("det", "slogdet", "cofactor")
         super().__init__(small.dtype, width, fma, unroll=self.n * (self.n + self.columns) <= 32)
         # Rows lie apart by a multiple of the steps in which they are walked.
         self.step = 1 if self.unroll else 4 if self.n > 6 else 2
@@ -39,6 +42,7 @@ class Factors(Lanes):
         self.size = self.room(self.n)
         self.inverse = self.room(self.n)
         self.pivot = [self.body.allocate(self.many) for _ in range(3)]
+        self.sign = self.body.allocate(self.many)
         self.unclear = self.body.allocate("i1")
 
     def at(self, i: Index, j: Index) -> Index:
@@ -64,7 +68,7 @@ class Factors(Lanes):
         self.gather(bases[0], small.inputs[0], self.a, self.at)
         if small.op == "solve":
             self.gather(bases[1], small.inputs[1], self.b, self.beside)
-        elif small.op == "inv":
+        elif self.columns:
             zero, one = self.number(0), self.number(1)
             self.each(0, self.n * self.n, lambda k: self.put(self.b, k, zero))
             self.each(0, self.n, lambda k: self.put(self.b, self.times(k, self.n + 1), one))
@@ -76,9 +80,19 @@ class Factors(Lanes):
         self._eliminate()
         if self.columns:
             self._substitute()
+            if small.op == "cofactor":
+                self._scale(self._determinant())
             self.scatter(self.b, self.beside, small.outputs[0], outs[0])
-        else:
-            self._determinant(small.outputs, outs)
+            return
+        total = self._determinant()
+        results = [total]
+        if small.op == "slogdet":
+            size = self.call("fabs", total)
+            results = [self.call("copysign", self.number(1), total),
+                       call(self.body, "log", self.dtype, self.width, [size])]
+        for m, places, value in zip(small.outputs, outs, results, strict=True):
+            self.put(self.size, 0, value)
+            self.scatter(self.size, lambda _i, _j: 0, m, places)
 
     def finish(self, flag: str) -> None:
         """After the last group: whether a matrix was unclear."""
@@ -118,8 +132,8 @@ class Factors(Lanes):
     def _eliminate(self) -> None:
         """Make the matrix upper triangular, and treat the right-hand side alike."""
         self._column_sizes()
-        if self.small.op in ("det", "slogdet"):
-            self.put(self.inverse, 0, self.number(1))  # the sign so far
+        if self.signed:
+            self.put(self.sign, 0, self.number(1))
 
         def column(k: Index) -> None:
             self._pivot(k)
@@ -153,13 +167,11 @@ class Factors(Lanes):
                 self._swap(here, k, i)
 
         self.each(following, self.n, swap)
-        if self.small.op in ("det", "slogdet"):
+        if self.signed:
             moved = self.compare("one", self.get(chosen, 0), self._lane_number(k))
-            sign = self.get(self.inverse, 0)
-            self.put(self.inverse, 0, self.select(moved, self.body.let(f"fneg {self.many} {sign}"), sign))
-        else:
-            pivot = self.get(self.a, self.at(k, k))
-            self.put(self.inverse, k, self.op("fdiv", self.number(1), pivot))
+            sign = self.get(self.sign, 0)
+            self.put(self.sign, 0, self.select(moved, self.body.let(f"fneg {self.many} {sign}"), sign))
+        self.put(self.inverse, k, self.op("fdiv", self.number(1), self.get(self.a, self.at(k, k))))
 
     def _swap(self, here: str, k: Index, i: Index) -> None:
         """Exchange rows k and i in the lanes `here`."""
@@ -191,11 +203,10 @@ class Factors(Lanes):
 
     def _below(self, k: Index) -> None:
         """Subtract multiples of row k from the rows below, so that column k becomes zero there."""
-        scale = ("fdiv", self.get(self.a, self.at(k, k))) if self.small.op in ("det", "slogdet") else (
-            "fmul", self.get(self.inverse, k))
+        inverse = self.get(self.inverse, k)
 
         def row(i: Index) -> None:
-            factor = self.op(scale[0], self.get(self.a, self.at(i, k)), scale[1])
+            factor = self.op("fmul", self.get(self.a, self.at(i, k)), inverse)
 
             def less(room: str, p: Index, q: Index) -> None:
                 self.put(room, q, self.less_product(self.get(room, q), factor, self.get(room, p)))
@@ -236,10 +247,10 @@ class Factors(Lanes):
         zeros = self.get(finite, 0)
         self._mark(self.compare("uno", zeros, zeros))
 
-    def _determinant(self, places: tuple[Matrix, ...], outs: list[list[str]]) -> None:
-        """The product of the pivots, and its sign."""
+    def _determinant(self) -> str:
+        """The product of the pivots, with its sign."""
         product = self.pivot[0]
-        self.put(product, 0, self.get(self.inverse, 0))
+        self.put(product, 0, self.get(self.sign, 0))
         bound = float(np.sqrt(np.finfo(self.dtype).max))
 
         def factor(k: Index) -> None:
@@ -251,17 +262,26 @@ class Factors(Lanes):
             self._mark(self.compare("ule", size, self.number(1 / bound)))
 
         self.each(0, self.n, factor)
-        total = self.get(product, 0)
-        results = [total]
-        if self.small.op == "slogdet":
-            size = self.call("fabs", total)
-            results = [self.call("copysign", self.number(1), total), self._log(size)]
-        for m, bases, value in zip(places, outs, results, strict=True):
-            self.put(self.size, 0, value)
-            self.scatter(self.size, lambda _i, _j: 0, m, bases)
+        return self.get(product, 0)
 
-    def _log(self, x: str) -> str:
-        return call(self.body, "log", self.dtype, self.width, [x])
+    def _scale(self, factor: str) -> None:
+        """Multiply what was solved, unless its numbers are so large that their errors are."""
+        largest, widest = self.pivot[1:]
+        self.put(largest, 0, self.number(0))
+        self.put(widest, 0, self.number(0))
+
+        def element(k: Index) -> None:
+            x = self.get(self.b, k)
+            self.put(largest, 0, self.call("maxnum", self.get(largest, 0), self.call("fabs", x)))
+            self.put(self.b, k, self.op("fmul", x, factor))
+
+        def column(j: Index) -> None:
+            self.put(widest, 0, self.call("maxnum", self.get(widest, 0), self.get(self.size, j)))
+
+        self.each(0, self.n * self.n, element)
+        self.each(0, self.n, column)
+        both = self.op("fmul", self.get(largest, 0), self.get(widest, 0))
+        self._mark(self.compare("uge", both, self.number(_CONDITION * self._margin() / self.n**2)))
 
     # ------------------------------------------------------------------ Cholesky
 

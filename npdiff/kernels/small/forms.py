@@ -176,6 +176,12 @@ def _inv(eq: Equation, views: Sequence[View]) -> Found:
     return None if eq.params else (out.shape[:-2], [_matrix(v, 2, out.shape[:-2]) for v in (*views, out)])
 
 
+def _cofactor(eq: Equation, views: Sequence[View]) -> Found:
+    found = _inv(eq, views)
+    # The inverse, transposed, times the determinant.
+    return found and (found[0], [found[1][0], found[1][1] and found[1][1].turned])
+
+
 def _det(eq: Equation, views: Sequence[View]) -> Found:
     batch = views[0].shape[:-2]
     if eq.params:
@@ -200,6 +206,7 @@ _FORMS: dict[str, tuple[str, int, Callable[[Equation, Sequence[View]], Found]]] 
     "solve": ("solve", 2, _solve),
     "linalg.inv": ("inv", 1, _inv),
     "linalg.det": ("det", 1, _det),
+    "cofactor": ("cofactor", 1, _cofactor),
     "linalg.slogdet": ("slogdet", 1, _det),
     "linalg.cholesky": ("cholesky", 1, _cholesky),
 }
