@@ -19,9 +19,11 @@ from npdiff.kernels.compile_cpu import Compiled, compile_kernel
 from npdiff.kernels.loop_ir import DType, show
 from npdiff.kernels.machine import vector_bits
 from npdiff.kernels.reuse import readers_first, writes_in_place
-from npdiff.kernels.schedule import HostStep, KernelStep, Step
+from npdiff.kernels.schedule import HostStep, KernelStep, SmallStep, Step
 from npdiff.kernels.simplify import window
+from npdiff.kernels.small import compile_small
 
+_FLAG = np.dtype(bool)
 _KINDS: dict[type, str] = {bool: "b", int: "i", float: "f"}
 
 
@@ -47,6 +49,19 @@ def _check_dtype(name: str, value: Any, dtype: np.dtype[Any]) -> None:
 def _check_shape(name: str, value: Any, shape: tuple[int, ...]) -> None:
     if np.shape(value) != shape:
         raise GuardFailed(f"{name}: recorded shape {shape}, found {np.shape(value)}")
+
+
+def _by_numpy(step: SmallStep) -> Callable[..., Any]:
+    """What a kernel of small matrices could not do: the NumPy call, with its errors, on the arrays the kernel took."""
+    prim, params = step.equation.prim, step.equation.params
+
+    def redo(*arrays: np.ndarray[Any, Any]) -> Any:
+        size = step.small.dtype.itemsize
+        operands = [ndarray(v.shape, a.dtype, a, v.offset * size, [s * size for s in v.strides])
+                    for v, a in zip(step.views, arrays, strict=True)]
+        return prim.call(*operands, **params)
+
+    return redo
 
 
 class _Source:
@@ -75,11 +90,19 @@ class _Source:
         v = self.name(a)
         return f"({v} if type({v}) in numbers else {v}.item())" if a.aval.weak else v
 
-    def kernel(self, launch: Callable[..., Any], step: KernelStep) -> None:
-        """Run a kernel; inputs that it does not take as they are are made to fit."""
+    def small(self, launch: Callable[..., Any], step: SmallStep) -> None:
+        """Run a kernel on small matrices."""
+        self.kernel(launch, step, ["unclear"] if step.small.checked else [])
+        if step.small.checked:
+            outs = ", ".join(map(self.name, step.equation.outputs))
+            redo = self.bind(_by_numpy(step), "redo")
+            self.lines.append(f"if unclear: {outs} = {redo}({', '.join(map(self.name, step.inputs))})")
+
+    def kernel(self, launch: Callable[..., Any], step: KernelStep | SmallStep, more: Sequence[str] = ()) -> None:
+        """Run a kernel, which may give `more` than arrays; inputs that it does not take as they are are made to fit."""
         run = self.bind(launch, "kernel")
         ins = [self.name(v) for v in step.inputs]
-        outs = [self.name(v) for v in step.outputs]
+        outs = [*[self.name(v) for v in step.outputs], *more]
         first = outs[0] if len(outs) == 1 else "made"
         self.lines.append(f"{first} = {run}({', '.join(ins)})")
         self.lines.append(f"if {first} is None:")
@@ -156,15 +179,21 @@ class Executable:
         fresh: set[Var] = set()
         self._in_place = writes_in_place(steps, dead, copied)
         for k, (step, gone) in enumerate(zip(steps, dead, strict=True)):
-            if isinstance(step, KernelStep):
-                compiled = compile_kernel(step.kernel)
+            if isinstance(step, (KernelStep, SmallStep)):
+                compiled = compile_small(step.small) if isinstance(step, SmallStep) else compile_kernel(step.kernel)
                 self._kernels.append(compiled)
                 if compiled.work.wide:
                     threads.ready()
                 fresh.update(step.outputs)
-                source.kernel(native.launcher(compiled.loops, compiled.join, compiled.work,
-                                              [(v.aval.dtype, v.aval.shape) for v in step.inputs],
-                                              [(v.aval.dtype, v.aval.shape) for v in step.outputs]), step)
+                results = [(v.aval.dtype, v.aval.shape) for v in step.outputs]
+                if isinstance(step, SmallStep) and step.small.checked:
+                    results.append((_FLAG, ()))
+                launch = native.launcher(compiled.loops, compiled.join, compiled.work,
+                                         [(v.aval.dtype, v.aval.shape) for v in step.inputs], results)
+                if isinstance(step, SmallStep):
+                    source.small(launch, step)
+                else:
+                    source.kernel(launch, step)
             elif k in self._in_place:
                 source.write(step.equation)
             else:
@@ -214,6 +243,12 @@ class Executable:
         for a in [*self._graph.inputs, *self._graph.constants]:
             name(a)
         for k, step in enumerate(self._plan):
+            if isinstance(step, SmallStep):
+                compiled = next(kernels)
+                lines.append(f"{k}: small {', '.join(_typed(v, name) for v in step.outputs)} = "
+                             f"{show_equation(step.equation, name)} ({1e3 * compiled.seconds:.0f} ms)")
+                lines += ["   " + line for line in step.small.show()]
+                continue
             if isinstance(step, HostStep):
                 left = ", ".join(name(v) for v in step.equation.outputs)
                 verb = "write" if k in self._in_place else "call"
