@@ -13,7 +13,11 @@ from npdiff.kernels.vecmath.lanes import Lanes, Value
 
 def between(v: Lanes, x: Value, low: float, high: float) -> Value:
     """x, or the bound it lies beyond; NaN stays."""
-    x = v.select(v.compare("olt", x, v.const(low)), v.const(low), x)
+    return below(v, v.select(v.compare("olt", x, v.const(low)), v.const(low), x), high)
+
+
+def below(v: Lanes, x: Value, high: float) -> Value:
+    """x, or the bound if it lies beyond; NaN stays."""
     return v.select(v.compare("ogt", x, v.const(high)), v.const(high), x)
 
 
@@ -37,6 +41,14 @@ def exp(v: Lanes, x: Value) -> Value:
 def exp2(v: Lanes, x: Value) -> Value:
     """2**x"""
     return two_to(v, between(v, x, v.pick(-1100, -160), v.pick(1040, 140)), v.const(0))
+
+
+def exp10(v: Lanes, x: Value) -> Value:
+    """10**x"""
+    x = between(v, x, v.pick(-330, -48), v.pick(310, 40))
+    c, rest = v.table("LOG2_10")
+    y, error = v.two_product(x, v.const(c))
+    return two_to(v, y, v.fma(x, v.const(rest), error))
 
 
 def two_to(v: Lanes, x: Value, low: Value) -> Value:

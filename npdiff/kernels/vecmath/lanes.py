@@ -114,6 +114,10 @@ class Lanes:
         """The nearest integer."""
         return self._intrinsic("rint", a)
 
+    def floor(self, a: Value) -> Value:
+        """The integer below."""
+        return self._intrinsic("floor", a)
+
     def copysign(self, a: Value, sign: Value) -> Value:
         """The size of one with the sign of the other."""
         return self._intrinsic("copysign", a, sign)
@@ -131,10 +135,22 @@ class Lanes:
             total = self.fma(total, z, self.const(c))
         return total
 
+    def long_poly(self, z: Value, name: str) -> tuple[Value, Value]:
+        """The polynomial of that name in two words; its first coefficient is the largest term, and has two itself."""
+        first, *rest = self.table(name)
+        total, low = self.two_sum(self.const(first), self.mul(z, self.poly(z, rest)))
+        return total, self.add(low, self.const(self.table(f"{name}_REST")[0]))
+
     def two_sum(self, a: Value, b: Value) -> tuple[Value, Value]:
         """a + b and its rounding error, where ``|a| >= |b|`` or ``a == 0`` (T. J. Dekker, 1971)."""
         total = self.add(a, b)
         return total, self.add(self.sub(a, total), b)
+
+    def any_sum(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """a + b and its rounding error, whichever is larger (D. E. Knuth, 1969)."""
+        total = self.add(a, b)
+        part = self.sub(total, a)
+        return total, self.add(self.sub(a, self.sub(total, part)), self.sub(b, part))
 
     def two_product(self, a: Value, b: Value) -> tuple[Value, Value]:
         """a * b and its rounding error."""

@@ -8,7 +8,17 @@ from typing import NamedTuple
 
 from npdiff.kernels.llvm_text import Body, register, scalar_type, splat, suffix
 from npdiff.kernels.loop_ir import DType
-from npdiff.kernels.vecmath import exponential, hyperbolic, inverse, logarithm, power, trigonometric
+from npdiff.kernels.vecmath import (
+    bessel,
+    error,
+    exponential,
+    gamma,
+    hyperbolic,
+    inverse,
+    logarithm,
+    power,
+    trigonometric,
+)
 from npdiff.kernels.vecmath.lanes import Lanes, Value
 
 # By the C library's name: the loop IR's calls know functions by these.
@@ -20,7 +30,13 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "sinh": hyperbolic.sinh, "cosh": hyperbolic.cosh, "tanh": hyperbolic.tanh,
     "asinh": hyperbolic.arcsinh, "acosh": hyperbolic.arccosh, "atanh": hyperbolic.arctanh,
     "pow": power.power, "cbrt": power.cbrt, "hypot": power.hypot,
+    "erf": error.erf, "erfc": error.erfc, "lgamma": gamma.lgamma,
+    "exp10": exponential.exp10, "logit": logarithm.logit, "log_ratio": logarithm.log_ratio,
+    "erfcx": error.erfcx, "ndtr": error.ndtr, "log_ndtr": error.log_ndtr, "digamma": gamma.digamma,
+    "i0": bessel.i0, "i1": bessel.i1, "i0e": bessel.i0e, "i1e": bessel.i1e,
 }
+# Those that the C library does not have.
+_OWN = frozenset(["exp10", "logit", "log_ratio", "erfcx", "ndtr", "log_ndtr", "digamma", "i0", "i1", "i0e", "i1e"])
 # Functions that are left to the C library where an operand is at least this large.
 _LIMITED = {"sin": trigonometric.limit, "cos": trigonometric.limit, "tan": trigonometric.limit}
 
@@ -96,7 +112,7 @@ def _far(body: Body, v: Lanes, name: str, symbol: str, y: Value) -> str:
 
 def call(body: Body, name: str, dtype: DType, width: int, args: list[str]) -> str:
     """A use of a function; its definition joins the module."""
-    if name not in FUNCTIONS or not body.fma:
+    if name not in FUNCTIONS or not (body.fma or name in _OWN):
         return from_c(body, name, dtype, width, args)
     lanes = max(width, body.lanes)
     known = definition(name, dtype, lanes, body.inline)

@@ -40,7 +40,7 @@ def take_apart(v: Lanes, x: Value, subnormal: bool = True) -> Parts:
     return Parts(k, f, v.from_bits(v.isub(v.integer(v.bias << v.fraction), exponent)))
 
 
-def _series(v: Lanes, f: Value) -> tuple[Value, Value]:
+def series(v: Lanes, f: Value) -> tuple[Value, Value]:
     """h and t with log(1 + f) = f - (h - t), h = f**2 / 2."""
     s = v.div(f, v.add(v.const(2), f))
     z = v.mul(s, s)
@@ -51,7 +51,7 @@ def _series(v: Lanes, f: Value) -> tuple[Value, Value]:
 def natural(v: Lanes, k: Value, f: Value) -> Value:
     """log(2**k (1 + f))"""
     ln2, rest = v.table("LN2_SHORT")
-    h, t = _series(v, f)
+    h, t = series(v, f)
     t = v.fma(k, v.const(rest), t)
     return v.fma(k, v.const(ln2), v.sub(f, v.sub(h, t)))
 
@@ -72,7 +72,7 @@ def log(v: Lanes, x: Value) -> Value:
 
 def _based(v: Lanes, x: Value, factor: str, unit: str | None) -> Value:
     parts = take_apart(v, x)
-    h, t = _series(v, parts.f)
+    h, t = series(v, parts.f)
     # log(m) in two words times 1 / log(base) in two words
     high, low = v.two_sum(parts.f, v.sub(t, h))
     c, rest = v.table(factor)
@@ -120,3 +120,29 @@ def log1p(v: Lanes, x: Value) -> Value:
     y = v.select(usual, y, edge)
     # Keeps the sign of zero.
     return v.select(v.compare("oeq", x, v.const(0)), x, y)
+
+
+def logit(v: Lanes, p: Value) -> Value:
+    """log(p / (1 - p))"""
+    # log1p of (1 - 2 m) / m, where m is the smaller one; a tiny m gives its power of two to the exponent.
+    half, one = v.const(0.5), v.const(1)
+    m = v.select(v.compare("olt", p, half), p, v.sub(one, p))
+    lift = v.pick(100, 30)
+    tiny = v.compare("olt", m, v.const(v.pick(2.0**-1000, 2.0**-120)))
+    lifted = v.select(tiny, v.mul(m, v.const(2.0**lift)), m)
+    odds = v.div(v.fma(v.const(-2), m, one), lifted)
+    y = of_sum(v, odds, v.const(0), v.select(tiny, v.const(lift), v.const(0)))
+    y = v.select(v.compare("olt", p, half), v.neg(y), y)
+    edge = v.select(v.compare("oeq", m, v.const(0)), v.copysign(v.const(np.inf), v.sub(p, half)), v.const(np.nan))
+    return v.select(v.compare("ogt", m, v.const(0)), y, edge)
+
+
+def log_ratio(v: Lanes, x: Value, y: Value) -> Value:
+    """log(x / y) for positive numbers, accurate where they are nearly equal."""
+    above, below = take_apart(v, x), take_apart(v, y)
+    bottom, bottom_low = v.two_sum(v.const(1), below.f)
+    top, top_low = v.any_sum(above.f, v.neg(below.f))
+    inverse = v.div(v.const(1), bottom)
+    q = v.mul(top, inverse)
+    rest = v.fma(v.neg(q), bottom_low, v.add(v.fma(v.neg(q), bottom, top), top_low))
+    return of_sum(v, q, v.mul(rest, inverse), v.sub(above.k, below.k))
