@@ -35,8 +35,9 @@ NUMPY = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2
 SPECIAL = {"lgamma": "gammaln", "digamma": "psi"}
 # Functions made of others in the tables of rules, and measured as a whole.
 COMPOSED = ("logaddexp", "logaddexp2", "expit", "log_expit", "xlogy", "xlog1py", "entr", "rel_entr", "kl_div")
-# log_ratio is only a part of others.
-NAMES = (*[name for name in FUNCTIONS if name != "log_ratio"], *COMPOSED)
+# These are only parts of others.
+PARTS = ("log_ratio", "log1p_exp")
+NAMES = (*[name for name in FUNCTIONS if name not in PARTS], *COMPOSED)
 
 
 def _log_normal(x: Any) -> Any:
@@ -72,6 +73,13 @@ def _lgamma(x: Any) -> Any:
     if x > 0:
         return mp.loggamma(x)
     return mp.log(mp.pi / abs(mp.sinpi(x))) - mp.loggamma(1 - x) if x != mp.floor(x) else mp.inf
+
+
+def _parts(x: Any, positive: Any, wave: Callable[[Any, Any], Any]) -> Any:
+    """The larger part of a reflection, and at least 1; 0 where nothing is reflected."""
+    if x > 0 or x == mp.floor(x):
+        return 0
+    return max(1, abs(positive), abs(wave(abs(mp.sinpi(x)), mp.cospi(x))))
 
 
 def _times_log(x: Any, y: Any, log: Any) -> Any:
@@ -110,8 +118,8 @@ EXACT: dict[str, Callable[..., Any]] = {
 # Where a function has zeros that no formula of moderate length reaches: the size of its terms, by which errors are
 # measured near them.
 TERMS: dict[str, Callable[..., Any]] = {
-    "lgamma": lambda x: max(1, mp.loggamma(1 - x)) if x < 0 else 0,
-    "digamma": lambda x: max(1, mp.digamma(1 - x)) if x < 0 else 0,
+    "lgamma": lambda x: _parts(x, mp.loggamma(abs(x)), lambda s, _c: mp.log(-x * s / mp.pi)),
+    "digamma": lambda x: _parts(x, mp.digamma(1 + abs(x)), lambda s, c: mp.pi * c / s),
     "logaddexp": lambda x, y: max(abs(x), abs(y)), "logaddexp2": lambda x, y: max(abs(x), abs(y)),
     "kl_div": lambda x, y: max(abs(x), abs(y)),
 }
@@ -134,8 +142,8 @@ RANGES: dict[str, list[tuple[float, float]]] = {
     "entr": [(0, 3), (0.9, 1.1)], "rel_entr": [(0, 3), (0.9, 1.1)], "kl_div": [(0, 3), (0.9, 1.1)],
 }
 # The second operand.
-OTHERS = {"pow": [(-20, 20), (-300, 300), (-1000, 1000)], "xlogy": [(0, 3), (0.9, 1.1)], "rel_entr": [(0, 3), (0.9, 1.1)],
-          "kl_div": [(0, 3), (0.9, 1.1)]}
+OTHERS = {"pow": [(-20, 20), (-300, 300), (-1000, 1000)], "xlogy": [(0, 3), (0.9, 1.1)],
+          "rel_entr": [(0, 3), (0.9, 1.1)], "kl_div": [(0, 3), (0.9, 1.1)]}
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 2.5, np.inf, -np.inf, np.nan, 5e-324, -5e-324, 1e-310,
          -1e-310, 1e-45, -1e-45, 1e-20, -1e-20, 1e300, -1e300, 1e38, -1e38, 1e10, -1e10, 88.7, -88.7, 709.8, -709.8,
          710.4, -745.2, -1000.0, 1000.0]
@@ -219,19 +227,26 @@ def _units(y: float, exact: Any, dtype: np.dtype, terms: Any = 0) -> float:
     return float(abs(value - exact) / mpf(2)**(exponent - int(info.nmant) - 1))
 
 
+def exact_value(name: str, operands: tuple[Any, ...]) -> Any:
+    """What mpmath says: NaN outside the domain, None where it raises."""
+    exact = EXACT.get(name) or getattr(mp, name)
+    try:
+        value = exact(*[mpf(float(x)) for x in operands])
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return mp.nan if isinstance(value, mpmath.mpc) else value
+
+
 def error(name: str, operands: tuple[Any, ...], y: Any) -> float:
     """The error of one result, in units in the last place."""
-    exact = EXACT.get(name) or getattr(mp, name)
     dtype = np.asarray(y).dtype
     with mp.workprec(400):
-        try:
-            given = [mpf(float(x)) for x in operands]
-            value = exact(*given)
-            terms = TERMS[name](*given) if name in TERMS else 0
-        except (ValueError, ZeroDivisionError, OverflowError):
-            return 0.0  # a pole, or outside the domain: the edges are compared with NumPy
-        if isinstance(value, mpmath.mpc) or mp.isnan(value):
+        value = exact_value(name, operands)
+        if value is None:
+            return 0.0  # the edges are compared with NumPy
+        if mp.isnan(value):
             return 0.0 if np.isnan(y) else float("inf")
+        terms = TERMS[name](*[mpf(float(x)) for x in operands]) if name in TERMS else 0
         return _units(float(y), value, dtype, terms)
 
 
@@ -277,7 +292,7 @@ def main() -> None:
         "Zeros, infinities and NaN give what NumPy and SciPy give; no floating-point warning is emitted.",
         "`sin`, `cos` and `tan` of numbers beyond 2**32 (float32: 2**15) are the C library's.",
         "Near some zeros no relative bound is reached, and errors are counted in units in the last place of the",
-        "terms that cancel there: `gammaln` and `psi` of negative numbers (of the reflected value, and at least 1),",
+        "terms that cancel there: `gammaln` and `psi` of negative numbers (of the parts of the reflection, at least 1),",
         "`logaddexp`, `logaddexp2` and `kl_div` (of the larger operand).", "",
         "| function | float64 | at | float32 | at |", "|---|---|---|---|---|",
     ]

@@ -276,6 +276,7 @@ def tables() -> dict[str, dict[int, tuple[float, ...]]]:
         "LOG2_10": (m.log(10, 2), 2), "ROOT_HALF": (m.sqrt(mpf(1) / 2), 2), "EULER": (m.euler, 2),
         "ONE_LESS_EULER": (1 - m.euler, 2), "DIGAMMA_ZERO": (mp.findroot(mp.digamma, mpf("1.46")) - mpf("1.5"), 2),
         "HALF_PI": (m.pi / 2, 3), "TWO_OVER_PI": (2 / m.pi, 1), "PI": (m.pi, 2), "QUARTER_PI": (m.pi / 4, 2),
+        "PI_SQUARE": (m.pi**2, 2),
         "THIRD": (mpf(1) / 3, 2),
     }
     for name, (value, parts) in constants.items():

@@ -23,7 +23,7 @@ def _expit(e: Expressions, x: int) -> int:
 
 
 def _log_expit(e: Expressions, x: int) -> int:
-    rest = e.call("log1p", e.call("exp", e.op("neg", e.op("abs", x))))
+    rest = e.call("log1p_exp", e.op("neg", e.op("abs", x)))
     return e.op("neg", e.op("add", e.op("maximum", e.op("neg", x), _zero(e, x)), rest))
 
 

@@ -89,18 +89,18 @@ def _heaviside(e: Expressions, x: int, at_zero: int) -> int:
     return e.select(e.op("lt", x, zero), zero, above)
 
 
-def _logaddexp(exp: str, log1p: Callable[[Expressions, int], int], step: float) -> Rule:
+def _logaddexp(rest: Callable[[Expressions, int], int], step: float) -> Rule:
+    """The larger operand, plus `rest` of the difference, which is not positive."""
     def build(e: Expressions, x: int, y: int) -> int:
-        below = e.op("neg", e.op("abs", e.op("sub", x, y)))
-        grown = e.op("add", e.op("maximum", x, y), log1p(e, e.call(exp, below)))
+        grown = e.op("add", e.op("maximum", x, y), rest(e, e.op("neg", e.op("abs", e.op("sub", x, y)))))
         # Equal operands, infinities among them, have no difference to take.
         return e.select(e.op("eq", x, y), e.op("add", x, constant(e, step, x)), grown)
 
     return Rule("f", build, math=True)
 
 
-def _log2_1p(e: Expressions, x: int) -> int:
-    return e.op("mul", e.call("log1p", x), constant(e, 1 / np.log(2.0), x))
+def _log2_1p_exp2(e: Expressions, x: int) -> int:
+    return e.op("mul", e.call("log1p", e.call("exp2", x)), constant(e, 1 / np.log(2.0), x))
 
 
 def _isinf(e: Expressions, x: int) -> int:
@@ -176,8 +176,8 @@ RULES: dict[str, Rule] = {
     "radians": _to_radians,
     "rad2deg": _to_degrees,
     "degrees": _to_degrees,
-    "logaddexp": _logaddexp("exp", lambda e, x: e.call("log1p", x), float(np.log(2.0))),
-    "logaddexp2": _logaddexp("exp2", _log2_1p, 1.0),
+    "logaddexp": _logaddexp(lambda e, x: e.call("log1p_exp", x), float(np.log(2.0))),
+    "logaddexp2": _logaddexp(_log2_1p_exp2, 1.0),
     "exp": called("exp"),
     "exp2": called("exp2"),
     "expm1": called("expm1"),

@@ -31,11 +31,20 @@ def reduce(v: Lanes, x: Value) -> tuple[Value, Value, Value]:
     return bits, r, v.fma(n, v.const(-rest), v.sub(head, r))
 
 
+def parts(v: Lanes, x: Value) -> tuple[Value, Value]:
+    """y and the bits of n with e**x = 2**n y."""
+    bits, r, _ = reduce(v, x)
+    return v.add(v.const(1), v.fma(v.mul(r, r), v.poly(r, v.table("EXP")), r)), bits
+
+
 def exp(v: Lanes, x: Value) -> Value:
     """e**x"""
-    bits, r, _ = reduce(v, between(v, x, v.pick(-760, -110), v.pick(720, 100)))
-    grown = v.fma(v.mul(r, r), v.poly(r, v.table("EXP")), r)
-    return v.scale(v.add(v.const(1), grown), bits)
+    return v.scale(*parts(v, between(v, x, v.pick(-760, -110), v.pick(720, 100))))
+
+
+def quick_exp(v: Lanes, x: Value) -> tuple[Value, Value]:
+    """e**x, and where it may be neither a normal number nor 1."""
+    return v.shift(*parts(v, x)), v.compare("uge", v.abs(x), v.const(v.pick(708, 87)))
 
 
 def exp2(v: Lanes, x: Value) -> Value:
@@ -53,6 +62,11 @@ def exp10(v: Lanes, x: Value) -> Value:
 
 def two_to(v: Lanes, x: Value, low: Value) -> Value:
     """2**(x + low) for a small low; x is not far outside the exponents of the dtype."""
+    return v.scale(*two_to_parts(v, x, low))
+
+
+def two_to_parts(v: Lanes, x: Value, low: Value) -> tuple[Value, Value]:
+    """y and the bits of n with 2**(x + low) = 2**n y."""
     ln2, rest = v.table("LN2")
     n, bits = v.nearest(x)
     part = v.sub(x, n)
@@ -60,7 +74,7 @@ def two_to(v: Lanes, x: Value, low: Value) -> Value:
     r, error = v.two_product(total, v.const(ln2))
     error = v.add(v.fma(total, v.const(rest), error), v.mul(low, v.const(ln2)))
     grown = v.fma(v.mul(r, r), v.poly(r, v.table("EXP")), error)
-    return v.scale(v.add(v.const(1), v.add(r, grown)), bits)
+    return v.add(v.const(1), v.add(r, grown)), bits
 
 
 def expm1(v: Lanes, x: Value) -> Value:

@@ -14,13 +14,6 @@ from npdiff.kernels.vecmath.lanes import Lanes, Value
 from npdiff.kernels.vecmath.logarithm import log, natural, series, take_apart
 
 
-def _reflected(v: Lanes, x: Value) -> tuple[Value, Value, Value]:
-    """Whether x < 0; |x|; and the positive argument that stands for x."""
-    a = v.abs(x)
-    negative = v.compare("olt", x, v.const(0))
-    return negative, a, v.select(negative, v.add(v.const(1), a), a)
-
-
 def _turned(v: Lanes, r: Value) -> tuple[Value, Value]:
     """sin(pi r) / pi and cos(pi r) for |r| <= 1/4."""
     z = v.mul(r, r)
@@ -29,7 +22,10 @@ def _turned(v: Lanes, r: Value) -> tuple[Value, Value]:
 
 def lgamma(v: Lanes, x: Value) -> Value:
     """The logarithm of the absolute value of the gamma function."""
-    negative, a, g = _reflected(v, x)
+    a, negative = v.abs(x), v.compare("olt", x, v.const(0))
+    # Reflected to |x|; to 1 + |x| where |x| is small, as the terms of the former would cancel.
+    next_up = v.both(negative, v.compare("olt", a, v.const(0.5)))
+    g = v.select(next_up, v.add(v.const(1), a), a)
     small = v.compare("olt", g, v.const(5.5))
     m = v.rint(below(v, g, 5))
     # From 1.4 on, rather from 2: the logarithm and the polynomial would cancel.
@@ -76,6 +72,7 @@ def lgamma(v: Lanes, x: Value) -> Value:
     r = v.sub(a, v.rint(a))
     sine, cosine = _turned(v, _folded(v, r))
     wave = v.abs(v.select(_outer(v, r), v.mul(cosine, v.const(1 / np.pi)), sine))
+    wave = v.select(next_up, wave, v.mul(wave, a))
     y = v.select(negative, v.neg(v.add(log(v, wave), y)), y)
     pole = v.both(negative, v.compare("oeq", r, v.const(0)))
     y = v.select(pole, v.const(np.inf), y)
@@ -95,7 +92,8 @@ def _folded(v: Lanes, r: Value) -> Value:
 
 def digamma(v: Lanes, x: Value) -> Value:
     """The logarithmic derivative of the gamma function."""
-    negative, a, g = _reflected(v, x)
+    a, negative = v.abs(x), v.compare("olt", x, v.const(0))
+    g = v.select(negative, v.add(v.const(1), a), a)
     small = v.compare("olt", g, v.const(5))
     m = v.floor(below(v, g, 4))
     one, zero = v.const(1), v.const(0)
@@ -131,7 +129,9 @@ def digamma(v: Lanes, x: Value) -> Value:
     r = v.sub(a, v.rint(a))
     sine, cosine = _turned(v, _folded(v, r))
     outer = _outer(v, r)
-    turned = v.div(v.select(outer, v.mul(v.const(np.pi**2), sine), cosine), v.select(outer, cosine, sine))
+    square, rest = v.table("PI_SQUARE")
+    scaled = v.fma(sine, v.const(square), v.mul(sine, v.const(rest)))
+    turned = v.div(v.select(outer, scaled, cosine), v.select(outer, cosine, sine))
     y = v.select(negative, v.add(y, turned), y)
     pole = v.both(negative, v.compare("oeq", r, zero))
     y = v.select(pole, v.const(np.nan), y)

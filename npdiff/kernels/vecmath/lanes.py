@@ -163,6 +163,12 @@ class Lanes:
         """Compare floats, with a predicate of LLVM: ``o..`` is false and ``u..`` true for NaN."""
         return self.body.let(f"fcmp {predicate} {self._float} {a}, {b}")
 
+    def unusual(self, x: Value) -> Value:
+        """Whether a float is anything but a positive normal number."""
+        least = self.pattern(float(np.finfo(self.dtype).tiny))
+        above = self.isub(self.bits(x), self.integer(least))
+        return self.body.let(f"icmp uge {self._integer} {above}, {self.integer(self.pattern(np.inf) - least)}")
+
     def both(self, p: Value, q: Value) -> Value:
         """p and q"""
         return self.body.let(f"and {self._truth} {p}, {q}")
@@ -243,6 +249,10 @@ class Lanes:
         """2**(n + plus), given the bits from `nearest`; the exponent has to be that of a normal number."""
         field = self.iadd(n, self.integer(self.bias + plus - self.pattern(self.magic)))
         return self.from_bits(self.left(field, self.fraction))
+
+    def shift(self, x: Value, n: Value) -> Value:
+        """x * 2**n, given the bits from `nearest`; x and the result have to be normal numbers."""
+        return self.from_bits(self.iadd(self.bits(x), self.left(n, self.fraction)))
 
     def scale(self, x: Value, n: Value) -> Value:
         """x * 2**n, given the bits from `nearest`; n may lie outside the exponents of normal numbers."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from npdiff.kernels.vecmath import exponential
 from npdiff.kernels.vecmath.lanes import Lanes, Value
 
 
@@ -28,16 +29,19 @@ def take_apart(v: Lanes, x: Value, subnormal: bool = True) -> Parts:
     whole = x if small is None else v.select(small, v.mul(x, v.const(2.0**lift)), x)
     bits, middle, top = v.bits(whole), v.pattern(0.5**0.5), v.bias + 1
     # The exponent plus `top`, which is positive, becomes the last bits of a float.
-    field = v.right(v.iadd(bits, v.integer((top << v.fraction) - middle)), v.fraction)
+    raised = v.iadd(bits, v.integer((top << v.fraction) - middle))
+    field = v.right(raised, v.fraction)
     base = 2.0**v.fraction
     biased = v.from_bits(v.ior(field, v.integer(v.pattern(base))))
     origin = v.const(base + top)
     if small is not None:
         origin = v.select(small, v.const(base + top + lift), origin)
     k = v.sub(biased, origin)
-    exponent = v.left(v.isub(field, v.integer(top)), v.fraction)
-    f = v.sub(v.from_bits(v.isub(bits, exponent)), v.const(1))
-    return Parts(k, f, v.from_bits(v.isub(v.integer(v.bias << v.fraction), exponent)))
+    significand = v.iadd(v.iand(raised, v.integer((1 << v.fraction) - 1)), v.integer(middle))
+    f = v.sub(v.from_bits(significand), v.const(1))
+    # 2**(top - k), from what is above the significand
+    exponent = v.isub(raised, v.isub(significand, v.integer(middle)))
+    return Parts(k, f, v.from_bits(v.isub(v.integer((v.bias + top) << v.fraction), exponent)))
 
 
 def series(v: Lanes, f: Value) -> tuple[Value, Value]:
@@ -68,6 +72,25 @@ def log(v: Lanes, x: Value) -> Value:
     """The natural logarithm."""
     parts = take_apart(v, x)
     return _edges(v, x, natural(v, parts.k, parts.f))
+
+
+def quick_log(v: Lanes, x: Value) -> tuple[Value, Value]:
+    """The natural logarithm, and where x is not a positive normal number."""
+    parts = take_apart(v, x, subnormal=False)
+    return natural(v, parts.k, parts.f), v.unusual(x)
+
+
+def log1p_exp(v: Lanes, x: Value) -> Value:
+    """log(1 + e**x) for x <= 0"""
+    y, bits = exponential.parts(v, exponential.between(v, x, v.pick(-760, -110), 0))
+    t = v.scale(y, bits)
+    u, error = v.two_sum(v.const(1), t)
+    # u is at most 2: halved, where it is above the root of 2.
+    large = v.compare("ogt", u, v.const(2**0.5))
+    half = v.const(0.5)
+    f = v.sub(v.select(large, v.mul(u, half), u), v.const(1))
+    f = v.add(f, v.select(large, v.mul(error, half), error))
+    return natural(v, v.select(large, v.const(1), v.const(0)), f)
 
 
 def _based(v: Lanes, x: Value, factor: str, unit: str | None) -> Value:
@@ -138,11 +161,14 @@ def logit(v: Lanes, p: Value) -> Value:
 
 
 def log_ratio(v: Lanes, x: Value, y: Value) -> Value:
-    """log(x / y) for positive numbers, accurate where they are nearly equal."""
+    """log(x / y) for positive numbers and infinity, accurate where they are nearly equal."""
     above, below = take_apart(v, x), take_apart(v, y)
     bottom, bottom_low = v.two_sum(v.const(1), below.f)
     top, top_low = v.any_sum(above.f, v.neg(below.f))
     inverse = v.div(v.const(1), bottom)
     q = v.mul(top, inverse)
     rest = v.fma(v.neg(q), bottom_low, v.add(v.fma(v.neg(q), bottom, top), top_low))
-    return of_sum(v, q, v.mul(rest, inverse), v.sub(above.k, below.k))
+    z = of_sum(v, q, v.mul(rest, inverse), v.sub(above.k, below.k))
+    infinity = v.const(np.inf)
+    z = v.select(v.compare("oeq", y, infinity), v.const(-np.inf), z)
+    return v.select(v.compare("oeq", x, infinity), v.add(z, infinity), z)
