@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from npdiff.backend.contract import InSteps
 from npdiff.graph import Atom, Var, namer, show_equation
@@ -44,8 +45,10 @@ def groups(executable: InSteps, labels: Sequence[str]) -> list[str]:
     """The compiled graph with the number of the step that each equation is computed in."""
     graph = executable.graph
     # By what it makes: a step may hold the equation as it reads other arrays, below views.
-    at = {key: k for k, step in enumerate(executable.steps()) for eq in step.equations
-          for key in (eq.outputs or [id(eq)])}
+    at: dict[Any, int] = {}
+    for k, shown in enumerate(executable.steps()):
+        for eq in shown.equations:
+            at.update(dict.fromkeys(eq.outputs or [id(eq)], k))
     name = namer()
     rows = [("", _typed(v, name), "=", f"input {label}".rstrip(), "")
             for v, label in zip(graph.inputs, [*labels, *[""] * len(graph.inputs)], strict=False)]
