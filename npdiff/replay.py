@@ -13,6 +13,7 @@ import numpy as np
 from npdiff import tree
 from npdiff.array import DiffArray, View, copy_layout, is_scalar
 from npdiff.avals import PYTHON_NUMBERS, ndarray
+from npdiff.backend.contract import own_arrays
 from npdiff.backend.cpu import ON_CPU
 from npdiff.core import Handle, constant, innermost
 from npdiff.dispatch.effects import held_prints, let_out
@@ -144,8 +145,14 @@ class Recording:
 
     def finish(self, outs: Sequence[Any], values: Sequence[Any]) -> Any:
         """Write into the caller's arrays what the function writes, and build its result."""
+        own = own_arrays.get()
+        write = _write if own is None else own.write
+        if own is not None:  # views are cut out of ndarrays
+            parts = {o.index for o in self.outputs if o.how == "view"}
+            outs = [own.backend.to_numpy(v) if k in parts and own.backend.is_array(v) else v
+                    for k, v in enumerate(outs)]
         for k, position in enumerate(self.writes):
-            values[position][...] = outs[self.results + k]
+            write(values[position], outs[self.results + k])
         return tree.unflatten(self.structure, self.leaves(outs, values))
 
     def leaves(self, outs: Sequence[Any], values: Sequence[Any]) -> list[Any]:
@@ -154,6 +161,10 @@ class Recording:
         for o in self.outputs:
             leaves.append(o.make(outs, values, leaves))
         return leaves
+
+
+def _write(target: Any, value: Any) -> None:
+    target[...] = value
 
 
 class NotRecorded(Exception):
