@@ -172,8 +172,9 @@ class Compiler:
 
 
 def names(values: Sequence[str]) -> str:
-    """``'cpu' and 'tpu'``."""
-    return " and ".join(repr(v) for v in values)
+    """``'cpu', 'cuda' and 'tpu'``."""
+    quoted = [repr(v) for v in values]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]])
 
 
 __all__ = ["Backend", "Compiler", "Executable", "OwnArrays", "Placement", "Status", "names", "own_arrays"]

@@ -34,9 +34,8 @@ class Cuda:
 
     def status(self) -> Status:
         """Available where CuPy and numba-cuda can be imported and find a device, or in Numba's simulator."""
-        simulating = cuda.simulating()
         for module, package in (("cupy", "cupy"), ("numba_cuda", "numba-cuda")):
-            if _missing(module) and not (simulating and module == "numba_cuda"):
+            if _missing(module) and not (module == "numba_cuda" and cuda.simulating()):
                 return Status(self.name, False, why=f"the package {package} is not installed", install=INSTALL)
         try:
             runtime = importlib.import_module("cupy").cuda.runtime
@@ -50,7 +49,7 @@ class Cuda:
         if not count:
             return Status(self.name, False, why="CUDA finds no device", install=DRIVER)
         devices = f"{count} CUDA device{'s' if count > 1 else ''} ({Device().describe()})"
-        return Status(self.name, True, f"Numba's simulator, {devices}" if simulating else devices)
+        return Status(self.name, True, f"Numba's simulator, {devices}" if cuda.simulating() else devices)
 
     def compile(self, graph: Graph, placement: Placement | None = None) -> CudaExecutable:
         """The graph as kernels and calls of CuPy, for the current device."""

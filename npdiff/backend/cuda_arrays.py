@@ -161,9 +161,9 @@ class CudaArrays(OwnArrays):
         """A leaf of the result: an argument itself, a view of one, or an array of CuPy's."""
         if id(leaf) in self._given:
             return self._given[id(leaf)]
-        if not isinstance(leaf, (ndarray, np.generic)) or leaf.dtype not in DTYPES:
-            return leaf
         root: Any = leaf
+        if not isinstance(root, (ndarray, np.generic)) or root.dtype not in DTYPES:
+            return leaf
         while isinstance(root, ndarray) and root.base is not None:
             root = root.base.obj if isinstance(root.base, memoryview) else root.base
         found = self._memory.get(id(root))

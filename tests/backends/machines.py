@@ -13,4 +13,5 @@ def _parameter(status: npdiff.backend.contract.Status) -> object:
 
 
 each_backend = pytest.mark.parametrize("backend", [_parameter(s) for s in npdiff.backends()])
-needs_jax = pytest.mark.skipif(not npdiff.backends()[1].available, reason=f"backend 'tpu': {npdiff.backends()[1].why}")
+STATUS = {s.name: s for s in npdiff.backends()}
+needs_jax = pytest.mark.skipif(not STATUS["tpu"].available, reason=f"backend 'tpu': {STATUS['tpu'].why}")

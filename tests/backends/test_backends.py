@@ -273,7 +273,7 @@ def test_an_unknown_backend() -> None:
     def run() -> Any: return npdiff.jit(np.sin, "gpu")
     with pytest.raises(ArgumentError) as caught:
         run()
-    assert_says(caught.value, run, "jit: backend= names no backend", "str 'gpu'", "the backends are 'cpu' and 'tpu'")
+    assert_says(caught.value, run, "jit: backend= names no backend", "str 'gpu'", "the backends are 'cpu', 'cuda' and 'tpu'")
 
 
 def test_the_environment_variable_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,7 +283,7 @@ def test_the_environment_variable_chooses(monkeypatch: pytest.MonkeyPatch) -> No
     with pytest.raises(ArgumentError) as caught:
         run()
     assert_says(caught.value, run, "jit: NPDIFF_BACKEND names no backend", "str 'nothing'",
-                "the backends are 'cpu' and 'tpu'")
+                "the backends are 'cpu', 'cuda' and 'tpu'")
     assert npdiff.jit(np.sin, "cpu").backend.name == "cpu"
 
 
