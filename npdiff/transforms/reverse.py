@@ -122,7 +122,8 @@ class ReverseTrace(Trace):
         result = _new(DiffArray)
         result._trace = self
         result._value = out
-        result._node = (next(_serial), out.shape, dtype, back, a._node, None, out if keeps_out else None,
+        na = a._node
+        result._node = (next(_serial), na[1], dtype, back, na, None, out if keeps_out else None,
                         va if keeps_a else None, None)
         return result
 
@@ -131,34 +132,49 @@ class ReverseTrace(Trace):
         if back is None:
             return self.process(prim, (a, b), {})
         keeps_out, keeps_a, keeps_b = prim.saves
-        if type(a) is DiffArray and a._trace is self:
+        kind = type(b)
+        na: Any
+        nb: Any
+        if kind is float:  # so `a` belongs to this trace
             va = a._value
             na = a._node
-        else:
-            va, na = self._operand(a, keeps_a)
-        kind = type(b)
-        if kind is DiffArray and b._trace is self:
-            vb = b._value
-            nb = b._node
-        elif kind is float:
             vb = b
             nb = None
             if b and type(va) is ndarray and va.dtype is _FLOAT64:
                 vb = _numbers.get(b)
                 if vb is None:
                     vb = _number_array(b)
+            out = prim.call(va, vb)
+            if type(out) is not ndarray:
+                return self._scalar(prim, out, na, nb, va, vb)
+            shape = na[1]
         else:
-            vb, nb = self._operand(b, keeps_b)
-        out = prim.call(va, vb)
-        if type(out) is not ndarray:
-            return self._scalar(prim, out, na, nb, va, vb)
+            if type(a) is DiffArray and a._trace is self:
+                va = a._value
+                na = a._node
+            else:
+                va, na = self._operand(a, keeps_a)
+            if kind is DiffArray and b._trace is self:
+                vb = b._value
+                nb = b._node
+            else:
+                vb, nb = self._operand(b, keeps_b)
+            out = prim.call(va, vb)
+            if type(out) is not ndarray:
+                return self._scalar(prim, out, na, nb, va, vb)
+            shape = out.shape
+            # One tuple for one shape, where that is easy: the way back compares them by identity first.
+            if na is not None and na[1] == shape:
+                shape = na[1]
+            elif nb is not None and nb[1] == shape:
+                shape = nb[1]
         dtype = out.dtype
         if dtype is not _FLOAT64 and dtype.kind not in "fc":
             return core.constant(out)
         result = _new(DiffArray)
         result._trace = self
         result._value = out
-        result._node = (next(_serial), out.shape, dtype, back, na, nb, out if keeps_out else None,
+        result._node = (next(_serial), shape, dtype, back, na, nb, out if keeps_out else None,
                         va if keeps_a else None, vb if keeps_b else None)
         return result
 
@@ -306,7 +322,7 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node], strong
 
     With `strong`, a zero cotangent stays zero whatever partial it meets.
     """
-    cts: dict[int, Any] = {}
+    cts: dict[int, Any] = {}  # of the nodes in the queue
     parts: set[int] = set()
     keep = {node[0] for node in wanted}
     queue: list[Node] = []
@@ -317,12 +333,21 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node], strong
             push(queue, out_node)
         cts[out_node[0]] = ct if old is None else np.add(old, ct)
     results: dict[int, Any] = {}
-    node: Node | None = None  # a parent that is not in the queue yet
+    # A node that is not in the queue, and its cotangent: in a chain of operations there is never another.
+    node: Node | None = None
+    near: Any = None
     while queue or node is not None:
-        node = pop(queue) if node is None else pushpop(queue, node)
-        serial, _, _, rule, parents, more, out, args, other = node
+        if node is None:
+            node = pop(queue)
+            ct = cts.pop(node[0])
+        elif queue and queue[0] < node:
+            cts[node[0]] = near
+            node = pushpop(queue, node)
+            ct = cts.pop(node[0])
+        else:
+            ct = near
+        serial, of_shape, of_dtype, rule, parents, more, out, args, other = node
         node = None
-        ct = cts.pop(serial)
         # What arrives at the parents: c at p, and, with two of them, d at q.
         p: Any
         q: Any = None
@@ -357,6 +382,7 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node], strong
             cts[whole[0]][rule.index] = ct
             continue
         else:
+            of_shape = None
             if rule.terms is not None:
                 pulled = [p and term and term(ct, out, *args) for p, term in zip(parents, rule.terms, strict=True)]
             else:
@@ -369,20 +395,25 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node], strong
             if c is not None:
                 at = p[0]
                 shape = p[1]
-                if c.shape != shape:
-                    c = unbroadcast(c, shape)
                 dtype = p[2]
-                found = c.dtype
-                if found is not dtype and found != dtype:
-                    c = cast_cotangent(c, dtype)
-                old = cts.get(at)
-                if old is not None:
-                    cts[at] = add(old, c)
+                # An elementwise operation whose operand has its very shape and dtype needs no look at c.
+                if shape is not of_shape or dtype is not of_dtype:
+                    if c.shape != shape:
+                        c = unbroadcast(c, shape)
+                    found = c.dtype
+                    if found is not dtype and found != dtype:
+                        c = cast_cotangent(c, dtype)
+                if p is node:
+                    near = add(near, c)
                 else:
-                    cts[at] = c
-                    if node is None:
+                    old = cts.get(at)
+                    if old is not None:
+                        cts[at] = add(old, c)
+                    elif node is None:
                         node = p
+                        near = c
                     else:
+                        cts[at] = c
                         push(queue, p)
             if q is not None:
                 p, c, q = q, d, None
