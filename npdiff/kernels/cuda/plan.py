@@ -13,29 +13,31 @@ from math import prod
 
 from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction, Store, collapse
 
-WARP = 32
-
-
 @dataclass(frozen=True, slots=True)
 class Config:
-    """Sizes of launches.
+    """Sizes of launches; the tests, whose cards are simulated, make them small.
 
-    `block`: threads of a block. `threads`: as many as fill a card with 132 processors of 2048 threads. `blocks`: the
-    largest grid of a pass whose threads go on to further items. `run`: how many points one thread adds up at most
-    before its sum is set aside. `lane_bytes`: what a thread reads or writes at once; 0 for one element.
+    `block`: threads of a block. `warp`: threads that exchange values directly, 32 at most. `threads`: as many as fill a
+    card with 132 processors of 2048 threads. `blocks`: the largest grid of a pass whose threads go on to further items.
+    `run`: how many points one thread adds up at most before its sum is set aside. `lane_bytes`: what a thread reads or
+    writes at once; 0 for one element. `thread_row`, `warp_row`: rows up to these lengths are reduced by one thread, and
+    by one warp.
     """
 
     block: int = 256
+    warp: int = 32
     threads: int = 1 << 18
     blocks: int = 1 << 16
     run: int = 1024
     lane_bytes: int = 16
+    thread_row: int = 16
+    warp_row: int = 2048
 
 
 # Beyond so many nodes, copied for every lane, registers run out and compilation takes long.
 LANE_NODES = 256
-# Rows up to these lengths are summed by one thread, and by one warp.
-THREAD_ROW, WARP_ROW = 32, 2048
+# A part of a reduction has at least so many points for each thread.
+LEAST_RUN = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,12 +151,16 @@ def _pass(kernel: Kernel, arrays: tuple[int, ...], config: Config, cut: bool) ->
     length = prod(one.units(axes))
     last = len(kernel.sizes) - 1
     # Threads that sum neighbouring columns read neighbouring elements.
-    columns = last not in axes and kernel.sizes[last] >= WARP
-    group = 1 if columns or length <= THREAD_ROW else WARP if length <= WARP_ROW else config.block
+    columns = last not in axes and kernel.sizes[last] >= config.warp
+    group = config.block
+    if columns or length <= config.thread_row:
+        group = 1
+    elif length <= config.warp_row:
+        group = config.warp
     parts = 1
     if cut:
         fill = -(-config.threads // (one.items * group))
-        most = max(1, length // (group * (WARP if group == 1 else 8)))
+        most = max(1, length // (group * min(LEAST_RUN, config.run)))
         parts = max(min(fill, most), -(-length // (group * config.run)))
         parts = -(-length // -(-length // parts))
     return replace(one, group=group, parts=parts)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from math import prod
 
 from npdiff.kernels.cuda.operations import combine, constant, expression
-from npdiff.kernels.cuda.plan import WARP, Config, Pass, vectorisable
+from npdiff.kernels.cuda.plan import Config, Pass, vectorisable
 from npdiff.kernels.loop_ir import Access, DType, accesses, identity
 
 # From so many points or elements on, indices have 64 bits: room for the largest step is left below 2**32.
@@ -253,8 +253,8 @@ class Renderer:
         with self.inside(f"if item < index({work.items}):"):
             self.accumulate("lane", work.group)
             self.join_lanes()
-        self.exchange(WARP)
-        if work.group > WARP:
+        self.exchange(self.config.warp)
+        if work.group > self.config.warp:
             self.across()
         with self.inside(f"if lane == index(0) and item < index({work.items}):"):
             if work.parts > 1:
@@ -288,7 +288,7 @@ class Renderer:
 
     def across(self) -> None:
         """Combine the results of a block's warps."""
-        warps = self.work.group // WARP
+        warps = self.work.group // self.config.warp
         stored: list[tuple[str, str, DType, str]] = []
         for k, r in enumerate(self.kernel.reductions):
             dtype = self.kernel.nodes[r.value].dtype
@@ -296,10 +296,10 @@ class Renderer:
             stored += [(a, f"s{k}_{at}", dtype, r.op) for at in own for a in self.accumulators(k)[at:at + 1]]
         for _, s, dtype, _ in stored:
             self.put(f"{s} = cuda.shared.array({warps}, {'uint8' if dtype.kind == 'b' else dtype.name}_type)")
-        with self.inside(f"if lane % index({WARP}) == index(0):"):
+        with self.inside(f"if lane % index({self.config.warp}) == index(0):"):
             for a, s, dtype, _ in stored:
                 value = f"uint8(1) if {a} else uint8(0)" if dtype.kind == "b" else a
-                self.put(f"{s}[lane // index({WARP})] = {value}")
+                self.put(f"{s}[lane // index({self.config.warp})] = {value}")
         self.put("cuda.syncthreads()")
         with self.inside("if lane == index(0):"):
             for a, s, dtype, op in stored:

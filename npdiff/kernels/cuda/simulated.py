@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from npdiff.kernels.cuda.operations import FUNCTIONS
-from npdiff.kernels.cuda.plan import WARP
 
 _NUMPY = {"pow": "power", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2",
           "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
@@ -23,13 +22,13 @@ def simulated(*arrays):
     with errstate(all="ignore"):
         kernel(*arrays)
 def shuffle(value, step):
-    exchanged = cuda.shared.array(1024, anything)
+    # By turns in two places: whoever comes round to the first again knows that all have read it.
     at = cuda.threadIdx.x
+    turn[at] ^= 1
+    exchanged = places[turn[at]]
     exchanged[at] = value
     cuda.syncthreads()
-    other = exchanged[at + step] if at % warp + step < warp else value
-    cuda.syncthreads()
-    return other
+    return exchanged[at + step] if at % 32 + step < 32 and at + step < cuda.blockDim.x else value
 """
 
 
@@ -53,7 +52,7 @@ def names(_wide: bool) -> dict[str, Any]:
     for name in FUNCTIONS:
         functions[name] = functions[f"{name}f"] = getattr(np, _NUMPY.get(name, name))
     scope: dict[str, Any] = {"libdevice": SimpleNamespace(**functions), "index": int, "inf": np.inf, "nan": np.nan,
-                             "errstate": np.errstate, "warp": WARP, "anything": np.dtype(object)}
+                             "errstate": np.errstate, "turn": [0] * 1024, "places": ([None] * 1024, [None] * 1024)}
     for code in "bhilqBHILQfd":
         kind = np.dtype(code)
         scope[kind.name] = kind.type if kind.kind == "f" else _integer(kind.type)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from npdiff.graph import Literal
@@ -9,8 +11,12 @@ from npdiff.kernels import cuda
 from npdiff.kernels.schedule import KernelStep, schedule
 from npdiff.kernels.simplify import simplify
 
-# Two warps a block, and arrays of a few hundred elements fill this card: grids, parts and vectors take part.
-SMALL = cuda.Config(block=64, threads=256, blocks=3, run=8)
+# Warps of four threads, two to a block, and a card that a hundred elements fill: several blocks, parts of reductions,
+# vectors and rows of every kind occur in small arrays. The simulator needs milliseconds for each thread.
+SMALL = cuda.Config(block=8, warp=4, threads=48, blocks=3, run=8, thread_row=4, warp_row=24)
+
+# The simulator's threads wait for each other at every exchange, and each would hold the interpreter for 5 ms.
+sys.setswitchinterval(1e-4)
 
 
 def kernels_of(graph):
