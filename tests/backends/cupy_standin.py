@@ -202,6 +202,7 @@ class DeviceArray:
     flags = property(lambda self: self.simulated.flags)
     base = property(lambda self: self.simulated.base)
     device = property(lambda self: Device())
+    T = property(lambda self: _made(self.simulated.T, True))
     real = property(lambda self: _made(self.simulated.real, True))
     imag = property(lambda self: _made(self.simulated.imag, True))
     data = property(lambda self: _Pointer(self.simulated, self.simulated.__array_interface__["data"][0]))
@@ -211,6 +212,12 @@ class DeviceArray:
         described = self.simulated.__array_interface__
         return {"shape": described["shape"], "typestr": described["typestr"], "data": (described["data"][0], False),
                 "strides": described["strides"], "version": 3, "stream": 1}
+
+    def __dlpack__(self) -> DeviceArray:
+        return self
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return 2, STATE.number
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()` to construct a NumPy "
@@ -306,8 +313,8 @@ def asarray(a: Any, dtype: Any = None, order: Any = None, *, copy: Any = None, b
 
 
 def from_dlpack(a: Any) -> DeviceArray:
-    """An array seen through DLPack."""
-    return DeviceArray._of(np.from_dlpack(a.host))
+    """An array seen through DLPack (whose capsule is the stand-in itself)."""
+    return DeviceArray._of(a.__dlpack__().simulated)
 
 
 def asnumpy(a: Any, stream: Any = None, order: str = "C", out: Any = None, *, blocking: bool = True) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 import npdiff
@@ -14,4 +16,6 @@ def _parameter(status: npdiff.backend.contract.Status) -> object:
 
 each_backend = pytest.mark.parametrize("backend", [_parameter(s) for s in npdiff.backends()])
 STATUS = {s.name: s for s in npdiff.backends()}
+needs_cuda = pytest.mark.skipif(not STATUS["cuda"].available, reason=f"backend 'cuda': {STATUS['cuda'].why}")
+simulated = pytest.mark.skipif(os.environ.get("NUMBA_ENABLE_CUDASIM") != "1", reason="for the simulator only")
 needs_jax = pytest.mark.skipif(not STATUS["tpu"].available, reason=f"backend 'tpu': {STATUS['tpu'].why}")

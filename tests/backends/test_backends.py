@@ -273,7 +273,8 @@ def test_an_unknown_backend() -> None:
     def run() -> Any: return npdiff.jit(np.sin, "gpu")
     with pytest.raises(ArgumentError) as caught:
         run()
-    assert_says(caught.value, run, "jit: backend= names no backend", "str 'gpu'", "the backends are 'cpu', 'cuda' and 'tpu'")
+    assert_says(caught.value, run, "jit: backend= names no backend", "str 'gpu'",
+                "the backends are 'cpu', 'cuda' and 'tpu'")
 
 
 def test_the_environment_variable_chooses(monkeypatch: pytest.MonkeyPatch) -> None:
