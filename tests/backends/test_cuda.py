@@ -26,7 +26,7 @@ from npdiff.kernels import cuda
 
 HERE = Path(__file__).parent
 # Of SciPy's rows, nearly all are calls on the host: a few that are not stand for them.
-CHOSEN = "cuda and not (scipy and not (erf or gammaln or expit or ndtr or logsumexp or expm or softmax))"
+CHOSEN = "cuda and not grad_of_jit and not (scipy and not (erf or gammaln or expit or ndtr or logsumexp or softmax))"
 
 
 @pytest.mark.skipif(importlib.util.find_spec("numba_cuda") is None, reason="the package numba-cuda is not installed")

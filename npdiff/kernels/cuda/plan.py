@@ -13,6 +13,7 @@ from math import prod
 
 from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction, Store, collapse
 
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """Sizes of launches; the tests, whose cards are simulated, make them small.
