@@ -48,7 +48,7 @@ def groups(executable: InSteps, labels: Sequence[str]) -> list[str]:
     at: dict[Any, int] = {}
     for k, shown in enumerate(executable.steps()):
         for eq in shown.equations:
-            at.update(dict.fromkeys(eq.outputs or [id(eq)], k))
+            at.update(dict.fromkeys([*eq.outputs, id(eq)], k))
     name = namer()
     rows = [("", _typed(v, name), "=", f"input {label}".rstrip(), "")
             for v, label in zip(graph.inputs, [*labels, *[""] * len(graph.inputs)], strict=False)]

@@ -191,7 +191,7 @@ class Executable:
         outputs = {a for a in graph.outputs if isinstance(a, Var)}
         steps, copied = readers_first(steps, outputs)
         self._plan = steps
-        dead = _last_reads(steps, outputs)
+        dead = last_reads(steps, outputs)
         fresh: set[Var] = set()
         self._in_place = writes_in_place(steps, dead, copied)
         marks: list[int] = []
@@ -363,7 +363,7 @@ def _typed(v: Var, name: Callable[[Atom], str]) -> str:
     return f"{name(v)}:{v.aval!r}"
 
 
-def _last_reads(steps: Sequence[Step], outputs: set[Var]) -> list[list[Var]]:
+def last_reads(steps: Sequence[Step], outputs: set[Var]) -> list[list[Var]]:
     """For each step, the variables it is the last to touch."""
     seen = set(outputs)
     dead: list[list[Var]] = []

@@ -70,14 +70,18 @@ Step = HostStep | KernelStep
 
 
 class Scheduler:
-    """Decides, for one simplified graph, which equations share kernels and when each step runs."""
+    """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    def __init__(self, graph: Graph) -> None:
+    Without `small`, there is no step for small matrices.
+    """
+
+    def __init__(self, graph: Graph, small: bool = True) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
         self.program = Program(graph.equations)
         # What needs no view made, by index: see `small`.
         self.small: dict[int, SmallStep] = {}
+        self._small = small
         for i, eq in enumerate(graph.equations):
             self._classify(i, eq)
         self._settle()
@@ -97,7 +101,7 @@ class Scheduler:
             program.builds[i] = build
         elif reduction is not None:
             program.reductions[i] = reduction
-        elif (found := find(eq, program.seen_from)) is not None:
+        elif self._small and (found := find(eq, program.seen_from)) is not None:
             small, roots, seen = found
             self.small[i] = SmallStep(Equation(eq.prim, roots, eq.params, eq.outputs, eq.source), small, seen)
 
@@ -285,6 +289,6 @@ class Scheduler:
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph) -> list[Step]:
-    """Order the work of a simplified graph: kernels, and host calls between them."""
-    return Scheduler(graph).steps()
+def schedule(graph: Graph, small: bool = True) -> list[Step]:
+    """Order the work of a simplified graph: kernels, for small matrices too if wanted, and host calls between them."""
+    return Scheduler(graph, small).steps()
