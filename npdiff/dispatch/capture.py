@@ -42,7 +42,8 @@ _ndarray, _vectorize = ndarray, np.vectorize
 
 # Code of these packages gets plain arrays: it works on plain values, and hands them to compiled code.
 _LIBRARIES = frozenset(
-    ["npdiff", "numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy"])
+    ["npdiff", "numpy", "scipy", "numba", "numba_cuda", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy",
+     "cupyx", "cupy_backends"])
 
 
 def active() -> bool:
@@ -117,9 +118,9 @@ def _hearing(original: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        if (_LIST_TYPES.intersection(map(type, args)) and called_by_user(name)
-                and any([type(a) in _LIST_TYPES and holds_handle(a) for a in args])):
-            return overrides[original](*args, **kwargs)
+        for a in args:
+            if type(a) in _LIST_TYPES and called_by_user(name) and holds_handle(a):
+                return overrides[original](*args, **kwargs)
         return original(*args, **kwargs)
 
     return stand_in
