@@ -28,12 +28,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
 from npdiff.avals import ndarray
 from npdiff.graph import Graph
+from npdiff.steps import Step
 
 
 class OwnArrays(dict[int, Any]):
@@ -93,6 +94,21 @@ class Executable(Protocol):
 
     def text(self) -> str:
         """What was given to the compiler (LLVM IR, StableHLO)."""
+
+
+@runtime_checkable
+class InSteps(Executable, Protocol):
+    """An executable that can show and time its steps one by one; one that cannot is shown by `explain` alone."""
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that the steps compute."""
+
+    def steps(self) -> Sequence[Step]:
+        """The steps, in order."""
+
+    def timed(self, *arrays: Any) -> Sequence[float]:
+        """Run the graph as `run` does; the seconds that each step took."""
 
 
 class Status(NamedTuple):
@@ -177,4 +193,6 @@ def names(values: Sequence[str]) -> str:
     return " and ".join([", ".join(quoted[:-1]), quoted[-1]])
 
 
-__all__ = ["Backend", "Compiler", "Executable", "OwnArrays", "Placement", "Status", "names", "own_arrays"]
+__all__ = [
+    "Backend", "Compiler", "Executable", "InSteps", "OwnArrays", "Placement", "Status", "names", "own_arrays",
+]

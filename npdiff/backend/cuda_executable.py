@@ -51,7 +51,7 @@ class CudaExecutable:
         small = simplify(graph)
         self._device, self._graph = device, small
         outputs = {a for a in small.outputs if isinstance(a, Var)}
-        self._plan, copied = readers_first(schedule(small), outputs)
+        self._plan, copied = readers_first(schedule(small, small=False), outputs)
         dead = last_reads(self._plan, outputs)
         self._in_place = writes_in_place(self._plan, dead, copied)
         self._on_host: dict[int, str] = {}
@@ -252,7 +252,7 @@ class CudaExecutable:
                     lines.append(f"   on the host: {self._on_host[k]}")
                 continue
             lines.append(f"{k}: kernel {_named(step.outputs, name)} from {_named(step.inputs, name)}")
-            lines.append(f"   fuses {', '.join(step.names)}")
+            lines.append(f"   fuses {', '.join([eq.prim.name for eq in step.equations])}")
             lines += ["   " + line for line in show(step.kernel).splitlines()]
         lines.append(f"return {', '.join(name(a) for a in self._graph.outputs)}")
         return "\n".join(lines)
