@@ -36,8 +36,8 @@ def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, An
     if type(value) is not ndarray:
         try:
             value = np.asarray(value, dtype if _KINDS.get(type(value)) == dtype.kind else None)
-        except OverflowError as error:  # an int of Python's that no kernel can hold
-            raise GuardFailed from error
+        except OverflowError:
+            raise GuardFailed("a Python integer beyond 64 bits, which no kernel can hold") from None
     if value.dtype != dtype or value.shape != shape:
         raise GuardFailed(f"expected {Aval(shape, dtype)!r}, received {Aval(value.shape, value.dtype)!r}")
     out: np.ndarray[Any, Any] = value if value.flags.c_contiguous else value.copy("C")
