@@ -1,8 +1,8 @@
 """CPU time to record, schedule and compile graphs of 10 to 10,000 operations, beside JAX's to trace and compile them.
 
-Run it as ``python asv_bench/compile_times.py`` (``--help`` for a selection). Each figure is the least of the rounds; each
-round is a process of its own, with the disk cache off, that has compiled another graph before. JAX is not asked for
-graphs on which it would need minutes (``--jax``).
+Run it as ``python asv_bench/compile_times.py`` (``--help`` for a selection). Each figure is the least of the rounds;
+each round is a process of its own, with the disk cache off, that has compiled another graph before. JAX is not asked
+for graphs on which it would need minutes (``--jax``).
 """
 
 from __future__ import annotations

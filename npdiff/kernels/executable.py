@@ -18,16 +18,18 @@ from npdiff.avals import PYTHON_NUMBERS, Aval, ndarray
 from npdiff.errors import GuardFailed
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equation
 from npdiff.kernels import costs, native, threads, views
-from npdiff.kernels.chunks import nanoseconds
+from npdiff.kernels.chunks import Work, nanoseconds
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel
 from npdiff.kernels.loop_ir import DType, show
 from npdiff.kernels.machine import vector_bits
 from npdiff.kernels.reuse import readers_first, writes_in_place
-from npdiff.kernels.schedule import HostStep, KernelStep, Step
+from npdiff.kernels.schedule import HostStep, KernelStep, SmallStep, Step
 from npdiff.kernels.simplify import window
+from npdiff.kernels.small import compile_small
 from npdiff.steps import Step as Shown
 from npdiff.steps import nbytes
 
+_FLAG = np.dtype(bool)
 _KINDS: dict[type, str] = {bool: "b", int: "i", float: "f"}
 
 
@@ -53,6 +55,19 @@ def _check_dtype(name: str, value: Any, dtype: np.dtype[Any]) -> None:
 def _check_shape(name: str, value: Any, shape: tuple[int, ...]) -> None:
     if np.shape(value) != shape:
         raise GuardFailed(f"{name}: recorded shape {shape}, found {np.shape(value)}")
+
+
+def _by_numpy(step: SmallStep) -> Callable[..., Any]:
+    """What a kernel of small matrices could not do: the NumPy call, with its errors, on the arrays the kernel took."""
+    prim, params = step.equation.prim, step.equation.params
+
+    def redo(*arrays: np.ndarray[Any, Any]) -> Any:
+        size = step.small.dtype.itemsize
+        operands = [ndarray(v.shape, a.dtype, a, v.offset * size, [s * size for s in v.strides])
+                    for v, a in zip(step.views, arrays, strict=True)]
+        return prim.call(*operands, **params)
+
+    return redo
 
 
 class _Source:
@@ -81,11 +96,19 @@ class _Source:
         v = self.name(a)
         return f"({v} if type({v}) in numbers else {v}.item())" if a.aval.weak else v
 
-    def kernel(self, launch: Callable[..., Any], step: KernelStep) -> None:
-        """Run a kernel; inputs that it does not take as they are are made to fit."""
+    def small(self, launch: Callable[..., Any], step: SmallStep) -> None:
+        """Run a kernel on small matrices."""
+        self.kernel(launch, step, ["unclear"] if step.small.checked else [])
+        if step.small.checked:
+            outs = ", ".join(map(self.name, step.equation.outputs))
+            redo = self.bind(_by_numpy(step), "redo")
+            self.lines.append(f"if unclear: {outs} = {redo}({', '.join(map(self.name, step.inputs))})")
+
+    def kernel(self, launch: Callable[..., Any], step: KernelStep | SmallStep, more: Sequence[str] = ()) -> None:
+        """Run a kernel, which may give `more` than arrays; inputs that it does not take as they are are made to fit."""
         run = self.bind(launch, "kernel")
         ins = [self.name(v) for v in step.inputs]
-        outs = [self.name(v) for v in step.outputs]
+        outs = [*[self.name(v) for v in step.outputs], *more]
         first = outs[0] if len(outs) == 1 else "made"
         self.lines.append(f"{first} = {run}({', '.join(ins)})")
         self.lines.append(f"if {first} is None:")
@@ -174,15 +197,21 @@ class Executable:
         marks: list[int] = []
         for k, (step, gone) in enumerate(zip(steps, dead, strict=True)):
             marks.append(len(source.lines))
-            if isinstance(step, KernelStep):
-                compiled = compile_kernel(step.kernel)
+            if isinstance(step, (KernelStep, SmallStep)):
+                compiled = compile_small(step.small) if isinstance(step, SmallStep) else compile_kernel(step.kernel)
                 self._kernels.append(compiled)
                 if compiled.work.wide:
                     threads.ready()
                 fresh.update(step.outputs)
-                source.kernel(native.launcher(compiled.loops, compiled.join, compiled.work,
-                                              [(v.aval.dtype, v.aval.shape) for v in step.inputs],
-                                              [(v.aval.dtype, v.aval.shape) for v in step.outputs]), step)
+                results = [(v.aval.dtype, v.aval.shape) for v in step.outputs]
+                if isinstance(step, SmallStep) and step.small.checked:
+                    results.append((_FLAG, ()))
+                launch = native.launcher(compiled.loops, compiled.join, compiled.work,
+                                         [(v.aval.dtype, v.aval.shape) for v in step.inputs], results)
+                if isinstance(step, SmallStep):
+                    source.small(launch, step)
+                else:
+                    source.kernel(launch, step)
             elif k in self._in_place:
                 source.write(step.equation)
             else:
@@ -240,8 +269,16 @@ class Executable:
     def steps(self) -> list[Shown]:
         """The steps in order, as people are shown them."""
         kernels = iter(self._kernels)
-        return [_shown_kernel(step, next(kernels)) if isinstance(step, KernelStep)
-                else _shown_call(step.equation, k in self._in_place) for k, step in enumerate(self._plan)]
+        own = {eq.outputs[0]: eq for eq in self._graph.equations if eq.outputs}
+        shown: list[Shown] = []
+        for k, step in enumerate(self._plan):
+            if isinstance(step, KernelStep):
+                shown.append(_shown_kernel(step, next(kernels)))
+            elif isinstance(step, SmallStep):
+                shown.append(_shown_small(step, own[step.outputs[0]], next(kernels)))
+            else:
+                shown.append(_shown_call(step.equation, k in self._in_place))
+        return shown
 
     def explain(self) -> str:
         """The steps in order: kernels with their loop IR, host calls, compile times, vector width."""
@@ -255,6 +292,12 @@ class Executable:
         for a in [*self._graph.inputs, *self._graph.constants]:
             name(a)
         for k, step in enumerate(self._plan):
+            if isinstance(step, SmallStep):
+                compiled = next(kernels)
+                lines.append(f"{k}: small {', '.join(_typed(v, name) for v in step.outputs)} = "
+                             f"{show_equation(step.equation, name)} ({1e3 * compiled.seconds:.0f} ms)")
+                lines += ["   " + line for line in step.small.show()]
+                continue
             if isinstance(step, HostStep):
                 left = ", ".join(name(v) for v in step.equation.outputs)
                 verb = "write" if k in self._in_place else "call"
@@ -278,9 +321,20 @@ class Executable:
         return "\n".join(self.llvm())
 
 
+def _sharing(work: Work) -> int:
+    """How many threads share a kernel's work."""
+    return min(threads.get_num_threads(), -(-work.extent // work.chunk)) if work.wide else 1
+
+
+def _shown_small(step: SmallStep, own: Equation, compiled: Compiled) -> Shown:
+    read, written = [sum(nbytes(v.aval) for v in vs) for vs in (step.inputs, step.outputs)]
+    return Shown("small kernel", [own], step.inputs, step.outputs, read=read, written=written,
+                 operations=_products(own), vector=costs.vector(compiled.text), threads=_sharing(compiled.work),
+                 compile_seconds=compiled.seconds, cached=compiled.cached)
+
+
 def _shown_kernel(step: KernelStep, compiled: Compiled) -> Shown:
-    kernel, work = step.kernel, compiled.work
-    shared = min(threads.get_num_threads(), -(-work.extent // work.chunk)) if work.wide else 1
+    kernel, shared = step.kernel, _sharing(compiled.work)
     return Shown("kernel", step.equations, step.inputs, step.outputs, kernel.sizes, costs.bytes_read(kernel),
                  costs.bytes_written(kernel), costs.operations(kernel), costs.vector(compiled.text), shared,
                  nanoseconds(kernel) * 1e-9 / shared, compiled.seconds, compiled.cached)
@@ -294,11 +348,13 @@ def _shown_call(eq: Equation, in_place: bool) -> Shown:
     if in_place:
         moved = nbytes(eq.inputs[1].aval)
         return Shown("write", [eq], inputs, eq.outputs, read=moved, written=moved, operations=0)
-    count = None
-    if eq.prim.name == "matmul":
-        count = 2 * eq.outputs[0].aval.size * eq.inputs[0].aval.shape[-1]
     return Shown("call", [eq], inputs, eq.outputs, read=sum(nbytes(v.aval) for v in inputs),
-                 written=sum(nbytes(v.aval) for v in eq.outputs), operations=count)
+                 written=sum(nbytes(v.aval) for v in eq.outputs), operations=_products(eq))
+
+
+def _products(eq: Equation) -> int | None:
+    """Multiplications and additions of a matrix product; None for what else NumPy does."""
+    return 2 * eq.outputs[0].aval.size * eq.inputs[0].aval.shape[-1] if eq.prim.name == "matmul" else None
 
 
 def _own(value: Any, held: set[int]) -> Any:
