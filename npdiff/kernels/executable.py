@@ -25,7 +25,7 @@ from npdiff.kernels.machine import vector_bits
 from npdiff.kernels.reuse import readers_first, writes_in_place
 from npdiff.kernels.schedule import HostStep, KernelStep, SmallStep, Step
 from npdiff.kernels.simplify import window
-from npdiff.kernels.small import compile_small, small_nanoseconds
+from npdiff.kernels.small import compile_small
 from npdiff.steps import Step as Shown
 from npdiff.steps import nbytes
 
@@ -38,8 +38,8 @@ def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, An
     if type(value) is not ndarray:
         try:
             value = np.asarray(value, dtype if _KINDS.get(type(value)) == dtype.kind else None)
-        except OverflowError as error:  # an int of Python's that no kernel can hold
-            raise GuardFailed from error
+        except OverflowError:
+            raise GuardFailed("a Python integer beyond 64 bits, which no kernel can hold") from None
     if value.dtype != dtype or value.shape != shape:
         raise GuardFailed(f"expected {Aval(shape, dtype)!r}, received {Aval(value.shape, value.dtype)!r}")
     out: np.ndarray[Any, Any] = value if value.flags.c_contiguous else value.copy("C")
@@ -269,9 +269,16 @@ class Executable:
     def steps(self) -> list[Shown]:
         """The steps in order, as people are shown them."""
         kernels = iter(self._kernels)
-        return [_shown_kernel(step, next(kernels)) if isinstance(step, KernelStep)
-                else _shown_small(step, next(kernels)) if isinstance(step, SmallStep)
-                else _shown_call(step.equation, k in self._in_place) for k, step in enumerate(self._plan)]
+        own = {eq.outputs[0]: eq for eq in self._graph.equations if eq.outputs}
+        shown: list[Shown] = []
+        for k, step in enumerate(self._plan):
+            if isinstance(step, KernelStep):
+                shown.append(_shown_kernel(step, next(kernels)))
+            elif isinstance(step, SmallStep):
+                shown.append(_shown_small(step, own[step.outputs[0]], next(kernels)))
+            else:
+                shown.append(_shown_call(step.equation, k in self._in_place))
+        return shown
 
     def explain(self) -> str:
         """The steps in order: kernels with their loop IR, host calls, compile times, vector width."""
@@ -315,16 +322,15 @@ class Executable:
 
 
 def _sharing(work: Work) -> int:
-    """How many threads share the chunks of a kernel at most."""
+    """How many threads share a kernel's work."""
     return min(threads.get_num_threads(), -(-work.extent // work.chunk)) if work.wide else 1
 
 
-def _shown_small(step: SmallStep, compiled: Compiled) -> Shown:
-    small, shared = step.small, _sharing(compiled.work)
-    return Shown("kernel", [step.equation], step.inputs, step.outputs, small.batch,
-                 sum(nbytes(v.aval) for v in step.inputs), sum(nbytes(v.aval) for v in step.outputs), None,
-                 costs.vector(compiled.text), shared, small_nanoseconds(small) * 1e-9 / shared, compiled.seconds,
-                 compiled.cached)
+def _shown_small(step: SmallStep, own: Equation, compiled: Compiled) -> Shown:
+    read, written = [sum(nbytes(v.aval) for v in vs) for vs in (step.inputs, step.outputs)]
+    return Shown("small kernel", [own], step.inputs, step.outputs, read=read, written=written,
+                 operations=_products(own), vector=costs.vector(compiled.text), threads=_sharing(compiled.work),
+                 compile_seconds=compiled.seconds, cached=compiled.cached)
 
 
 def _shown_kernel(step: KernelStep, compiled: Compiled) -> Shown:
@@ -342,11 +348,13 @@ def _shown_call(eq: Equation, in_place: bool) -> Shown:
     if in_place:
         moved = nbytes(eq.inputs[1].aval)
         return Shown("write", [eq], inputs, eq.outputs, read=moved, written=moved, operations=0)
-    count = None
-    if eq.prim.name == "matmul":
-        count = 2 * eq.outputs[0].aval.size * eq.inputs[0].aval.shape[-1]
     return Shown("call", [eq], inputs, eq.outputs, read=sum(nbytes(v.aval) for v in inputs),
-                 written=sum(nbytes(v.aval) for v in eq.outputs), operations=count)
+                 written=sum(nbytes(v.aval) for v in eq.outputs), operations=_products(eq))
+
+
+def _products(eq: Equation) -> int | None:
+    """Multiplications and additions of a matrix product; None for what else NumPy does."""
+    return 2 * eq.outputs[0].aval.size * eq.inputs[0].aval.shape[-1] if eq.prim.name == "matmul" else None
 
 
 def _own(value: Any, held: set[int]) -> Any:

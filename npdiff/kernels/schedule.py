@@ -120,8 +120,14 @@ class Scheduler:
         eq = self.program.equations[i]
         return (eq.inputs[0] if i in self.program.reductions else eq.outputs[0]).aval.shape
 
-    def _roots(self, i: int) -> Iterator[tuple[Var, bool]]:
+    def _roots(self, i: int) -> list[tuple[Var, bool]]:
         """Variables a fused equation reads, and whether each can be read in the same loop nest."""
+        found = self._known_roots.get(i)
+        if found is None:
+            found = self._known_roots[i] = list(self._find_roots(i))
+        return found
+
+    def _find_roots(self, i: int) -> Iterator[tuple[Var, bool]]:
         shape = self._shape(i)
         for a in self.program.equations[i].inputs:
             root = self.program.seen_from(a)[0]
@@ -155,6 +161,7 @@ class Scheduler:
             inputs = [self.program.producer.get(a) for a in self.program.equations[i].inputs if isinstance(a, Var)]
             cone[i] = 1 + sum(cone.get(j, 0) for j in inputs if j is not None)
         self.inlined = frozenset(i for i, n in cone.items() if n <= INLINE_LIMIT)
+        self._known_roots: dict[int, list[tuple[Var, bool]]] = {}
 
     def _find_needed(self) -> None:
         """Which equations have to run, and which variables have to be in memory."""

@@ -11,7 +11,6 @@ result is not finite, a factorisation says so in a second result, and NumPy does
 from __future__ import annotations
 
 from npdiff.kernels.small.compile_small import compile_small
-from npdiff.kernels.small.compile_small import nanoseconds as small_nanoseconds
 from npdiff.kernels.small.forms import LIMIT, Matrix, Small, find
 
-__all__ = ["LIMIT", "Matrix", "Small", "compile_small", "find", "small_nanoseconds"]
+__all__ = ["LIMIT", "Matrix", "Small", "compile_small", "find"]
