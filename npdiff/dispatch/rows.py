@@ -14,6 +14,7 @@ from npdiff.dispatch import (  # noqa: F401
     einsum,
     elementary,
     fft,
+    foreign,
     indexing,
     joining,
     linalg,
