@@ -18,10 +18,10 @@ from npdiff.kernels import native, threads
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel
 from npdiff.kernels.loop_ir import DType, show
 from npdiff.kernels.machine import vector_bits
+from npdiff.kernels.matrices import compile_matrices
 from npdiff.kernels.reuse import readers_first, writes_in_place
-from npdiff.kernels.schedule import HostStep, KernelStep, SmallStep, Step
+from npdiff.kernels.schedule import HostStep, KernelStep, MatrixStep, Step
 from npdiff.kernels.simplify import window
-from npdiff.kernels.small import compile_small
 
 _FLAG = np.dtype(bool)
 _KINDS: dict[type, str] = {bool: "b", int: "i", float: "f"}
@@ -51,12 +51,12 @@ def _check_shape(name: str, value: Any, shape: tuple[int, ...]) -> None:
         raise GuardFailed(f"{name}: recorded shape {shape}, found {np.shape(value)}")
 
 
-def _by_numpy(step: SmallStep) -> Callable[..., Any]:
+def _by_numpy(step: MatrixStep) -> Callable[..., Any]:
     """What a kernel of small matrices could not do: the NumPy call, with its errors, on the arrays the kernel took."""
     prim, params = step.equation.prim, step.equation.params
 
     def redo(*arrays: np.ndarray[Any, Any]) -> Any:
-        size = step.small.dtype.itemsize
+        size = step.operation.dtype.itemsize
         operands = [ndarray(v.shape, a.dtype, a, v.offset * size, [s * size for s in v.strides])
                     for v, a in zip(step.views, arrays, strict=True)]
         return prim.call(*operands, **params)
@@ -90,15 +90,15 @@ class _Source:
         v = self.name(a)
         return f"({v} if type({v}) in numbers else {v}.item())" if a.aval.weak else v
 
-    def small(self, launch: Callable[..., Any], step: SmallStep) -> None:
+    def matrices(self, launch: Callable[..., Any], step: MatrixStep) -> None:
         """Run a kernel on small matrices."""
-        self.kernel(launch, step, ["unclear"] if step.small.checked else [])
-        if step.small.checked:
+        self.kernel(launch, step, ["unclear"] if step.operation.checked else [])
+        if step.operation.checked:
             outs = ", ".join(map(self.name, step.equation.outputs))
             redo = self.bind(_by_numpy(step), "redo")
             self.lines.append(f"if unclear: {outs} = {redo}({', '.join(map(self.name, step.inputs))})")
 
-    def kernel(self, launch: Callable[..., Any], step: KernelStep | SmallStep, more: Sequence[str] = ()) -> None:
+    def kernel(self, launch: Callable[..., Any], step: KernelStep | MatrixStep, more: Sequence[str] = ()) -> None:
         """Run a kernel, which may give `more` than arrays; inputs that it does not take as they are are made to fit."""
         run = self.bind(launch, "kernel")
         ins = [self.name(v) for v in step.inputs]
@@ -179,19 +179,20 @@ class Executable:
         fresh: set[Var] = set()
         self._in_place = writes_in_place(steps, dead, copied)
         for k, (step, gone) in enumerate(zip(steps, dead, strict=True)):
-            if isinstance(step, (KernelStep, SmallStep)):
-                compiled = compile_small(step.small) if isinstance(step, SmallStep) else compile_kernel(step.kernel)
+            if isinstance(step, (KernelStep, MatrixStep)):
+                compiled = (compile_matrices(step.operation) if isinstance(step, MatrixStep)
+                            else compile_kernel(step.kernel))
                 self._kernels.append(compiled)
                 if compiled.work.wide:
                     threads.ready()
                 fresh.update(step.outputs)
                 results = [(v.aval.dtype, v.aval.shape) for v in step.outputs]
-                if isinstance(step, SmallStep) and step.small.checked:
+                if isinstance(step, MatrixStep) and step.operation.checked:
                     results.append((_FLAG, ()))
                 launch = native.launcher(compiled.loops, compiled.join, compiled.work,
                                          [(v.aval.dtype, v.aval.shape) for v in step.inputs], results)
-                if isinstance(step, SmallStep):
-                    source.small(launch, step)
+                if isinstance(step, MatrixStep):
+                    source.matrices(launch, step)
                 else:
                     source.kernel(launch, step)
             elif k in self._in_place:
@@ -243,11 +244,11 @@ class Executable:
         for a in [*self._graph.inputs, *self._graph.constants]:
             name(a)
         for k, step in enumerate(self._plan):
-            if isinstance(step, SmallStep):
+            if isinstance(step, MatrixStep):
                 compiled = next(kernels)
-                lines.append(f"{k}: small {', '.join(_typed(v, name) for v in step.outputs)} = "
+                lines.append(f"{k}: matrices {', '.join(_typed(v, name) for v in step.outputs)} = "
                              f"{show_equation(step.equation, name)} ({1e3 * compiled.seconds:.0f} ms)")
-                lines += ["   " + line for line in step.small.show()]
+                lines += ["   " + line for line in step.operation.show()]
                 continue
             if isinstance(step, HostStep):
                 left = ", ".join(name(v) for v in step.equation.outputs)

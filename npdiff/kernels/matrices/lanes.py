@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from npdiff.kernels.llvm_text import Body, constant, scalar_type, splat, suffix, wide
 from npdiff.kernels.loop_ir import DType
-from npdiff.kernels.small.forms import Matrix
+from npdiff.kernels.matrices.forms import Matrix
 
 # A number known now, or a value of the function.
 Index = int | str

@@ -46,7 +46,7 @@ class Matrix(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Small:
+class Operation:
     """An operation on every matrix of a stack whose axes have the sizes `batch`."""
 
     op: str
@@ -58,7 +58,7 @@ class Small:
     @property
     def checked(self) -> bool:
         """True if a further result says whether NumPy has to do it: see `factors`."""
-        return self.op != "matmul"
+        return self.op not in ("matmul", "product")
 
     @property
     def count(self) -> int:
@@ -88,17 +88,17 @@ def _matrix(view: View, cores: int, batch: tuple[int, ...], column: bool = False
     else:
         rows, cols, down, across = 1, sizes[0], 0, steps[0]
     lead = len(batch) - split
-    if lead < 0 or not (0 < rows <= LIMIT and 0 < cols <= LIMIT):
+    if lead < 0:
         return None
     strides = (0,) * lead + tuple(0 if n == 1 else s for n, s in zip(view.shape[:split], view.strides, strict=False))
     return Matrix(rows, cols, view.offset, down, across, strides)
 
 
-def _collapsed(small: Small) -> Small:
+def _collapsed(operation: Operation) -> Operation:
     """The same with as few axes of the stack as possible, none of them of length 1."""
-    every = [*small.inputs, *small.outputs]
+    every = [*operation.inputs, *operation.outputs]
     groups: list[int] = []
-    for axis, n in enumerate(small.batch):
+    for axis, n in enumerate(operation.batch):
         if n == 1:
             continue
         if groups and all(m.batch[groups[-1]] == m.batch[axis] * n for m in every):
@@ -108,14 +108,14 @@ def _collapsed(small: Small) -> Small:
     sizes = []
     start = 0
     for axis in groups:
-        sizes.append(int(np.prod(small.batch[start:axis + 1])))
+        sizes.append(int(np.prod(operation.batch[start:axis + 1])))
         start = axis + 1
 
     def move(m: Matrix) -> Matrix:
         return m._replace(batch=tuple(m.batch[g] for g in groups))
 
-    return replace(small, batch=tuple(sizes), inputs=tuple(map(move, small.inputs)),
-                   outputs=tuple(map(move, small.outputs)))
+    return replace(operation, batch=tuple(sizes), inputs=tuple(map(move, operation.inputs)),
+                   outputs=tuple(map(move, operation.outputs)))
 
 
 def _product(eq: Equation, views: Sequence[View]) -> Found:
@@ -155,8 +155,6 @@ def _einsum(eq: Equation, views: Sequence[View]) -> Found:
     def matrix(term: str, v: View, down: list[str], across: list[str]) -> Matrix | None:
         step = dict(zip(term, v.strides, strict=True))
         n, m = (sizes[c[0]] if c else 1 for c in (down, across))
-        if not (0 < n <= LIMIT and 0 < m <= LIMIT):
-            return None
         i, j = (step[c[0]] if c else 0 for c in (down, across))
         return Matrix(n, m, v.offset, i, j, tuple(step[c] for c in stack))
 
@@ -212,8 +210,9 @@ _FORMS: dict[str, tuple[str, int, Callable[[Equation, Sequence[View]], Found]]] 
 }
 
 
-def find(eq: Equation, seen_from: Callable[[Atom], tuple[Atom, View]]) -> tuple[Small, list[Var], list[View]] | None:
-    """What an equation does to small matrices, and the arrays and views of them that are its operands; else None.
+def find(eq: Equation, seen_from: Callable[[Atom], tuple[Atom, View]]
+         ) -> tuple[Operation, list[Var], list[View]] | None:
+    """What an equation does to matrices, and the arrays and views of them that are its operands; None if it does not.
 
     `seen_from` gives the array below an operand, and the view of it that the operand is.
     """
@@ -234,7 +233,11 @@ def find(eq: Equation, seen_from: Callable[[Atom], tuple[Atom, View]]) -> tuple[
     fit = tuple([m for m in matrices if m is not None])
     if len(fit) != len(matrices) or not (fit[-1].by_rows or fit[-1].turned.by_rows):
         return None
-    return _collapsed(Small(op, dtype, batch, fit[:count], fit[count:])), roots, [view for _, view in seen]
+    if max(max(m.rows, m.cols) for m in fit) > LIMIT:
+        if op != "matmul" or min(fit[-1].rows, fit[-1].cols) == 1:
+            return None
+        op = "product"
+    return _collapsed(Operation(op, dtype, batch, fit[:count], fit[count:])), roots, [view for _, view in seen]
 
 
-__all__ = ["LIMIT", "Matrix", "Small", "find"]
+__all__ = ["LIMIT", "Matrix", "Operation", "find"]
