@@ -90,23 +90,25 @@ class _Source:
         v = self.name(a)
         return f"({v} if type({v}) in numbers else {v}.item())" if a.aval.weak else v
 
-    def matrices(self, launch: Callable[..., Any], step: MatrixStep) -> None:
-        """Run a kernel on small matrices."""
-        self.kernel(launch, step, ["unclear"] if step.operation.checked else [])
+    def matrices(self, launch: Callable[..., Any], numbers: np.ndarray[Any, Any] | None, step: MatrixStep) -> None:
+        """Run a kernel on matrices."""
+        self.kernel(launch, step, [] if numbers is None else [self.bind(numbers, "numbers")],
+                    ["unclear"] if step.operation.checked else [])
         if step.operation.checked:
             outs = ", ".join(map(self.name, step.equation.outputs))
             redo = self.bind(_by_numpy(step), "redo")
             self.lines.append(f"if unclear: {outs} = {redo}({', '.join(map(self.name, step.inputs))})")
 
-    def kernel(self, launch: Callable[..., Any], step: KernelStep | MatrixStep, more: Sequence[str] = ()) -> None:
-        """Run a kernel, which may give `more` than arrays; inputs that it does not take as they are are made to fit."""
+    def kernel(self, launch: Callable[..., Any], step: KernelStep | MatrixStep, numbers: Sequence[str] = (),
+               more: Sequence[str] = ()) -> None:
+        """Run a kernel, which may take `numbers` too and give `more`; inputs that it does not take are made to fit."""
         run = self.bind(launch, "kernel")
-        ins = [self.name(v) for v in step.inputs]
+        ins = [*[self.name(v) for v in step.inputs], *numbers]
         outs = [*[self.name(v) for v in step.outputs], *more]
         first = outs[0] if len(outs) == 1 else "made"
         self.lines.append(f"{first} = {run}({', '.join(ins)})")
         self.lines.append(f"if {first} is None:")
-        for name, v in zip(ins, step.inputs, strict=True):
+        for name, v in zip(ins, step.inputs, strict=False):
             shape, dtype = self.bind(v.aval.shape, "shape"), self.bind(v.aval.dtype, "dtype")
             self.lines.append(f"    {name} = fit({name}, {shape}, {dtype})")
         self.lines.append(f"    {first} = {run}({', '.join(ins)})")
@@ -179,22 +181,12 @@ class Executable:
         fresh: set[Var] = set()
         self._in_place = writes_in_place(steps, dead, copied)
         for k, (step, gone) in enumerate(zip(steps, dead, strict=True)):
-            if isinstance(step, (KernelStep, MatrixStep)):
-                compiled = (compile_matrices(step.operation) if isinstance(step, MatrixStep)
-                            else compile_kernel(step.kernel))
-                self._kernels.append(compiled)
-                if compiled.work.wide:
-                    threads.ready()
+            if isinstance(step, KernelStep):
+                source.kernel(self._launcher(compile_kernel(step.kernel), step.inputs, step.outputs), step)
                 fresh.update(step.outputs)
-                results = [(v.aval.dtype, v.aval.shape) for v in step.outputs]
-                if isinstance(step, MatrixStep) and step.operation.checked:
-                    results.append((_FLAG, ()))
-                launch = native.launcher(compiled.loops, compiled.join, compiled.work,
-                                         [(v.aval.dtype, v.aval.shape) for v in step.inputs], results)
-                if isinstance(step, MatrixStep):
-                    source.matrices(launch, step)
-                else:
-                    source.kernel(launch, step)
+            elif isinstance(step, MatrixStep):
+                source.matrices(*self._matrices(step), step)
+                fresh.update(step.outputs)
             elif k in self._in_place:
                 source.write(step.equation)
             else:
@@ -203,6 +195,25 @@ class Executable:
             source.forget(gone)
         self._return(source, fresh)
         self.run = source.function(graph.inputs)
+
+    def _launcher(self, compiled: Compiled, inputs: Sequence[Var], outputs: Sequence[Var],
+                  numbers: Sequence[tuple[DType, tuple[int, ...]]] = (),
+                  more: Sequence[tuple[DType, tuple[int, ...]]] = ()) -> Callable[..., Any]:
+        """What runs a kernel, on its inputs and `numbers` besides; it gives `more` than its outputs."""
+        self._kernels.append(compiled)
+        if compiled.work.wide:
+            threads.ready()
+        return native.launcher(compiled.loops, compiled.join, compiled.work,
+                               [*[(v.aval.dtype, v.aval.shape) for v in inputs], *numbers],
+                               [*[(v.aval.dtype, v.aval.shape) for v in outputs], *more])
+
+    def _matrices(self, step: MatrixStep) -> tuple[Callable[..., Any], np.ndarray[Any, Any] | None]:
+        """What runs a kernel on matrices, and the numbers it takes besides its inputs."""
+        compiled, shapes = compile_matrices(step.operation)
+        numbers = np.array(shapes, np.int64) if shapes else None
+        also = [] if numbers is None else [(numbers.dtype, numbers.shape)]
+        more = [(_FLAG, ())] if step.operation.checked else []
+        return self._launcher(compiled, step.inputs, step.outputs, also, more), numbers
 
     def _return(self, source: _Source, fresh: set[Var]) -> None:
         """Results are scalars, arrays that a kernel just made, or made our own."""

@@ -82,6 +82,11 @@ class Tile(Lanes):
                 self.put_piece(base, v * self.width, self.width, value)
 
 
+# What a block's code reads of the shapes of its matrices, in this order; so all products of a dtype share their code.
+_READ = ("rows", "cols", "inner", "block", "count", "depth", "left_down", "left_across", "right_down", "right_across",
+         "step")
+
+
 class Blocks(Lanes):
     """Renders the product of one block of rows, one of `count` for each matrix of the stack."""
 
@@ -91,72 +96,75 @@ class Blocks(Lanes):
         self.left, self.right, self.result, self.turned = oriented(operation)
         self.tile = Tile(operation.dtype, width, fma, tile_rows(registers))
         self.tall, self.wide = self.tile.rows, _ACROSS * width
-        self.block = block_rows(self.result.rows, self.tall)
-        self.count = -(-self.result.rows // self.block)
-        self.extent, self.together = self.count * operation.count, 1
-        depth = self.left.cols
-        self.depth = -(-depth // -(-depth // DEPTH))
-        self.rows = self._scratch(self.block * self.depth)
-        self.strip = self._scratch(self.wide * self.depth)
+        most = -(-ROWS // self.tall) * self.tall
+        block = block_rows(self.result.rows, self.tall)
+        count = -(-self.result.rows // block)
+        inner = self.left.cols
+        self.shapes = (self.result.rows, self.result.cols, inner, block, count, -(-inner // -(-inner // DEPTH)),
+                           self.left.down, self.left.across, self.right.down, self.right.across, self.result.down)
+        self.extent, self.together = count * operation.count, 1
+        self.packed = self._scratch(most * DEPTH)
+        self.strip = self._scratch(self.wide * DEPTH)
         self.edge = self._scratch(self.tall * self.wide)
 
     def _scratch(self, count: int) -> str:
         return self.body.allocate(f"[{count} x {self.one}], align 64")
 
-    def _least(self, x: Index, y: Index) -> Index:
-        if isinstance(x, int) and isinstance(y, int):
-            return min(x, y)
-        return self.body.intrinsic("llvm.smin.i64", "i64", ["i64", "i64"], [str(x), str(y)])
-
-    def _divided(self, x: str, y: int) -> tuple[Index, Index]:
-        """Quotient and remainder."""
-        if y == 1:
-            return x, 0
-        return self.body.let(f"udiv i64 {x}, {y}"), self.body.let(f"urem i64 {x}, {y}")
-
-    def start(self, _names: list[str]) -> None:
-        """Before the first block."""
+    def start(self, names: list[str]) -> None:
+        """Before the first block: read the shapes."""
+        read: dict[str, Index] = {}
+        for k, name in enumerate(_READ):
+            read[name] = self.body.let(f"load i64, ptr {self.address(names[2], k, 'i64')}")
+        for name, m in (("left", self.left), ("right", self.right)):
+            for way in ("down", "across"):
+                if getattr(m, way) == 1:
+                    read[f"{name}_{way}"] = 1
+        self.read = read
 
     def group(self, names: list[str], turn: Index) -> None:
-        """One block of rows; `names` are the addresses of factors and results."""
-        number, block = self._divided(str(turn), self.count)
-        if self.turned:
-            names = [names[1], names[0], names[2]]
+        """One block of rows; `names` are the addresses of factors, shapes and result."""
+        read = self.read
+        names = [names[1], names[0], names[3]] if self.turned else [names[0], names[1], names[3]]
+        number = self.body.let(f"udiv i64 {turn}, {read['count']}")
+        first = self.times(self.body.let(f"urem i64 {turn}, {read['count']}"), read["block"])
         left, right, result = [self.base(n, m, self.operation.batch, number) for n, m in zip(
             names, (self.left, self.right, self.result), strict=True)]
-        first = self.times(block, self.block)
-        rows = self._least(self.add(self.result.rows, self.times(first, -1)), self.block)
-        panels = self._over(rows, self.tall)
+        rows = self.least(self.less(read["rows"], first), read["block"])
+        panels = self.body.let(f"udiv i64 {self.add(rows, self.tall - 1)}, {self.tall}")
+        over = self.body.let(f"urem i64 {read['cols']}, {self.wide}")
+        whole = self.less(read["cols"], over)
 
         def deep(k: Index) -> None:
-            depth = self._least(self.add(self.left.cols, self.times(k, -1)), self.depth)
+            depth = self.least(self.less(read["inner"], k), read["depth"])
+            start = self.body.let(f"icmp eq i64 {k}, 0")
             self._take_rows(left, first, panels, k, depth)
-            whole = self.result.cols // self.wide * self.wide
-            self.each(0, whole, lambda j: self._strip(right, result, first, rows, panels, k, depth, j, self.wide),
-                      self.wide)
-            if whole < self.result.cols:
-                self._strip(right, result, first, rows, panels, k, depth, whole, self.result.cols - whole)
 
-        self.each(0, self.left.cols, deep, self.depth)
+            def strip(j: Index) -> None:
+                self._take_columns(right, k, depth, j)
+                self._tiles(result, first, rows, panels, depth, j, start, self.wide)
 
-    def _over(self, x: Index, y: int) -> Index:
-        """``ceil(x / y)``."""
-        return -(-x // y) if isinstance(x, int) else self.body.let(f"udiv i64 {self.add(x, y - 1)}, {y}")
+            self.each(0, whole, strip, self.wide)
+            with self.when(self.body.let(f"icmp ne i64 {over}, 0")):
+                self._take_some(right, k, depth, whole, over)
+                self._tiles(result, first, rows, panels, depth, whole, start, over)
+
+        self.each(0, read["inner"], deep, read["depth"])
 
     def _take_rows(self, left: str, first: Index, panels: Index, k: Index, depth: Index) -> None:
         """Copy the block's rows: those of a tile side by side, column after column."""
-        m = self.left
+        down, across = self.read["left_down"], self.read["left_across"]
+        last = self.less(self.read["rows"], 1)
 
         def panel(p: Index) -> None:
             top = self.add(first, self.times(p, self.tall))
-            target = self.address(self.rows, self.times(p, self.tall * self.depth), self.one)
+            target = self.address(self.packed, self.times(p, self.tall * DEPTH), self.one)
             # Below the last row, it is copied again; nobody looks at the results.
-            heads = [self.address(left, self.add(self.times(self._least(self.add(top, r), m.rows - 1), m.down),
-                                                 self.times(k, m.across)), self.one) for r in range(self.tall)]
+            heads = [self.address(left, self.add(self.times(self.least(self.add(top, r), last), down),
+                                                 self.times(k, across)), self.one) for r in range(self.tall)]
 
             def column(c: Index) -> None:
                 for r, head in enumerate(heads):
-                    x = self.get_one(head, self.times(c, m.across))
+                    x = self.get_one(head, self.times(c, across))
                     self.put_piece(target, self.add(self.times(c, self.tall), r), 1, x)
 
             def columns(c: Index) -> None:
@@ -170,88 +178,88 @@ class Blocks(Lanes):
                         self.put_piece(target, self.add(at, r), 1, self.get_one(heads[r], self.add(c, s)))
 
             begin: Index = 0
-            if m.across == 1:
+            if across == 1:
                 begin = self.cut(depth, self.width)
                 self.each(0, begin, columns, self.width)
             self.each(begin, depth, column)
 
         self.each(0, panels, panel)
 
-    def _strip(self, right: str, result: str, first: Index, rows: Index, panels: Index, k: Index, depth: Index,
-               j: Index, cols: int) -> None:
-        """The tiles of `cols` columns, from column j on."""
-        self._take_columns(right, k, depth, j, cols)
-        start = "true" if isinstance(k, int) else self.body.let(f"icmp eq i64 {k}, 0")
-        step = self.result.down
-
-        def panel(p: Index) -> None:
-            row = self.times(p, self.tall)
-            left = self.address(self.rows, self.times(row, self.depth), self.one)
-            place = self.address(result, self.add(self.times(self.add(first, row), step), j), self.one)
-            inside = self._least(self.add(rows, self.times(row, -1)), self.tall)
-            if cols == self.wide and isinstance(inside, int) and inside == self.tall:
-                self._call(left, place, step, depth, start)
-                return
-            fits = "false" if cols < self.wide else self.body.let(f"icmp eq i64 {inside}, {self.tall}")
-            names = [self.body.name(s) for s in ("whole", "part", "done")]
-            self.body.do(f"br i1 {fits}, label %{names[0]}, label %{names[1]}")
-            self.body.start(names[0])
-            self._call(left, place, step, depth, start)
-            self.body.do(f"br label %{names[2]}")
-            self.body.start(names[1])
-            self._call(left, self.edge, self.wide, depth, "true")
-            self.each(0, inside, lambda r: self._add_row(place, r, cols, start))
-            self.body.do(f"br label %{names[2]}")
-            self.body.start(names[2])
-
-        self.each(0, panels, panel)
-
-    def _call(self, left: str, place: str, step: int, depth: Index, start: str) -> None:
-        self.body.do(f"call void @tile(ptr {left}, ptr {self.strip}, ptr {place}, i64 {step}, i64 {depth}, i1 {start})")
-
-    def _add_row(self, place: str, r: Index, cols: int, start: str) -> None:
-        """A row of a tile at the edge, from where it was made to where it belongs."""
-        for begin, n in self.pieces(cols):
-            x = self.get_piece(self.edge, self.add(self.times(r, self.wide), begin), n)
-            at = self.add(self.times(r, self.result.down), begin)
-            if start != "true":
-                body = self.body
-                kind = f"<{n} x {self.one}>" if n > 1 else self.one
-                # What is there counts only from the second depth on: before, it is no number yet.
-                before = body.let(f"select i1 {start}, {kind} zeroinitializer, {kind} "
-                                  f"{self.get_piece(place, at, n)}" if n > 1 else
-                                  f"select i1 {start}, {kind} 0.0, {kind} {self.get_piece(place, at, n)}")
-                x = body.let(f"fadd {kind} {before}, {x}")
-            self.put_piece(place, at, n, x)
-
-    def _take_columns(self, right: str, k: Index, depth: Index, j: Index, cols: int) -> None:
-        """Copy `cols` columns: those of a tile side by side, row after row."""
-        m, w = self.right, self.width
-        base = self.address(right, self.add(self.times(k, m.down), self.times(j, m.across)), self.one)
+    def _take_columns(self, right: str, k: Index, depth: Index, j: Index) -> None:
+        """Copy a strip of columns side by side, row after row."""
+        down, across, w = self.read["right_down"], self.read["right_across"], self.width
+        base = self.address(right, self.add(self.times(k, down), self.times(j, across)), self.one)
 
         def row(r: Index) -> None:
-            for begin, n in self.pieces(cols):
-                at = self.add(self.times(r, m.down), begin * m.across)
-                if m.across == 1:
-                    v = self.widened(self.get_piece(base, at, n), n)
-                    self.put_piece(self.strip, self.add(self.times(r, self.wide), begin), w, v)
-                    continue
-                for c in range(n):
-                    x = self.get_one(base, self.add(at, c * m.across))
-                    self.put_piece(self.strip, self.add(self.times(r, self.wide), begin + c), 1, x)
+            for begin in range(0, self.wide, w):
+                v = self.get_piece(base, self.add(self.times(r, down), begin), w)
+                self.put_piece(self.strip, self.add(self.times(r, self.wide), begin), w, v)
 
         def several(r: Index) -> None:
-            for begin, n in self.pieces(cols):
-                columns = [self.get_piece(base, self.add(r, (begin + c) * m.across), w) if c < n else "poison"
-                           for c in range(w)]
+            for begin in range(0, self.wide, w):
+                columns = [self.get_piece(base, self.add(r, self.times(across, begin + c)), w) for c in range(w)]
                 for s, v in enumerate(self.transposed(columns)):
                     self.put_piece(self.strip, self.add(self.times(self.add(r, s), self.wide), begin), w, v)
 
+        if across == 1:
+            self.each(0, depth, row)
+            return
         begin: Index = 0
-        if m.across != 1 and m.down == 1:
+        if down == 1:
             begin = self.cut(depth, w)
             self.each(0, begin, several, w)
-        self.each(begin, depth, row)
+        self.each(begin, depth, lambda r: self._take_row(base, r, self.wide))
+
+    def _take_some(self, right: str, k: Index, depth: Index, j: Index, cols: Index) -> None:
+        """Copy the last columns, which are fewer than a strip has; nobody looks at the rest of it."""
+        read = self.read
+        base = self.address(right, self.add(self.times(k, read["right_down"]), self.times(j, read["right_across"])),
+                            self.one)
+        self.each(0, depth, lambda r: self._take_row(base, r, cols))
+
+    def _take_row(self, base: str, r: Index, cols: Index) -> None:
+        def number(c: Index) -> None:
+            at = self.add(self.times(r, self.read["right_down"]), self.times(c, self.read["right_across"]))
+            self.put_piece(self.strip, self.add(self.times(r, self.wide), c), 1, self.get_one(base, at))
+
+        self.each(0, cols, number)
+
+    def _tiles(self, result: str, first: Index, rows: Index, panels: Index, depth: Index, j: Index, start: str,
+               cols: Index) -> None:
+        """The tiles of `cols` columns, from column j on."""
+        step = self.read["step"]
+
+        def panel(p: Index) -> None:
+            row = self.times(p, self.tall)
+            left = self.address(self.packed, self.times(row, DEPTH), self.one)
+            place = self.address(result, self.add(self.times(self.add(first, row), step), j), self.one)
+            inside = self.least(self.less(rows, row), self.tall)
+            names = [self.body.name(s) for s in ("whole", "part", "done")]
+            if cols == self.wide:
+                fits = self.body.let(f"icmp eq i64 {inside}, {self.tall}")
+                self.body.do(f"br i1 {fits}, label %{names[0]}, label %{names[1]}")
+                self.body.start(names[0])
+                self._call(left, place, step, depth, start)
+                self.body.do(f"br label %{names[2]}")
+                self.body.start(names[1])
+            self._call(left, self.edge, self.wide, depth, "true")
+            self.each(0, inside, lambda r: self.each(0, cols, lambda c: self._move(place, r, c, start)))
+            if cols == self.wide:
+                self.body.do(f"br label %{names[2]}")
+                self.body.start(names[2])
+
+        self.each(0, panels, panel)
+
+    def _call(self, left: str, place: str, step: Index, depth: Index, start: str) -> None:
+        self.body.do(f"call void @tile(ptr {left}, ptr {self.strip}, ptr {place}, i64 {step}, i64 {depth}, i1 {start})")
+
+    def _move(self, place: str, r: Index, c: Index, start: str) -> None:
+        """A number of a tile at the edge, from where it was made to where it belongs."""
+        x = self.get_one(self.edge, self.add(self.times(r, self.wide), c))
+        at = self.add(self.times(r, self.read["step"]), c)
+        # What is there counts only from the second depth on: before, it is no number yet.
+        total = self.body.let(f"fadd {self.one} {self.get_one(place, at)}, {x}")
+        self.put_piece(place, at, 1, self.body.let(f"select i1 {start}, {self.one} {x}, {self.one} {total}"))
 
     def functions(self, marks: int) -> tuple[list[str], Body]:
         """The function that the block's code calls, after `marks` marks of loops, and what it declares."""

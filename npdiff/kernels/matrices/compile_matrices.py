@@ -57,19 +57,25 @@ def _work(operation: Operation, renderer: Renderer) -> Work:
     return Work(extent, each, long=True, wide=True, parted=parted)
 
 
-def compile_matrices(operation: Operation) -> Compiled:
-    """Machine code; its results are those of the operation, and where `checked` whether NumPy has to do it (bool)."""
+def compile_matrices(operation: Operation) -> tuple[Compiled, tuple[int, ...]]:
+    """Machine code, and numbers that it takes as an array (int64) behind the operation's inputs, if there are any.
+
+    Its results are those of the operation, and where that is `checked` whether NumPy has to do it (bool).
+    """
     renderer = _renderer(operation)
     work = _work(operation, renderer)
     text = render(operation, renderer, work)
     code = machine.load(text)
-    return Compiled(code.addresses["npdiff_kernel"], code.addresses.get("npdiff_join", 0), work, text, code.seconds,
-                    code.cached)
+    compiled = Compiled(code.addresses["npdiff_kernel"], code.addresses.get("npdiff_join", 0), work, text, code.seconds,
+                        code.cached)
+    return compiled, renderer.shapes if isinstance(renderer, Blocks) else ()
 
 
 def render(operation: Operation, renderer: Renderer, work: Work) -> str:
     """The module's text, with the functions that `render_cpu.render` describes."""
     names = [f"%in{k}" for k in range(len(operation.inputs))] + [f"%out{k}" for k in range(len(operation.outputs))]
+    if isinstance(renderer, Blocks):
+        names.insert(len(operation.inputs), "%shapes")
     body = renderer.body
     renderer.start(names)
     with body.loop("%begin", "%end", renderer.together) as i:
