@@ -13,7 +13,7 @@ from npdiff.backend.contract import Backend, Compiler, Placement, own_arrays
 from npdiff.backend.cpu import CPU
 from npdiff.backend.registry import find
 from npdiff.errors import ArgumentError, message
-from npdiff.jit import MAX_QUICKENED, Jitted
+from npdiff.jit import MAX_QUICKENED, Call, Entry, Jitted
 from npdiff.replay import Recording
 
 
@@ -61,10 +61,9 @@ class JittedElsewhere(Jitted):
         self._choose(made, given[0])
         return made.compiled().text()
 
-    def explain(self, *args: Any, **kwargs: Any) -> str:
-        """As `Jitted.explain`; it shows which operations NumPy evaluates, and why."""
+    def _looked_at(self, args: Any, kwargs: Any) -> tuple[Entry, Call]:
         given, _ = self._stand_ins((args, kwargs))
-        return super().explain(*given[0], **given[1])
+        return super()._looked_at(*given)
 
     def _choose(self, made: Recording, args: Sequence[Any]) -> None:
         made.compiler = Compiler(self.backend, self._placement(made, args))

@@ -28,9 +28,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from npdiff.graph import Graph
+from npdiff.steps import Step
 
 # While a call runs that was given arrays of the backend's own kind: these arrays, by the id of the ndarray that stands
 # for each. An executable takes them instead of their stand-ins, and gives arrays of that kind.
@@ -48,6 +49,21 @@ class Executable(Protocol):
 
     def text(self) -> str:
         """What was given to the compiler (LLVM IR, StableHLO)."""
+
+
+@runtime_checkable
+class InSteps(Executable, Protocol):
+    """An executable that can show and time its steps one by one; one that cannot is shown by `explain` alone."""
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that the steps compute."""
+
+    def steps(self) -> Sequence[Step]:
+        """The steps, in order."""
+
+    def timed(self, *arrays: Any) -> Sequence[float]:
+        """Run the graph as `run` does; the seconds that each step took."""
 
 
 class Status(NamedTuple):
@@ -125,4 +141,4 @@ def names(values: Sequence[str]) -> str:
     return " and ".join(repr(v) for v in values)
 
 
-__all__ = ["Backend", "Compiler", "Executable", "Placement", "Status", "names", "own_arrays"]
+__all__ = ["Backend", "Compiler", "Executable", "InSteps", "Placement", "Status", "names", "own_arrays"]

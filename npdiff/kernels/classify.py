@@ -16,7 +16,8 @@ from npdiff.avals import Aval, python_type
 from npdiff.graph import Atom, Equation, Literal, droppable
 from npdiff.kernels.expressions import BOOL, Expressions, can_cast
 from npdiff.kernels.loop_ir import DTYPES, DType
-from npdiff.kernels.ufunc_rules import RULES
+from npdiff.kernels.special_rules import SPECIAL
+from npdiff.kernels.ufunc_rules import RULES, Rule
 
 # From this size on, a function of vector math alone makes up for the call of its kernel.
 MATH_SIZE = 512
@@ -63,10 +64,17 @@ def _as_numpy(eq: Equation) -> bool:
     return droppable(eq, ()) and eq.outputs[0].aval.dtype.kind in "fb"
 
 
+def rule_of(name: str) -> Rule | None:
+    """What a ufunc does at each point, by the name of its primitive; None if kernels do not know."""
+    return RULES.get(name) or SPECIAL.get(name)
+
+
 def _ufunc(eq: Equation) -> Build | None:
-    rule = RULES.get(eq.prim.name)
+    rule = rule_of(eq.prim.name)
     loop = loop_dtypes(eq)
-    if rule is None or loop is None or eq.params or eq.prim.ufunc is None or eq.prim.ufunc.__name__ != eq.prim.name:
+    if rule is None or loop is None or eq.params or eq.prim.ufunc is None:
+        return None
+    if eq.prim.ufunc.__name__ != eq.prim.name.rpartition(".")[2]:
         return None
     if eq.prim.call is not eq.prim.ufunc and not _as_numpy(eq):
         return None
@@ -153,7 +161,7 @@ def weight(eq: Equation, size: int) -> int:
     """How many of NumPy's calls the one for an equation counts as, when `size` points are computed."""
     if eq.prim.name.startswith("strong_"):
         return 3
-    rule = RULES.get(eq.prim.name)
+    rule = rule_of(eq.prim.name)
     return 3 if rule is not None and rule.math and size >= MATH_SIZE else 1
 
 

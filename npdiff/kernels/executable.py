@@ -6,6 +6,9 @@ graph: looking up slots and looping over descriptions would cost more than a sma
 
 from __future__ import annotations
 
+import functools
+import itertools
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,14 +17,17 @@ import numpy as np
 from npdiff.avals import PYTHON_NUMBERS, Aval, ndarray
 from npdiff.errors import GuardFailed
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equation
-from npdiff.kernels import native, threads
+from npdiff.kernels import costs, native, threads, views
+from npdiff.kernels.chunks import Work, nanoseconds
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel
 from npdiff.kernels.loop_ir import DType, show
 from npdiff.kernels.machine import vector_bits
-from npdiff.kernels.matrices import compile_matrices
+from npdiff.kernels.matrices import compile_matrices, matrix_nanoseconds
 from npdiff.kernels.reuse import readers_first, writes_in_place
 from npdiff.kernels.schedule import HostStep, KernelStep, MatrixStep, Step
 from npdiff.kernels.simplify import window
+from npdiff.steps import Step as Shown
+from npdiff.steps import nbytes
 
 _FLAG = np.dtype(bool)
 _KINDS: dict[type, str] = {bool: "b", int: "i", float: "f"}
@@ -154,9 +160,19 @@ class _Source:
 
     def function(self, inputs: Sequence[Var]) -> Callable[..., list[Any]]:
         """The compiled function."""
-        names = ", ".join(map(self.name, inputs))
-        exec("\n    ".join([f"def run({names}):", *self.lines]), self.scope)
-        run: Callable[..., list[Any]] = self.scope["run"]
+        return self._compiled([*map(self.name, inputs)], self.lines)
+
+    def timed(self, inputs: Sequence[Var], marks: Sequence[int]) -> Callable[..., list[Any]]:
+        """The same function with one more argument in front, which is called at each of these lines."""
+        lines = self.lines[:marks[0]]
+        for begin, end in zip(marks, [*marks[1:], len(self.lines)], strict=True):
+            lines += ["tick()", *self.lines[begin:end]]
+        return self._compiled(["tick", *map(self.name, inputs)], lines)
+
+    def _compiled(self, names: Sequence[str], lines: Sequence[str]) -> Callable[..., list[Any]]:
+        scope = dict(self.scope)
+        exec("\n    ".join([f"def run({', '.join(names)}):", *lines]), scope)
+        run: Callable[..., list[Any]] = scope["run"]
         return run
 
 
@@ -180,7 +196,9 @@ class Executable:
         dead = _last_reads(steps, outputs)
         fresh: set[Var] = set()
         self._in_place = writes_in_place(steps, dead, copied)
+        marks: list[int] = []
         for k, (step, gone) in enumerate(zip(steps, dead, strict=True)):
+            marks.append(len(source.lines))
             if isinstance(step, KernelStep):
                 source.kernel(self._launcher(compile_kernel(step.kernel), step.inputs, step.outputs), step)
                 fresh.update(step.outputs)
@@ -193,8 +211,11 @@ class Executable:
                 source.call(step.equation)
                 source.copy([v for v in step.equation.outputs if v in copied])
             source.forget(gone)
+        marks.append(len(source.lines))
         self._return(source, fresh)
         self.run = source.function(graph.inputs)
+        self._timed: Callable[..., list[Any]] | None = None
+        self._make_timed = functools.partial(source.timed, graph.inputs, marks)
 
     def _launcher(self, compiled: Compiled, inputs: Sequence[Var], outputs: Sequence[Var],
                   numbers: Sequence[tuple[DType, tuple[int, ...]]] = (),
@@ -243,6 +264,27 @@ class Executable:
             raise TypeError(f"the graph takes {self._count} operands, received {len(arrays)}")
         return self.run(*arrays)
 
+    @property
+    def graph(self) -> Graph:
+        """The graph as it was compiled: simplified."""
+        return self._graph
+
+    def timed(self, *arrays: Any) -> list[float]:
+        """Run the graph, and give the seconds that each step took."""
+        if self._timed is None:
+            self._timed = self._make_timed()
+        ticks: list[int] = []
+        clock = time.perf_counter_ns
+        self._timed(lambda: ticks.append(clock()), *arrays)
+        return [(end - begin) * 1e-9 for begin, end in itertools.pairwise(ticks)]
+
+    def steps(self) -> list[Shown]:
+        """The steps in order, as people are shown them."""
+        kernels = iter(self._kernels)
+        return [_shown_kernel(step, next(kernels)) if isinstance(step, KernelStep)
+                else _shown_matrices(step, next(kernels)) if isinstance(step, MatrixStep)
+                else _shown_call(step.equation, k in self._in_place) for k, step in enumerate(self._plan)]
+
     def explain(self) -> str:
         """The steps in order: kernels with their loop IR, host calls, compile times, vector width."""
         kernels = iter(self._kernels)
@@ -270,7 +312,7 @@ class Executable:
             lines.append(f"{k}: kernel {', '.join(_typed(v, name) for v in step.outputs)} "
                          f"from {', '.join(_typed(v, name) for v in step.inputs) or 'nothing'} "
                          f"({1e3 * compiled.seconds:.0f} ms)")
-            lines.append(f"   fuses {', '.join(step.names)}")
+            lines.append(f"   fuses {', '.join([eq.prim.name for eq in step.equations])}")
             lines += ["   " + line for line in show(step.kernel).splitlines()]
         lines.append(f"return {', '.join(name(a) for a in self._graph.outputs)}")
         return "\n".join(lines)
@@ -282,6 +324,41 @@ class Executable:
     def text(self) -> str:
         """The LLVM IR of all kernels, one after another."""
         return "\n".join(self.llvm())
+
+
+def _sharing(work: Work) -> int:
+    """How many threads share the chunks of a kernel at most."""
+    return min(threads.get_num_threads(), -(-work.extent // work.chunk)) if work.wide else 1
+
+
+def _shown_matrices(step: MatrixStep, compiled: Compiled) -> Shown:
+    operation, shared = step.operation, _sharing(compiled.work)
+    return Shown("kernel", [step.equation], step.inputs, step.outputs, operation.batch,
+                 sum(nbytes(v.aval) for v in step.inputs), sum(nbytes(v.aval) for v in step.outputs),
+                 operation.operations, costs.vector(compiled.text), shared,
+                 matrix_nanoseconds(operation) * 1e-9 / shared, compiled.seconds, compiled.cached)
+
+
+def _shown_kernel(step: KernelStep, compiled: Compiled) -> Shown:
+    kernel, shared = step.kernel, _sharing(compiled.work)
+    return Shown("kernel", step.equations, step.inputs, step.outputs, kernel.sizes, costs.bytes_read(kernel),
+                 costs.bytes_written(kernel), costs.operations(kernel), costs.vector(compiled.text), shared,
+                 nanoseconds(kernel) * 1e-9 / shared, compiled.seconds, compiled.cached)
+
+
+def _shown_call(eq: Equation, in_place: bool) -> Shown:
+    inputs = [a for a in eq.inputs if isinstance(a, Var)]
+    whole = views.whole(eq.inputs[0].aval.shape) if eq.inputs else None
+    if whole is not None and len(eq.inputs) == 1 and views.apply(eq.prim.name, whole, eq.params) is not None:
+        return Shown("view", [eq], inputs, eq.outputs, operations=0)
+    if in_place:
+        moved = nbytes(eq.inputs[1].aval)
+        return Shown("write", [eq], inputs, eq.outputs, read=moved, written=moved, operations=0)
+    count = None
+    if eq.prim.name == "matmul":
+        count = 2 * eq.outputs[0].aval.size * eq.inputs[0].aval.shape[-1]
+    return Shown("call", [eq], inputs, eq.outputs, read=sum(nbytes(v.aval) for v in inputs),
+                 written=sum(nbytes(v.aval) for v in eq.outputs), operations=count)
 
 
 def _own(value: Any, held: set[int]) -> Any:

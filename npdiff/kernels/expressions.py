@@ -47,6 +47,8 @@ class Expressions:
 
     def op(self, name: str, *args: int) -> int:
         """An operation on operands of one dtype."""
+        if name == "abs" and self.nodes[args[0]].op == "neg" and self.dtype(args[0]).kind == "f":
+            args = self.nodes[args[0]].args
         node = Node(name, BOOL if name in COMPARISONS else self.dtype(args[0]), args)
         return self._add(node, node)
 

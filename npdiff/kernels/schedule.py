@@ -37,12 +37,12 @@ class HostStep:
 
 @dataclass(slots=True)
 class KernelStep:
-    """Run a kernel: `inputs` fill its input buffers, `outputs` its output buffers."""
+    """Run a kernel, which computes `equations`: `inputs` fill its input buffers, `outputs` its output buffers."""
 
     kernel: Kernel
     inputs: list[Var]
     outputs: list[Var]
-    names: list[str]
+    equations: list[Equation]
 
 
 @dataclass(slots=True)
@@ -276,8 +276,7 @@ class Scheduler:
             if not group.stored:
                 continue
             kernel, inputs = group.lower()
-            names = [program.equations[i].prim.name for i in members]
-            step = KernelStep(kernel, inputs, group.stored, names)
+            step = KernelStep(kernel, inputs, group.stored, [program.equations[i] for i in members])
             timed.append((self.level[members[0]], 0, members[0], step))
         for i in sorted(self.running):
             if not self._fused(i):

@@ -20,7 +20,7 @@ import npdiff
 from npdiff.backend import registry, tpu
 from npdiff.backend.contract import Status
 from npdiff.backend.jax_rules import HOST
-from npdiff.errors import ArgumentError, BackendError
+from npdiff.errors import ArgumentError, BackendError, GuardFailed, JitWarning
 
 X = np.array([0.3, -1.2, 0.8, 2.5])
 
@@ -227,6 +227,46 @@ def test_explain_and_lower_say_what_runs_where() -> None:
     assert "stablehlo.sine" in stable
     assert "stablehlo.cosine" in stable
     assert "tensor<4x4xf64>" in stable
+
+
+@needs_jax
+def test_steps_are_shown_and_timed() -> None:
+    import jax.numpy as jnp
+
+    f = npdiff.jit(lambda x: np.cos(np.linalg.pinv(np.sin(x[:, None] * x))), "tpu")
+    profile = f.profile(X)
+    assert [s.step.kind for s in profile.steps] == ["jax function", "call", "jax function"]
+    assert profile.backend == "tpu"
+    assert min(s.seconds for s in profile.steps) > 0
+    assert profile.steps[1].step.note == "its tolerance is NumPy's own"
+    assert profile.steps[0].step.bytes == 8 * (4 + 16)
+    lines = f.explain(X).splitlines()
+    row = next(line for line in lines if line.startswith("  1  call"))
+    assert row.split()[2:5] == ["linalg.pinv", "-", "128"]
+    assert "linalg.pinv" in f.picture(X).dot
+    text = f.explain(jnp.asarray(X))
+    assert "1 recording(s)" in text
+    assert "one run: " in text
+    assert type(f(jnp.asarray(X))) is type(jnp.asarray(X))
+
+
+@needs_jax
+def test_a_numpy_call_that_fails_between_segments_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    def smooth(x: Any) -> Any:
+        return np.sum(np.linalg.pinv(x[:, None] * x))
+
+    f = npdiff.jit(smooth, "tpu")
+    f(X)
+    (entry,) = f._entries.values()
+    program = entry.recordings[0].compiled()
+
+    def fails(env: Any) -> None:
+        raise GuardFailed from ZeroDivisionError("by zero")
+
+    monkeypatch.setitem(program.prepare()._steps, 1, fails)
+    with pytest.warns(JitWarning, match="a replay failed with ZeroDivisionError: by zero, and the function does not"):
+        np.testing.assert_allclose(f(X), smooth(X))
+    assert "a replay failed with ZeroDivisionError: by zero" in f.explain(X)
 
 
 @needs_jax

@@ -11,6 +11,7 @@ result is not finite, a factorisation says so in a second result, and NumPy does
 from __future__ import annotations
 
 from npdiff.kernels.matrices.compile_matrices import compile_matrices
+from npdiff.kernels.matrices.compile_matrices import nanoseconds as matrix_nanoseconds
 from npdiff.kernels.matrices.forms import LIMIT, Matrix, Operation, find
 
-__all__ = ["LIMIT", "Matrix", "Operation", "compile_matrices", "find"]
+__all__ = ["LIMIT", "Matrix", "Operation", "compile_matrices", "find", "matrix_nanoseconds"]

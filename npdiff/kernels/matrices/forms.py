@@ -65,6 +65,13 @@ class Operation:
         """How many matrices there are."""
         return int(np.prod(self.batch))
 
+    @property
+    def operations(self) -> int | None:
+        """How many additions and multiplications a product takes; None of all else."""
+        if self.checked:
+            return None
+        return 2 * self.count * self.inputs[0].rows * self.inputs[0].cols * self.inputs[1].cols
+
     def show(self) -> list[str]:
         """What a reader wants to know, line by line."""
         kinds = [f"{'transposed ' * (m.across != 1 and m.down == 1 and m.cols > 1)}{m.rows}x{m.cols}"
