@@ -15,6 +15,8 @@ from npdiff.kernels.matrices.products import oriented
 
 # Rows of a block at most, and how many products are added up before the tile goes back to memory.
 ROWS, DEPTH = 96, 256
+# Columns that a block is multiplied with before another thread may take over.
+SPAN = 512
 # Vectors of a row of a tile; a tile's rows are as many as the registers allow.
 _ACROSS = 2
 
@@ -83,12 +85,12 @@ class Tile(Lanes):
 
 
 # What a block's code reads of the shapes of its matrices, in this order; so all products of a dtype share their code.
-_READ = ("rows", "cols", "inner", "block", "count", "depth", "left_down", "left_across", "right_down", "right_across",
-         "step")
+_READ = ("rows", "cols", "inner", "block", "count", "span", "spans", "depth", "left_down", "left_across",
+         "right_down", "right_across", "step")
 
 
 class Blocks(Lanes):
-    """Renders the product of one block of rows, one of `count` for each matrix of the stack."""
+    """Renders the product of a block of rows and a span of columns, of which each matrix of the stack has several."""
 
     def __init__(self, operation: Operation, width: int, fma: bool, registers: int) -> None:
         super().__init__(operation.dtype, width, fma, unroll=False)
@@ -100,9 +102,12 @@ class Blocks(Lanes):
         block = block_rows(self.result.rows, self.tall)
         count = -(-self.result.rows // block)
         inner = self.left.cols
-        self.shapes = (self.result.rows, self.result.cols, inner, block, count, -(-inner // -(-inner // DEPTH)),
-                           self.left.down, self.left.across, self.right.down, self.right.across, self.result.down)
-        self.extent, self.together = count * operation.count, 1
+        cols = self.result.cols
+        span = -(-cols // -(-cols // SPAN) // self.wide) * self.wide
+        self.shapes = (self.result.rows, cols, inner, block, count, span, -(-cols // span),
+                       -(-inner // -(-inner // DEPTH)), self.left.down, self.left.across, self.right.down,
+                       self.right.across, self.result.down)
+        self.extent, self.together = count * -(-cols // span) * operation.count, 1
         self.packed = self._scratch(most * DEPTH)
         self.strip = self._scratch(self.wide * DEPTH)
         self.edge = self._scratch(self.tall * self.wide)
@@ -122,17 +127,20 @@ class Blocks(Lanes):
         self.read = read
 
     def group(self, names: list[str], turn: Index) -> None:
-        """One block of rows; `names` are the addresses of factors, shapes and result."""
+        """One block and span; `names` are the addresses of factors, shapes and result."""
         read = self.read
         names = [names[1], names[0], names[3]] if self.turned else [names[0], names[1], names[3]]
-        number = self.body.let(f"udiv i64 {turn}, {read['count']}")
-        first = self.times(self.body.let(f"urem i64 {turn}, {read['count']}"), read["block"])
+        above = self.body.let(f"udiv i64 {turn}, {read['spans']}")
+        number = self.body.let(f"udiv i64 {above}, {read['count']}")
+        first = self.times(self.body.let(f"urem i64 {above}, {read['count']}"), read["block"])
+        begin = self.times(self.body.let(f"urem i64 {turn}, {read['spans']}"), read["span"])
+        end = self.least(self.add(begin, read["span"]), read["cols"])
         left, right, result = [self.base(n, m, self.operation.batch, number) for n, m in zip(
             names, (self.left, self.right, self.result), strict=True)]
         rows = self.least(self.less(read["rows"], first), read["block"])
         panels = self.body.let(f"udiv i64 {self.add(rows, self.tall - 1)}, {self.tall}")
-        over = self.body.let(f"urem i64 {read['cols']}, {self.wide}")
-        whole = self.less(read["cols"], over)
+        over = self.body.let(f"urem i64 {self.less(end, begin)}, {self.wide}")
+        whole = self.less(end, over)
 
         def deep(k: Index) -> None:
             depth = self.least(self.less(read["inner"], k), read["depth"])
@@ -143,7 +151,7 @@ class Blocks(Lanes):
                 self._take_columns(right, k, depth, j)
                 self._tiles(result, first, rows, panels, depth, j, start, self.wide)
 
-            self.each(0, whole, strip, self.wide)
+            self.each(begin, whole, strip, self.wide)
             with self.when(self.body.let(f"icmp ne i64 {over}, 0")):
                 self._take_some(right, k, depth, whole, over)
                 self._tiles(result, first, rows, panels, depth, whole, start, over)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -12,8 +14,10 @@ from npdiff.graph import Atom, Equation, Var
 from npdiff.kernels.loop_ir import DType
 from npdiff.kernels.views import View, whole
 
-# The largest dimension of a matrix.
-LIMIT = 16
+# The largest dimension of a small matrix, and the least of the product of larger ones.
+LIMIT, NARROW = 16, 4
+# Where NumPy's BLAS may have units for matrices at its disposal that generated code has not, it does what is large.
+_LARGEST = math.inf if platform.machine().lower() in ("x86_64", "amd64") else 128**3
 
 
 class Matrix(NamedTuple):
@@ -241,7 +245,8 @@ def find(eq: Equation, seen_from: Callable[[Atom], tuple[Atom, View]]
     if len(fit) != len(matrices) or not (fit[-1].by_rows or fit[-1].turned.by_rows):
         return None
     if max(max(m.rows, m.cols) for m in fit) > LIMIT:
-        if op != "matmul" or min(fit[-1].rows, fit[-1].cols) == 1:
+        work = fit[-1].rows * fit[-1].cols * fit[0].cols
+        if op != "matmul" or min(fit[-1].rows, fit[-1].cols) < NARROW or work > _LARGEST:
             return None
         op = "product"
     return _collapsed(Operation(op, dtype, batch, fit[:count], fit[count:])), roots, [view for _, view in seen]
