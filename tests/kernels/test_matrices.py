@@ -46,7 +46,8 @@ def close(got, want, factor=1.0):
     for a, b in zip(got, want, strict=True):
         b = np.asarray(b)
         assert (np.shape(a), a.dtype) == (b.shape, b.dtype)
-        size = np.max(np.abs(b), axis=(-2, -1), keepdims=True, initial=0) if b.ndim > 1 else np.abs(b)
+        axes = tuple(range(max(b.ndim - 2, 0), b.ndim))
+        size = np.max(np.abs(b), axis=axes, keepdims=True, initial=0)
         assert np.all(np.abs(a - b) <= factor * np.finfo(b.dtype).eps * size), np.max(np.abs(a - b) / size)
 
 
@@ -133,6 +134,26 @@ def test_products_of_larger_matrices(shapes, dtype):
         check(graph_of(MATMUL, *flipped, view=turned), *flipped)
 
 
+VECTORS = [((20, 20), (20,)), ((20,), (20, 20)), ((70,), (70, 43)), ((43, 70), (70,)), ((3, 5, 18), (18,)),
+           ((3, 1, 18), (3, 18, 33)), ((4, 33), (33,))]
+
+
+@pytest.mark.parametrize("shapes", VECTORS, ids=str)
+def test_products_of_vectors_and_larger_matrices(shapes):
+    args = [RNG.normal(size=s) for s in shapes]
+    check(graph_of(MATMUL, *args), *args)
+    single = [a.astype(np.float32) for a in args]
+    check(graph_of(MATMUL, *single), *single)
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_products_of_vectors_and_transposed_matrices(turn):
+    a, b = RNG.normal(size=(19, 47)), RNG.normal(size=47 if turn else 19)
+    r = Recorder(a, b)
+    flipped = turned(r, r.inputs[0])
+    check(r.graph(r(MATMUL, r.inputs[1], flipped) if turn else r(MATMUL, flipped, r.inputs[1])), a, b)
+
+
 def test_a_product_whose_result_is_transposed():
     a, b = RNG.normal(size=(2, 20, 30)), RNG.normal(size=(2, 40, 30))
     check(graph_of(einsum_p, a, b, subscripts="bij,bkj->bki"), a, b)
@@ -169,9 +190,9 @@ def test_infinities_and_nan_pass_through_products():
     np.testing.assert_allclose(compile_graph(g)(a, b)[0], a @ b, rtol=1e-13)
 
 
-@pytest.mark.parametrize("shapes", [((3, 17, 2), (3, 2, 3)), ((3, 1, 17), (3, 17, 2)), ((3, 0, 2), (3, 2, 2)),
-                                    ((0, 2, 2), (2, 2)), ((3, 2, 0), (3, 0, 2))], ids=str)
-def test_products_with_long_vectors_and_empty_ones_are_numpys(shapes):
+@pytest.mark.parametrize("shapes", [((3, 17, 2), (3, 2, 3)), ((3, 1, 17), (3, 17, 2)), ((20,), (20,)),
+                                    ((3, 0, 2), (3, 2, 2)), ((0, 2, 2), (2, 2)), ((3, 2, 0), (3, 0, 2))], ids=str)
+def test_narrow_and_empty_products_are_numpys(shapes):
     args = [RNG.normal(size=s) for s in shapes]
     executable = compile_graph(graph_of(MATMUL, *args))
     assert steps(executable) == (0, 1)
@@ -253,7 +274,6 @@ def test_matrices_of_any_size_of_numbers(scale):
 
 def test_a_determinant_that_leaves_the_range_on_the_way():
     a = np.array([np.diag([1e200, 1e200, 1e-300]), np.diag([1e-200, 1e-200, 1e300]), np.eye(3)])
-    close(compile_graph(graph_of(det_p, a))(a), [np.linalg.det(a)], 1e4)
     np.testing.assert_allclose(compile_graph(graph_of(det_p, a))(a)[0], [1e100, 1e-100, 1], rtol=1e-12)
 
 

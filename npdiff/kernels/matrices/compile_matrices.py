@@ -10,11 +10,12 @@ from npdiff.kernels.matrices.blocks import Blocks
 from npdiff.kernels.matrices.factors import Factors
 from npdiff.kernels.matrices.forms import Operation
 from npdiff.kernels.matrices.products import Products
+from npdiff.kernels.matrices.vectors import Vectors
 
 # Nanoseconds of a product and a sum of two numbers among vectors in the cache, and of moving a number.
 _STEP, _MOVE = 0.06, 0.15
 
-Renderer = Products | Blocks | Factors
+Renderer = Products | Vectors | Blocks | Factors
 
 
 def nanoseconds(operation: Operation) -> float:
@@ -36,6 +37,8 @@ def _renderer(operation: Operation) -> Renderer:
     width = machine.vector_bits() // (8 * operation.dtype.itemsize)
     if operation.op == "matmul":
         return Products(operation, width, has_fma())
+    if operation.op == "vector":
+        return Vectors(operation, width, has_fma())
     if operation.op == "product":
         return Blocks(operation, width, has_fma(), registers())
     # As many matrices lie side by side as a vector has room for, where there are so many.

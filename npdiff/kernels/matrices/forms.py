@@ -62,7 +62,7 @@ class Operation:
     @property
     def checked(self) -> bool:
         """True if a further result says whether NumPy has to do it: see `factors`."""
-        return self.op not in ("matmul", "product")
+        return self.op not in ("matmul", "product", "vector")
 
     @property
     def count(self) -> int:
@@ -221,6 +221,19 @@ _FORMS: dict[str, tuple[str, int, Callable[[Equation, Sequence[View]], Found]]] 
 }
 
 
+def _larger(matrices: Sequence[Matrix]) -> str:
+    """What is made of a product of matrices that are not small; nothing where it is NumPy's."""
+    a, b, c = matrices
+    if min(c.rows, c.cols) >= NARROW:
+        return "product" if c.rows * c.cols * a.cols <= _LARGEST else ""
+    if min(c.rows, c.cols) > 1 or max(c.rows, c.cols) < NARROW or a.cols < NARROW:
+        return ""
+    # A vector times a matrix, or the other way round: rows or columns of the matrix lie in adjacent memory.
+    vector, matrix = (a, b) if c.rows == 1 else (b.turned, a.turned)
+    rows = matrix.across == 1 and matrix.cols >= LIMIT
+    return "vector" if rows or (matrix.down == 1 and vector.across == 1) else ""
+
+
 def find(eq: Equation, seen_from: Callable[[Atom], tuple[Atom, View]]
          ) -> tuple[Operation, list[Var], list[View]] | None:
     """What an equation does to matrices, and the arrays and views of them that are its operands; None if it does not.
@@ -245,10 +258,9 @@ def find(eq: Equation, seen_from: Callable[[Atom], tuple[Atom, View]]
     if len(fit) != len(matrices) or not (fit[-1].by_rows or fit[-1].turned.by_rows):
         return None
     if max(max(m.rows, m.cols) for m in fit) > LIMIT:
-        work = fit[-1].rows * fit[-1].cols * fit[0].cols
-        if op != "matmul" or min(fit[-1].rows, fit[-1].cols) < NARROW or work > _LARGEST:
+        op = _larger(fit) if op == "matmul" else ""
+        if not op:
             return None
-        op = "product"
     return _collapsed(Operation(op, dtype, batch, fit[:count], fit[count:])), roots, [view for _, view in seen]
 
 
