@@ -63,6 +63,12 @@ def _fits(a: Atom, dtype: DType) -> bool:
     return bool(info.min <= a.value <= info.max) if isinstance(a, Literal) else dtype == a.aval.dtype
 
 
+def _castable(a: Atom, dtype: DType) -> bool:
+    """Whether an operand can be had in a dtype; a number known now is rounded now."""
+    known = isinstance(a, Literal) and dtype == HALF and a.aval.dtype.kind == "f"
+    return (known or can_cast(a.aval.dtype, dtype)) and _fits(a, dtype)
+
+
 def _as_numpy(eq: Equation) -> bool:
     """Whether an operator on Python numbers does what NumPy does: it raises nothing, and its integers stay small."""
     return droppable(eq, ()) and eq.outputs[0].aval.dtype.kind in "fb"
@@ -90,7 +96,7 @@ def _ufunc(eq: Equation) -> Build | None:
     dtype = operands[0]
     if result != eq.outputs[0].aval.dtype:
         return None
-    if not all(can_cast(a.aval.dtype, dtype) and _fits(a, dtype) for a in eq.inputs):
+    if not all(_castable(a, dtype) for a in eq.inputs):
         return None
     # As NumPy's loops for half precision: computed in single precision, and rounded.
     inside = SINGLE if dtype == HALF else dtype
@@ -109,7 +115,7 @@ def _where(eq: Equation) -> Build | None:
     out = eq.outputs[0].aval.dtype
     if len(eq.inputs) != 3 or eq.params:
         return None
-    if not all(can_cast(a.aval.dtype, out) and _fits(a, out) for a in eq.inputs[1:]):
+    if not all(_castable(a, out) for a in eq.inputs[1:]):
         return None
     return lambda e, n: e.select(e.cast(n[0], BOOL), e.cast(n[1], out), e.cast(n[2], out))
 
@@ -118,7 +124,7 @@ def _astype(eq: Equation) -> Build | None:
     out = eq.outputs[0].aval.dtype
     if len(eq.inputs) != 1 or set(eq.params) != {"dtype"} or eq.params["dtype"] != out:
         return None
-    if not can_cast(eq.inputs[0].aval.dtype, out) or not _fits(eq.inputs[0], out):
+    if not _castable(eq.inputs[0], out):
         return None
     return lambda e, n: e.cast(n[0], out)
 
@@ -127,7 +133,7 @@ def _strong(eq: Equation) -> Build | None:
     out = eq.outputs[0].aval.dtype
     if len(eq.inputs) != 2 or eq.params or out.kind not in "iufc":
         return None
-    if not all(can_cast(a.aval.dtype, out) and _fits(a, out) for a in eq.inputs):
+    if not all(_castable(a, out) for a in eq.inputs):
         return None
     inside = SINGLE if out == HALF else out
 

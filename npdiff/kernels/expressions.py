@@ -93,7 +93,7 @@ class Expressions:
         source = self.nodes[node]
         if source.dtype == dtype:
             return node
-        if source.op == "const" and can_cast(source.dtype, dtype):
+        if source.op == "const" and (can_cast(source.dtype, dtype) or dtype == HALF):
             return self.const(source.data.astype(dtype), dtype)
         if source.dtype.kind == "c":
             pair = [self.cast(x, part_of(dtype) if dtype.kind == "c" else dtype) for x in self.parts(node)]
