@@ -141,9 +141,9 @@ def collapse(kernel: Kernel) -> Kernel:
     )
 
 
-def _check(condition: bool, what: str) -> None:
+def _check(condition: bool, what: str, *more: Any) -> None:
     if not condition:
-        raise IRError(f"loop IR: {what}")
+        raise IRError(f"loop IR: {what}{''.join(map(str, more))}")  # names of dtypes take long to make
 
 
 def _verify_access(a: Access, buffers: tuple[Buffer, ...], sizes: tuple[int, ...], what: str) -> None:
@@ -158,7 +158,7 @@ def _verify_access(a: Access, buffers: tuple[Buffer, ...], sizes: tuple[int, ...
 def _verify_node(kernel: Kernel, i: int) -> None:
     node = kernel.nodes[i]
     what = f"node {i} ({node.op})"
-    _check(node.dtype in DTYPES and node.dtype.isnative, f"{what} has dtype {node.dtype}")
+    _check(node.dtype in DTYPES and node.dtype.isnative, what, " has dtype ", node.dtype)
     _check(all(0 <= a < i for a in node.args), f"{what} reads a node that is not before it")
     kinds = [kernel.nodes[a].dtype for a in node.args]
     if node.op == "load":
@@ -190,7 +190,8 @@ def _verify_node(kernel: Kernel, i: int) -> None:
         _check(len(kinds) == ARITHMETIC[node.op], f"{what} has {len(kinds)} operands")
         _check(all(k == node.dtype for k in kinds), f"{what} is ill-typed")
         _check(node.op not in FLOAT_ONLY or node.dtype.kind == "f", f"{what} needs floats")
-        _check(node.dtype.kind in ("biu" if node.op in BITWISE else "iuf"), f"{what} is not defined for {node.dtype}")
+        _check(node.dtype.kind in ("biu" if node.op in BITWISE else "iuf"), what, " is not defined for ",
+               node.dtype)
 
 
 def verify(kernel: Kernel) -> None:

@@ -57,6 +57,8 @@ def _plain(ct: Any, like: Any = None) -> Any:
 
 
 def _check_scalar(name: str, f: F, out: Any, holomorphic: bool) -> None:
+    if type(out) is DiffArray and type(out._value) is np.float64:
+        return
     if not isinstance(out, Handle) and not isinstance(out, (ndarray, np.generic, float, int, complex)):
         raise ArgumentError(message(f"{name}: {called(f)} must return one number", out,
                                     instead="return a scalar; for other outputs use npdiff.vjp or npdiff.jacobian"))
@@ -88,11 +90,11 @@ def _gradient(name: str, f: F, argnums: Any, has_aux: bool, holomorphic: bool, s
                 _check_scalar(name, f, out, holomorphic)
             else:
                 check_output(name, f, out)
-            outputs = []
-            for leaf in tree.leaves(out):
-                if isinstance(leaf, Handle):
-                    outputs += seed(leaf, None, trace)
-            value = strip(trace, out)
+            if type(out) is DiffArray and out._trace is trace:  # one array or number, as a rule
+                outputs, value = [(out._node, None)], out._value
+            else:
+                outputs = [pair for leaf in tree.leaves(out) for pair in seed(leaf, None, trace)]
+                value = strip(trace, out)
             aux = strip(trace, aux) if has_aux else None
         ones = [(n, np.ones(n[1], n[2]) if n[1] else n[2].type(1)) for n, _ in outputs]
         return value, inputs.rebuild(_pull(ones, nodes, inputs.leaves)), aux
