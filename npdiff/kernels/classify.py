@@ -15,7 +15,7 @@ import numpy as np
 from npdiff.avals import Aval, python_type
 from npdiff.graph import Atom, Equation, Literal, droppable
 from npdiff.kernels.expressions import BOOL, Expressions, can_cast
-from npdiff.kernels.loop_ir import DTYPES, DType
+from npdiff.kernels.loop_ir import DTYPES, Access, DType
 from npdiff.kernels.special_rules import SPECIAL
 from npdiff.kernels.ufunc_rules import RULES, Rule
 
@@ -155,6 +155,13 @@ def elementwise(eq: Equation) -> Build | None:
         return _ufunc(eq)
     own = _OWN.get(prim.name)
     return own(eq) if own is not None else None
+
+
+def calls(eq: Equation, build: Build) -> frozenset[str]:
+    """The functions of the math library that the result is built with."""
+    trial = Expressions()
+    build(trial, [trial.load(Access(k, 0, ()), a.aval.dtype) for k, a in enumerate(eq.inputs)])
+    return frozenset(str(n.data) for n in trial.nodes if n.op == "call")
 
 
 def weight(eq: Equation, size: int) -> int:

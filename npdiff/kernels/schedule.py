@@ -72,16 +72,18 @@ Step = HostStep | KernelStep
 class Scheduler:
     """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    Without `small`, there is no step for small matrices.
+    Without `small`, there is no step for small matrices. `functions` are those of the math library that kernels may
+    call; None: all.
     """
 
-    def __init__(self, graph: Graph, small: bool = True) -> None:
+    def __init__(self, graph: Graph, small: bool = True, functions: frozenset[str] | None = None) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
         self.program = Program(graph.equations)
         # What needs no view made, by index: see `small`.
         self.small: dict[int, SmallStep] = {}
         self._small = small
+        self._functions = functions
         for i, eq in enumerate(graph.equations):
             self._classify(i, eq)
         self._settle()
@@ -96,6 +98,8 @@ class Scheduler:
                 program.views[out] = (root, view)
                 return
         build = classify.elementwise(eq)
+        if build is not None and self._functions is not None and not classify.calls(eq, build) <= self._functions:
+            return
         reduction = classify.reduction(eq) if build is None else None
         if build is not None:
             program.builds[i] = build
@@ -289,6 +293,9 @@ class Scheduler:
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph, small: bool = True) -> list[Step]:
-    """Order the work of a simplified graph: kernels, for small matrices too if wanted, and host calls between them."""
-    return Scheduler(graph, small).steps()
+def schedule(graph: Graph, small: bool = True, functions: frozenset[str] | None = None) -> list[Step]:
+    """Order the work of a simplified graph: kernels, for small matrices too if wanted, and host calls between them.
+
+    Kernels call no other function of the math library than these; None: any.
+    """
+    return Scheduler(graph, small, functions).steps()
