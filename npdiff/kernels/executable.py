@@ -19,7 +19,7 @@ from npdiff.kernels.compile_cpu import Compiled, compile_kernel
 from npdiff.kernels.loop_ir import DType, show
 from npdiff.kernels.machine import vector_bits
 from npdiff.kernels.reuse import readers_first, writes_in_place
-from npdiff.kernels.schedule import HostStep, KernelStep, Step
+from npdiff.kernels.schedule import HostStep, KernelStep, Step, schedule
 from npdiff.kernels.simplify import window
 
 _KINDS: dict[type, str] = {bool: "b", int: "i", float: "f"}
@@ -173,6 +173,15 @@ class Executable:
             source.forget(gone)
         self._return(source, fresh)
         self.run = source.function(graph.inputs)
+
+    def __reduce__(self) -> Any:
+        # Machine code stays here: elsewhere the graph is scheduled again, and kernels come from the cache on disk.
+        return Executable.of, (self._graph, bool(self._kernels))
+
+    @staticmethod
+    def of(graph: Graph, compiled: bool) -> Executable:
+        """A simplified graph with its kernels, or as it stands."""
+        return Executable(graph, schedule(graph) if compiled else [HostStep(eq) for eq in graph.equations])
 
     def _return(self, source: _Source, fresh: set[Var]) -> None:
         """Results are scalars, arrays that a kernel just made, or made our own."""
