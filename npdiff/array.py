@@ -114,8 +114,8 @@ class DiffArray(Handle):
     def __dask_tokenize__(self) -> NoReturn:
         # dask asks this of whatever it puts into a graph, where a derivative would be lost.
         raise TracedValueError(message("dask: a function of its own was given a tracked value", self,
-                                       instead="call NumPy's function of that name: np.concatenate, not da.concatenate; "
-                                       "or take x.value if no derivative is wanted"))
+                                       instead="call NumPy's function of that name: np.concatenate, not "
+                                       "da.concatenate; or take x.value if no derivative is wanted"))
 
     def _npdiff_describe(self) -> str:
         a = aval(self)

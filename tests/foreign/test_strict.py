@@ -139,6 +139,18 @@ def test_writes_into_parts(text: str) -> None:
         "of\n  received: DiffArray float64[2, 3]\n  instead: write into the array itself: x[i, j] = v, not x[i][j] = v")
 
 
+def test_what_the_users_line_asks_is_answered_by_the_library() -> None:
+    class Willing(Strict):
+        def __bool__(self) -> bool:
+            return bool(self._held)
+
+    def f(x: Any, c: Any) -> Any:
+        return np.sum(x * c) if x[0] > 0 and not c[0] < 0 else np.sum(x)
+
+    assert plain(npdiff.grad(f)(Willing(W), Willing(W)))[1] == W[1]
+    assert plain(npdiff.grad(f)(Willing(-W), Willing(W)))[1] == 1.0
+
+
 def test_rules_of_ones_own_and_checkpoints() -> None:
     @npdiff.custom_jvp
     def twice(x: Any) -> Any:
