@@ -113,23 +113,8 @@ class Primitive:
         True if `call` takes ndarrays and handles only, and no other library's arrays (see `own_primitive`).
     """
 
-    __slots__ = (
-        "back",
-        "batch",
-        "call",
-        "dynamic",
-        "jvp",
-        "kind",
-        "multiple",
-        "name",
-        "ordered",
-        "plain",
-        "pull",
-        "saves",
-        "terms",
-        "total",
-        "ufunc",
-    )
+    __slots__ = ("back", "batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "plain", "pull",
+                 "saves", "terms", "total", "ufunc")
 
     def __init__(
         self,
@@ -237,6 +222,10 @@ class Trace:
         """`process` of two operands without parameters: what operators come through."""
         return self.process(prim, (a, b), {})
 
+    def with_number(self, prim: Primitive, a: Any, b: float) -> Any:
+        """`binary` of an array of this trace, on the left, and a Python float."""
+        return self.binary(prim, a, b)
+
     def aval(self, value: Any) -> Aval:
         """The abstract value the user sees for a payload of this trace."""
         return aval_of(value)
@@ -264,7 +253,7 @@ class Trace:
         self.level = _CLOSED
         # Plain functions, not methods of self: a closed trace must not keep itself alive.
         self.process = _leaked  # type: ignore[method-assign]
-        self.unary = self.binary = _leaked_operands  # type: ignore[method-assign, assignment]
+        self.unary = self.binary = self.with_number = _leaked_operands  # type: ignore[method-assign, assignment]
         self.ask = self.take = _leaked_value  # type: ignore[method-assign]
 
 

@@ -81,13 +81,16 @@ def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
         # The common case first: this is the hot path of eager recording.
         trace = self._trace
         if trace is not None and type(self) is DiffArray and type(self._value) is ndarray:
+            nonlocal prim
+            if prim is None:  # rows are declared after this class
+                prim = ufunc_primitives.get(ufunc)
             kind = type(other)
-            if (other._trace is trace or other._trace is None) if kind is DiffArray else kind in PLAIN:
-                nonlocal prim
-                if prim is None:  # rows are declared after this class
-                    prim = ufunc_primitives.get(ufunc)
-                if prim is not None:
-                    return trace.binary(prim, self, other)
+            if prim is None:
+                pass
+            elif kind is float:
+                return trace.with_number(prim, self, other)
+            elif (other._trace is trace or other._trace is None) if kind is DiffArray else kind in PLAIN:
+                return trace.binary(prim, self, other)
         return _operate(ufunc, self, other, False)
 
     return op

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from npdiff.array import DiffArray
 from npdiff.avals import ndarray
 from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services
 from npdiff.dispatch.declare import _NO_VALUE, function, operand, point, static, write_out
@@ -85,7 +86,7 @@ def _prod_jvp(out: Any, primals: Any, tangents: Any, *, axis: tuple[int, ...], k
     (a,), (t,) = primals, tangents
     if t is None:
         return None
-    return t if not axis else _sum(strong_multiply(t, _others_product(a, axis)), axis, keepdims)
+    return t if not axis else _sum(strong_product(t, _others_product(a, axis)), axis, keepdims)
 
 
 def _prod_pull(ct: Any, _out: Any, args: Any, _needed: Any, params: Any) -> Any:
@@ -258,6 +259,8 @@ function(np.any, "nondifferentiable", any_p, captured="lists", cases=_CASES)(_tr
 
 def _reduce_all(ufunc: np.ufunc, name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, initial: Any,
                 where: Any) -> Any:
+    if type(a) is DiffArray and (axis is dtype is out is None) and (keepdims is initial is where is _NO_VALUE):
+        return bind(reducers[ufunc], (a,), {"axis": tuple(range(len(a.shape))), "keepdims": False})  # above all, fast
     keepdims = False if keepdims is _NO_VALUE else static(keepdims)
     where = True if where is _NO_VALUE else where
     return reduce(ufunc, a, axis, dtype, out, keepdims, initial, where, name)

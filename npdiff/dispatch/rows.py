@@ -13,6 +13,7 @@ from npdiff.dispatch import (  # noqa: F401
     effects,
     einsum,
     elementary,
+    emath,
     fft,
     foreign,
     indexing,

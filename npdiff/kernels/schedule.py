@@ -18,6 +18,8 @@ from npdiff.graph import Equation, Graph, Literal, Var, droppable
 from npdiff.kernels import classify, views
 from npdiff.kernels.loop_ir import Kernel
 from npdiff.kernels.lower import Group, Program
+from npdiff.kernels.matrices import Operation, find
+from npdiff.kernels.views import View
 
 # A scalar expression of at most this many equations is computed again in each kernel that reads it.
 INLINE_LIMIT = 16
@@ -35,24 +37,51 @@ class HostStep:
 
 @dataclass(slots=True)
 class KernelStep:
-    """Run a kernel: `inputs` fill its input buffers, `outputs` its output buffers."""
+    """Run a kernel, which computes `equations`: `inputs` fill its input buffers, `outputs` its output buffers."""
 
     kernel: Kernel
     inputs: list[Var]
     outputs: list[Var]
-    names: list[str]
+    equations: list[Equation]
+
+
+@dataclass(slots=True)
+class MatrixStep(HostStep):
+    """Run a kernel on stacks of small matrices; NumPy does the same where that cannot.
+
+    `equation` reads the arrays below the operands, of which these are `views`.
+    """
+
+    operation: Operation
+    views: list[View]
+
+    @property
+    def inputs(self) -> list[Var]:
+        """The arrays that are read."""
+        return [a for a in self.equation.inputs if isinstance(a, Var)]
+
+    @property
+    def outputs(self) -> list[Var]:
+        """The arrays that are made."""
+        return self.equation.outputs
 
 
 Step = HostStep | KernelStep
 
 
 class Scheduler:
-    """Decides, for one simplified graph, which equations share kernels and when each step runs."""
+    """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    def __init__(self, graph: Graph) -> None:
+    Without `matrices`, there are no kernels for products and factorisations.
+    """
+
+    def __init__(self, graph: Graph, matrices: bool = True) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
         self.program = Program(graph.equations)
+        # What needs no view made, by index: see `MatrixStep`.
+        self.matrices: dict[int, MatrixStep] = {}
+        self._matrices = matrices
         for i, eq in enumerate(graph.equations):
             self._classify(i, eq)
         self._settle()
@@ -72,6 +101,13 @@ class Scheduler:
             program.builds[i] = build
         elif reduction is not None:
             program.reductions[i] = reduction
+        elif self._matrices and (found := find(eq, program.seen_from)) is not None:
+            operation, roots, seen = found
+            self.matrices[i] = MatrixStep(Equation(eq.prim, roots, eq.params, eq.outputs, eq.source), operation, seen)
+
+    def _unfused(self, i: int) -> HostStep:
+        """The step of an equation that is no part of a fused kernel."""
+        return self.matrices.get(i) or HostStep(self.program.equations[i])
 
     def _fused(self, i: int) -> bool:
         return i in self.program.builds or i in self.program.reductions
@@ -84,8 +120,14 @@ class Scheduler:
         eq = self.program.equations[i]
         return (eq.inputs[0] if i in self.program.reductions else eq.outputs[0]).aval.shape
 
-    def _roots(self, i: int) -> Iterator[tuple[Var, bool]]:
+    def _roots(self, i: int) -> list[tuple[Var, bool]]:
         """Variables a fused equation reads, and whether each can be read in the same loop nest."""
+        found = self._known_roots.get(i)
+        if found is None:
+            found = self._known_roots[i] = list(self._find_roots(i))
+        return found
+
+    def _find_roots(self, i: int) -> Iterator[tuple[Var, bool]]:
         shape = self._shape(i)
         for a in self.program.equations[i].inputs:
             root = self.program.seen_from(a)[0]
@@ -119,6 +161,7 @@ class Scheduler:
             inputs = [self.program.producer.get(a) for a in self.program.equations[i].inputs if isinstance(a, Var)]
             cone[i] = 1 + sum(cone.get(j, 0) for j in inputs if j is not None)
         self.inlined = frozenset(i for i, n in cone.items() if n <= INLINE_LIMIT)
+        self._known_roots: dict[int, list[tuple[Var, bool]]] = {}
 
     def _find_needed(self) -> None:
         """Which equations have to run, and which variables have to be in memory."""
@@ -131,7 +174,7 @@ class Scheduler:
                 continue
             running.add(i)
             if not self._fused(i):
-                inputs = [a for a in eq.inputs if isinstance(a, Var)]
+                inputs = [a for a in self._unfused(i).equation.inputs if isinstance(a, Var)]
                 needed.update(inputs)
                 wanted.update(inputs)
                 continue
@@ -158,7 +201,7 @@ class Scheduler:
         level: dict[int, int] = {}
         producer = self.program.producer
         last = 0
-        for i, eq in enumerate(self.program.equations):
+        for i in range(len(self.program.equations)):
             if self._fused(i):
                 at = 0
                 for root, near in self._roots(i):
@@ -167,7 +210,7 @@ class Scheduler:
                         at = max(at, level[j] + (0 if near else 1))
                 level[i] = at
             elif i in self.running:
-                for a in eq.inputs:
+                for a in self._unfused(i).equation.inputs:
                     if isinstance(a, Var) and a in producer:
                         last = max(last, level[producer[a]])
                 level[i] = last
@@ -180,7 +223,7 @@ class Scheduler:
         """Move an elementwise equation to the kernel that alone reads it, so it need not be stored."""
         readers: dict[int, list[tuple[int, bool]]] = {}
         pinned: set[int] = set()
-        for i, eq in enumerate(self.program.equations):
+        for i in range(len(self.program.equations)):
             if i not in self.running:
                 continue
             if self._fused(i):
@@ -188,7 +231,8 @@ class Scheduler:
                     if root in self.program.producer:
                         readers.setdefault(self.program.producer[root], []).append((i, near))
             else:
-                pinned.update(self.program.producer[a] for a in eq.inputs if a in self.program.producer)
+                pinned.update(self.program.producer[a] for a in self._unfused(i).equation.inputs
+                              if a in self.program.producer)
         pinned.update(self.program.producer[v] for v in self.outputs if v in self.program.producer)
         for i in range(len(self.program.equations) - 1, -1, -1):
             if i not in self.program.builds or i not in self.running or i in pinned or i in self.inlined:
@@ -243,16 +287,15 @@ class Scheduler:
             if not group.stored:
                 continue
             kernel, inputs = group.lower()
-            names = [program.equations[i].prim.name for i in members]
-            step = KernelStep(kernel, inputs, group.stored, names)
+            step = KernelStep(kernel, inputs, group.stored, [program.equations[i] for i in members])
             timed.append((self.level[members[0]], 0, members[0], step))
         for i in sorted(self.running):
             if not self._fused(i):
-                timed.append((self.level[i], 1, i, HostStep(program.equations[i])))
+                timed.append((self.level[i], 1, i, self._unfused(i)))
         timed.sort(key=lambda t: t[:3])
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph) -> list[Step]:
-    """Order the work of a simplified graph: kernels, and host calls between them."""
-    return Scheduler(graph).steps()
+def schedule(graph: Graph, matrices: bool = True) -> list[Step]:
+    """Order the work of a simplified graph: kernels, for matrices too if wanted, and host calls between them."""
+    return Scheduler(graph, matrices).steps()

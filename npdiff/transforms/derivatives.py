@@ -67,6 +67,8 @@ def _plain(ct: Any, like: Any = None) -> Any:
 
 
 def _check_scalar(name: str, f: F, out: Any, holomorphic: bool) -> None:
+    if type(out) is DiffArray and type(out._value) is np.float64:
+        return
     if not is_array_like(out):
         raise ArgumentError(message(f"{name}: {called(f)} must return one number", out,
                                     instead="return a scalar; for other outputs use npdiff.vjp or npdiff.jacobian"))
@@ -98,11 +100,12 @@ def _gradient(name: str, f: F, argnums: Any, has_aux: bool, holomorphic: bool, s
                 _check_scalar(name, f, out, holomorphic)
             else:
                 check_output(name, f, out)
-            outputs = []
-            for leaf in tree.leaves(out):
-                if isinstance(leaf, Handle):
-                    outputs += [(node, _ones(node, leaf)) for node, _ in seed(leaf, None, trace)]
-            value = strip(trace, out)
+            if type(out) is DiffArray and out._trace is trace:  # one array or number, as a rule
+                outputs, value = [(out._node, _ones(out._node, out))], released(out._value)
+            else:
+                found = [(node, leaf) for leaf in tree.leaves(out) for node, _ in seed(leaf, None, trace)]
+                outputs = [(node, _ones(node, leaf)) for node, leaf in found]
+                value = strip(trace, out)
             aux = strip(trace, aux) if has_aux else None
         return value, inputs.rebuild(_pull(outputs, nodes, inputs.leaves)), aux
 

@@ -30,9 +30,10 @@ class running:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         core.services["exit_capture"]()
         self.trace.close()
-        hidden = behind(error)
-        if hidden is not None:
-            raise hidden from error
+        if error is not None:
+            hidden = behind(error)
+            if hidden is not None:
+                raise hidden from error
 
 
 def own(value: Any) -> Any:
