@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from npdiff.kernels import machine
 from npdiff.kernels.chunks import CHUNK, LONG, MOST_CHUNKS, Work
-from npdiff.kernels.compile_cpu import Compiled, has_fma
+from npdiff.kernels.compile_cpu import Compiled
 from npdiff.kernels.llvm_text import LOOP_HINTS, Body
 from npdiff.kernels.matrices.blocks import Blocks
 from npdiff.kernels.matrices.factors import Factors
@@ -36,15 +36,15 @@ def registers() -> int:
 def _renderer(operation: Operation) -> Renderer:
     width = machine.vector_bits() // (8 * operation.dtype.itemsize)
     if operation.op == "matmul":
-        return Products(operation, width, has_fma())
+        return Products(operation, width, machine.has_fma())
     if operation.op == "vector":
-        return Vectors(operation, width, has_fma())
+        return Vectors(operation, width, machine.has_fma())
     if operation.op == "product":
-        return Blocks(operation, width, has_fma(), registers())
+        return Blocks(operation, width, machine.has_fma(), registers())
     # As many matrices lie side by side as a vector has room for, where there are so many.
     while width > operation.count:
         width //= 2
-    return Factors(operation, width, has_fma())
+    return Factors(operation, width, machine.has_fma())
 
 
 def _work(operation: Operation, renderer: Renderer) -> Work:
