@@ -19,6 +19,7 @@ from npdiff.dispatch import (  # noqa: F401
     joining,
     linalg,
     logic,
+    makers,
     manipulation,
     math,
     matmul,
