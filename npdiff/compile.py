@@ -67,7 +67,7 @@ class JittedElsewhere(Jitted):
         return given
 
     def lower(self, *args: Any, **kwargs: Any) -> Any:
-        """The text given to the compiler (StableHLO) for a call with these arguments; f is run on copies of them."""
+        """The text given to the compiler for a call with these arguments; f is run on copies of them."""
         given = self._filled((args, kwargs))
         made = self._recorded(*given[0], **given[1])
         self._choose(made, given[0])
@@ -126,9 +126,10 @@ def jit(f: Callable[..., Any], backend: str | None = None, *, mesh: Any = None, 
         Any function written with NumPy. Arrays and Python or NumPy numbers are inputs (2 and 3 share a compilation,
         2 and 2.0 do not); any other argument is part of the signature by value.
     backend
-        What runs it: ``"cpu"`` (fused kernels for this processor) or ``"tpu"`` (whatever JAX runs on: TPU, GPU or
-        CPU; jax arrays in, jax arrays out). None: the environment variable NPDIFF_BACKEND, or the CPU.
-        `npdiff.backends()` says what is available.
+        What runs it: ``"cpu"`` (fused kernels for this processor), ``"cuda"`` (an NVIDIA card: fused kernels, and
+        CuPy; arrays in CUDA memory in, CuPy arrays out) or ``"tpu"`` (whatever JAX runs on: TPU, GPU or CPU; jax
+        arrays in, jax arrays out). None: the environment variable NPDIFF_BACKEND, or the CPU. `npdiff.backends()`
+        says what is available.
     mesh
         With ``"tpu"``: a `jax.sharding.Mesh` of devices to share the work between.
     in_shardings, out_shardings
@@ -139,8 +140,8 @@ def jit(f: Callable[..., Any], backend: str | None = None, *, mesh: Any = None, 
     Returns
     -------
     A function with the same signature, and two methods: ``explain(*args)`` says what happens in a call,
-    ``lower(*args)`` gives its graph (on ``"tpu"`` its StableHLO text). It can be differentiated, mapped and jitted
-    again.
+    ``lower(*args)`` gives its graph (on ``"cuda"`` the source of its kernels, on ``"tpu"`` its StableHLO text). It can
+    be differentiated, mapped and jitted again.
 
     Raises
     ------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from npdiff.backend.contract import InSteps
 from npdiff.graph import Atom, Var, namer, show_equation
@@ -44,17 +43,13 @@ def explain_recording(made: Recording, argument_names: Sequence[str], profile: P
 def groups(executable: InSteps, labels: Sequence[str]) -> list[str]:
     """The compiled graph with the number of the step that each equation is computed in."""
     graph = executable.graph
-    # By what it makes: a step may hold the equation as it reads other arrays, below views.
-    at: dict[Any, int] = {}
-    for k, shown in enumerate(executable.steps()):
-        for eq in shown.equations:
-            at.update(dict.fromkeys([*eq.outputs, id(eq)], k))
+    at = {id(eq): k for k, step in enumerate(executable.steps()) for eq in step.equations}
     name = namer()
     rows = [("", _typed(v, name), "=", f"input {label}".rstrip(), "")
             for v, label in zip(graph.inputs, [*labels, *[""] * len(graph.inputs)], strict=False)]
     rows += [("", _typed(v, name), "=", "constant", "") for v in graph.constants]
     for eq in graph.equations:
-        step = at.get(eq.outputs[0] if eq.outputs else id(eq))
+        step = at.get(id(eq))
         left = ", ".join([_typed(v, name) for v in eq.outputs])
         where = f"# {eq.source[0]}:{eq.source[1]}" if eq.source else ""
         rows.append(("in readers" if step is None else str(step), left, "=" if left else "",

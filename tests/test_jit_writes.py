@@ -79,7 +79,7 @@ def test_every_write_of_a_stencil_happens_in_place():
     np.testing.assert_allclose([first, second, third], [diffuse(x)] * 3, rtol=1e-13)
     assert not np.shares_memory(second, third)
     lines = [line.split(": ")[1].split()[0] for line in jitted.explain(x).splitlines() if " = setitem " in line
-             and line.lstrip()[0].isdigit()]
+             and line.split()[0][:-1].isdigit() and line.split()[0].endswith(":")]
     assert lines == ["write"] * 3
 
 

@@ -123,8 +123,8 @@ class JaxExecutable:
         if not isinstance(value, self._jax.Array):
             try:
                 value = np.asarray(value, dtype_on_device(v.aval, self._float64))
-            except OverflowError as error:  # a Python integer beyond 64 bits
-                raise GuardFailed from error
+            except OverflowError:
+                raise GuardFailed("a Python integer beyond 64 bits, which no jax array can hold") from None
         return self._jax.device_put(value, self._shardings.get(v))
 
     def _host_step(self, step: HostStep) -> Callable[[Env], None]:

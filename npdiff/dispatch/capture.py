@@ -37,7 +37,7 @@ _LIST_TYPES = frozenset([list, tuple])
 # Code of these packages gets plain arrays: it works on plain values, and hands them to compiled code.
 _LIBRARIES = frozenset(
     ["npdiff", "numpy", "scipy", "numba", "numba_cuda", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy",
-     "cupyx", "cupy_backends"])
+     "cupyx", "cupy_backends", "dask", "distributed", "sparse", "toolz"])
 
 
 def active() -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from npdiff.avals import Aval
 from npdiff.graph import Atom, Equation, Literal, Var
@@ -41,15 +42,22 @@ class Program:
     def read(self, a: Atom, shape: tuple[int, ...]) -> tuple[Atom, int, tuple[int, ...]]:
         """The array below, the offset, and one stride per axis of the squeezed space of `shape`."""
         root, view = self.seen_from(a)
-        new = len(shape) - len(view.shape)
-        strides = (0,) * new + tuple(0 if n == 1 else s for n, s in zip(view.shape, view.strides, strict=True))
-        return root, view.offset, tuple(s for s, n in zip(strides, shape, strict=True) if n != 1)
+        return root, view.offset, _walk(view, shape)
 
     def in_place(self, a: Atom, shape: tuple[int, ...]) -> bool:
         """Whether point i of the space reads element i of the array below: the two can share a loop."""
         root, offset, strides = self.read(a, shape)
         space = squeezed(shape)
         return offset == 0 and squeezed(root.aval.shape) == space and strides == contiguous(space)
+
+
+# A graph has many operands but few shapes.
+@lru_cache(maxsize=1024)
+def _walk(view: View, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """One stride of a view per axis of the squeezed space of `shape`."""
+    new = len(shape) - len(view.shape)
+    strides = (0,) * new + tuple(0 if n == 1 else s for n, s in zip(view.shape, view.strides, strict=True))
+    return tuple(s for s, n in zip(strides, shape, strict=True) if n != 1)
 
 
 class Group:

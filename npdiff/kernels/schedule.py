@@ -18,7 +18,7 @@ from npdiff.graph import Equation, Graph, Literal, Var, droppable
 from npdiff.kernels import classify, views
 from npdiff.kernels.loop_ir import Kernel
 from npdiff.kernels.lower import Group, Program
-from npdiff.kernels.small import Small, find
+from npdiff.kernels.matrices import Operation, find
 from npdiff.kernels.views import View
 
 # A scalar expression of at most this many equations is computed again in each kernel that reads it.
@@ -46,13 +46,13 @@ class KernelStep:
 
 
 @dataclass(slots=True)
-class SmallStep(HostStep):
+class MatrixStep(HostStep):
     """Run a kernel on stacks of small matrices; NumPy does the same where that cannot.
 
     `equation` reads the arrays below the operands, of which these are `views`.
     """
 
-    small: Small
+    operation: Operation
     views: list[View]
 
     @property
@@ -72,16 +72,16 @@ Step = HostStep | KernelStep
 class Scheduler:
     """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    Without `small`, there is no step for small matrices.
+    Without `matrices`, there are no kernels for products and factorisations.
     """
 
-    def __init__(self, graph: Graph, small: bool = True) -> None:
+    def __init__(self, graph: Graph, matrices: bool = True) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
         self.program = Program(graph.equations)
-        # What needs no view made, by index: see `small`.
-        self.small: dict[int, SmallStep] = {}
-        self._small = small
+        # What needs no view made, by index: see `MatrixStep`.
+        self.matrices: dict[int, MatrixStep] = {}
+        self._matrices = matrices
         for i, eq in enumerate(graph.equations):
             self._classify(i, eq)
         self._settle()
@@ -101,13 +101,13 @@ class Scheduler:
             program.builds[i] = build
         elif reduction is not None:
             program.reductions[i] = reduction
-        elif self._small and (found := find(eq, program.seen_from)) is not None:
-            small, roots, seen = found
-            self.small[i] = SmallStep(Equation(eq.prim, roots, eq.params, eq.outputs, eq.source), small, seen)
+        elif self._matrices and (found := find(eq, program.seen_from)) is not None:
+            operation, roots, seen = found
+            self.matrices[i] = MatrixStep(Equation(eq.prim, roots, eq.params, eq.outputs, eq.source), operation, seen)
 
     def _unfused(self, i: int) -> HostStep:
         """The step of an equation that is no part of a fused kernel."""
-        return self.small.get(i) or HostStep(self.program.equations[i])
+        return self.matrices.get(i) or HostStep(self.program.equations[i])
 
     def _fused(self, i: int) -> bool:
         return i in self.program.builds or i in self.program.reductions
@@ -120,8 +120,14 @@ class Scheduler:
         eq = self.program.equations[i]
         return (eq.inputs[0] if i in self.program.reductions else eq.outputs[0]).aval.shape
 
-    def _roots(self, i: int) -> Iterator[tuple[Var, bool]]:
+    def _roots(self, i: int) -> list[tuple[Var, bool]]:
         """Variables a fused equation reads, and whether each can be read in the same loop nest."""
+        found = self._known_roots.get(i)
+        if found is None:
+            found = self._known_roots[i] = list(self._find_roots(i))
+        return found
+
+    def _find_roots(self, i: int) -> Iterator[tuple[Var, bool]]:
         shape = self._shape(i)
         for a in self.program.equations[i].inputs:
             root = self.program.seen_from(a)[0]
@@ -155,6 +161,7 @@ class Scheduler:
             inputs = [self.program.producer.get(a) for a in self.program.equations[i].inputs if isinstance(a, Var)]
             cone[i] = 1 + sum(cone.get(j, 0) for j in inputs if j is not None)
         self.inlined = frozenset(i for i, n in cone.items() if n <= INLINE_LIMIT)
+        self._known_roots: dict[int, list[tuple[Var, bool]]] = {}
 
     def _find_needed(self) -> None:
         """Which equations have to run, and which variables have to be in memory."""
@@ -289,6 +296,6 @@ class Scheduler:
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph, small: bool = True) -> list[Step]:
-    """Order the work of a simplified graph: kernels, for small matrices too if wanted, and host calls between them."""
-    return Scheduler(graph, small).steps()
+def schedule(graph: Graph, matrices: bool = True) -> list[Step]:
+    """Order the work of a simplified graph: kernels, for matrices too if wanted, and host calls between them."""
+    return Scheduler(graph, matrices).steps()

@@ -221,7 +221,7 @@ def test_steps_are_shown_and_timed() -> None:
 
 
 @needs_jax
-def test_a_numpy_call_that_fails_between_segments_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_numpy_call_that_fails_between_segments_is_named_at_once() -> None:
     def smooth(x: Any) -> Any:
         return np.sum(np.linalg.pinv(x[:, None] * x))
 
@@ -233,7 +233,7 @@ def test_a_numpy_call_that_fails_between_segments_is_named_at_once(monkeypatch: 
     def fails(env: Any) -> None:
         raise GuardFailed from ZeroDivisionError("by zero")
 
-    monkeypatch.setitem(program.prepare()._steps, 1, fails)
+    program.prepare()._steps[1] = fails
     with pytest.warns(JitWarning, match="a replay failed with ZeroDivisionError: by zero, and the function does not"):
         np.testing.assert_allclose(f(X), smooth(X))
     assert "a replay failed with ZeroDivisionError: by zero" in f.explain(X)

@@ -89,7 +89,8 @@ def test_shapes(shape):
 
 
 @pytest.mark.parametrize(("left", "right"), [
-    ((6, 8), (8,)), ((6, 8), (6, 1)), ((6, 8), ()), ((6, 1), (1, 8)), ((4, 1, 12), (3, 1)), ((48,), (1,)), ((6, 9), (9,)),
+    ((6, 8), (8,)), ((6, 8), (6, 1)), ((6, 8), ()), ((6, 1), (1, 8)), ((4, 1, 12), (3, 1)), ((48,), (1,)),
+    ((6, 9), (9,)),
 ])
 def test_broadcasting(left, right):
     x, y = operand("f", n=int(np.prod(left))).reshape(left), operand("d", 1, int(np.prod(right))).reshape(right)
@@ -100,7 +101,8 @@ def test_broadcasting(left, right):
 
 
 @pytest.mark.parametrize("index", [
-    np.s_[2:, 4:], np.s_[:, ::2], np.s_[::-1, ::-1], np.s_[1:, ::-3], np.s_[3], np.s_[:, 5], np.s_[:, 1:9], np.s_[::3, :],
+    np.s_[2:, 4:], np.s_[:, ::2], np.s_[::-1, ::-1], np.s_[1:, ::-3], np.s_[3], np.s_[:, 5], np.s_[:, 1:9],
+    np.s_[::3, :],
 ])
 @pytest.mark.parametrize("dtype", ["f", "?", "h"])
 def test_slices(index, dtype):
