@@ -122,7 +122,8 @@ def _index_add(a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
 
 
 def _getitem_transpose(ct: Any, a: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
-    zeros = np.zeros(a.shape, aval(ct).dtype)
+    # One zero for all: a compiled program then knows what it adds to.
+    zeros = np.broadcast_to(np.zeros((), aval(ct).dtype), a.shape)
     put = setitem_p if is_basic(index) else index_add_p
     return (put.call(zeros, ct, *arrays, index=index), *[None] * len(arrays))
 

@@ -30,8 +30,14 @@ def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for n in shape if n != 1)
 
 
-def _native(a: Aval) -> bool:
+def storable(a: Aval) -> bool:
+    """Whether a kernel can hold the elements of such an array, and there are any."""
     return a.dtype in DTYPES and a.dtype.isnative and a.size > 0
+
+
+def castable(a: Atom, dtype: DType) -> bool:
+    """Whether an operand becomes this dtype in a kernel as it does in NumPy."""
+    return can_cast(a.aval.dtype, dtype) and _fits(a, dtype)
 
 
 def loop_dtypes(eq: Equation) -> tuple[DType, ...] | None:
@@ -76,7 +82,7 @@ def _ufunc(eq: Equation) -> Build | None:
     dtype = operands[0]
     if result != eq.outputs[0].aval.dtype:
         return None
-    if not all(can_cast(a.aval.dtype, dtype) and _fits(a, dtype) for a in eq.inputs):
+    if not all(castable(a, dtype) for a in eq.inputs):
         return None
     trial = Expressions()
     if trial.dtype(rule.build(trial, *[trial.const(1, dtype) for _ in operands])) != result:
@@ -88,7 +94,7 @@ def _where(eq: Equation) -> Build | None:
     out = eq.outputs[0].aval.dtype
     if len(eq.inputs) != 3 or eq.params:
         return None
-    if not all(can_cast(a.aval.dtype, out) and _fits(a, out) for a in eq.inputs[1:]):
+    if not all(castable(a, out) for a in eq.inputs[1:]):
         return None
     return lambda e, n: e.select(e.cast(n[0], BOOL), e.cast(n[1], out), e.cast(n[2], out))
 
@@ -97,7 +103,7 @@ def _astype(eq: Equation) -> Build | None:
     out = eq.outputs[0].aval.dtype
     if len(eq.inputs) != 1 or set(eq.params) != {"dtype"} or eq.params["dtype"] != out:
         return None
-    if not can_cast(eq.inputs[0].aval.dtype, out) or not _fits(eq.inputs[0], out):
+    if not castable(eq.inputs[0], out):
         return None
     return lambda e, n: e.cast(n[0], out)
 
@@ -106,7 +112,7 @@ def _strong(eq: Equation) -> Build | None:
     out = eq.outputs[0].aval.dtype
     if len(eq.inputs) != 2 or eq.params or out.kind not in "iuf":
         return None
-    if not all(can_cast(a.aval.dtype, out) and _fits(a, out) for a in eq.inputs):
+    if not all(castable(a, out) for a in eq.inputs):
         return None
 
     def build(e: Expressions, n: list[int]) -> int:
@@ -120,8 +126,15 @@ def _strong(eq: Equation) -> Build | None:
     return build
 
 
+def _copy(eq: Equation) -> Build | None:
+    # Kernels write in C order.
+    if len(eq.inputs) != 1 or eq.params != {"order": "C"} or eq.inputs[0].aval != eq.outputs[0].aval:
+        return None
+    return lambda _, n: n[0]
+
+
 _OWN: dict[str, Callable[[Equation], Build | None]] = {
-    "where": _where, "astype": _astype, "strong_multiply": _strong, "strong_product": _strong,
+    "where": _where, "astype": _astype, "strong_multiply": _strong, "strong_product": _strong, "copy": _copy,
 }
 
 
@@ -137,7 +150,7 @@ def elementwise(eq: Equation) -> Build | None:
         return None
     if prim.ordered or prim.multiple or prim.dynamic or eq.regions:
         return None
-    if len(eq.outputs) != 1 or not eq.inputs or not all(_native(a.aval) for a in [*eq.inputs, *eq.outputs]):
+    if len(eq.outputs) != 1 or not eq.inputs or not all(storable(a.aval) for a in [*eq.inputs, *eq.outputs]):
         return None
     if np.broadcast_shapes(*[a.aval.shape for a in eq.inputs]) != eq.outputs[0].aval.shape:
         return None
@@ -153,6 +166,8 @@ def weight(eq: Equation, size: int) -> int:
     """How many of NumPy's calls the one for an equation counts as, when `size` points are computed."""
     if eq.prim.name.startswith("strong_"):
         return 3
+    if eq.prim.name == "copy":
+        return 0
     rule = RULES.get(eq.prim.name)
     return 3 if rule is not None and rule.math and size >= MATH_SIZE else 1
 
@@ -179,7 +194,7 @@ def reduction(eq: Equation) -> FusedReduction | None:
     axis: Any = eq.params.get("axis")
     keep: Any = eq.params.get("keepdims", False)
     axes = tuple(range(x.ndim)) if axis is None else axis
-    if not _native(x) or not _native(out) or type(keep) is not bool or type(axes) is not tuple:
+    if not storable(x) or not storable(out) or type(keep) is not bool or type(axes) is not tuple:
         return None
     if not all(type(a) is int and 0 <= a < x.ndim for a in axes) or len(set(axes)) != len(axes):
         return None
