@@ -16,6 +16,7 @@ from npdiff.errors import GuardFailed
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equation
 from npdiff.kernels import native, threads
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel
+from npdiff.kernels.layouts import MOST_VARIANTS, Layout, for_layouts
 from npdiff.kernels.loop_ir import DType, show
 from npdiff.kernels.machine import vector_bits
 from npdiff.kernels.reuse import readers_first, writes_in_place
@@ -26,7 +27,7 @@ _KINDS: dict[type, str] = {bool: "b", int: "i", float: "f"}
 
 
 def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
-    """A C-contiguous array of exactly this shape and dtype; a Python number takes a dtype of its kind."""
+    """An array of exactly this shape and dtype; a Python number takes a dtype of its kind."""
     if type(value) is not ndarray:
         try:
             value = np.asarray(value, dtype if _KINDS.get(type(value)) == dtype.kind else None)
@@ -34,8 +35,46 @@ def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, An
             raise GuardFailed from error
     if value.dtype != dtype or value.shape != shape:
         raise GuardFailed(f"expected {Aval(shape, dtype)!r}, received {Aval(value.shape, value.dtype)!r}")
-    out: np.ndarray[Any, Any] = value if value.flags.c_contiguous else value.copy("C")
-    return out if out.dtype is dtype else out.view(dtype)
+    fitting: np.ndarray[Any, Any] = value if value.dtype is dtype else value.view(dtype)
+    return fitting
+
+
+class _Otherwise:
+    """Runs a kernel on inputs that it does not take as they are: they are made to fit, or it is compiled for them."""
+
+    def __init__(self, step: KernelStep, launch: Callable[..., Any]) -> None:
+        self._step = step
+        self._variants: dict[tuple[Layout, ...], tuple[Callable[..., Any], list[int]]] = {}
+        self._variants[(None,) * len(step.inputs)] = launch, []
+
+    def __call__(self, *values: Any) -> list[Any]:
+        """The kernel's results, and the inputs for those that read them later: what had to be copied, as copied."""
+        arrays = [_fit(value, v.aval.shape, v.aval.dtype) for value, v in zip(values, self._step.inputs, strict=True)]
+        layouts = tuple([None if a.flags.c_contiguous else a.strides for a in arrays])
+        launch, copied = self._variants.get(layouts) or self._variant(layouts)
+        for k in copied:
+            arrays[k] = arrays[k].copy("C")
+        return [launch(*arrays), *arrays]
+
+    def _variant(self, layouts: tuple[Layout, ...]) -> tuple[Callable[..., Any], list[int]]:
+        if len(self._variants) > MOST_VARIANTS:
+            return self._variants[(None,) * len(layouts)][0], [k for k, x in enumerate(layouts) if x is not None]
+        shapes = [v.aval.shape for v in self._step.inputs]
+        kernel, copied = for_layouts(self._step.loose, shapes, layouts)
+        taken = tuple([None if k in copied else x for k, x in enumerate(layouts)])
+        known = self._variants.get(taken)
+        launch = known[0] if known is not None else _launcher(self._step, compile_kernel(kernel), taken)
+        self._variants[layouts] = launch, copied
+        return launch, copied
+
+
+def _launcher(step: KernelStep, compiled: Compiled, layouts: Sequence[Layout]) -> Callable[..., Any]:
+    """The function that runs a step's kernel on inputs of these layouts."""
+    if compiled.work.wide:
+        threads.ready()
+    inputs = [(v.aval.dtype, v.aval.shape, x) for v, x in zip(step.inputs, layouts, strict=True)]
+    return native.launcher(compiled.loops, compiled.join, compiled.work, inputs,
+                           [(v.aval.dtype, v.aval.shape) for v in step.outputs])
 
 
 def _check_dtype(name: str, value: Any, dtype: np.dtype[Any]) -> None:
@@ -54,7 +93,7 @@ class _Source:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.scope: dict[str, Any] = {"fit": _fit, "numbers": PYTHON_NUMBERS, "check_shape": _check_shape,
+        self.scope: dict[str, Any] = {"numbers": PYTHON_NUMBERS, "check_shape": _check_shape,
                                       "check_dtype": _check_dtype, "own": _own, "GuardFailed": GuardFailed}
         self._names: dict[Var, str] = {}
 
@@ -76,17 +115,14 @@ class _Source:
         return f"({v} if type({v}) in numbers else {v}.item())" if a.aval.weak else v
 
     def kernel(self, launch: Callable[..., Any], step: KernelStep) -> None:
-        """Run a kernel; inputs that it does not take as they are are made to fit."""
+        """Run a kernel; where it does not take the inputs as they are, in another way."""
         run = self.bind(launch, "kernel")
         ins = [self.name(v) for v in step.inputs]
         outs = [self.name(v) for v in step.outputs]
         first = outs[0] if len(outs) == 1 else "made"
         self.lines.append(f"{first} = {run}({', '.join(ins)})")
-        self.lines.append(f"if {first} is None:")
-        for name, v in zip(ins, step.inputs, strict=True):
-            shape, dtype = self.bind(v.aval.shape, "shape"), self.bind(v.aval.dtype, "dtype")
-            self.lines.append(f"    {name} = fit({name}, {shape}, {dtype})")
-        self.lines.append(f"    {first} = {run}({', '.join(ins)})")
+        otherwise = self.bind(_Otherwise(step, launch), "otherwise")
+        self.lines.append(f"if {first} is None: {', '.join([first, *ins])}, = {otherwise}({', '.join(ins)})")
         if len(outs) > 1:
             self.lines.append(f"{', '.join(outs)} = made")
             self.lines.append("made = None")
@@ -159,12 +195,8 @@ class Executable:
             if isinstance(step, KernelStep):
                 compiled = compile_kernel(step.kernel)
                 self._kernels.append(compiled)
-                if compiled.work.wide:
-                    threads.ready()
                 fresh.update(step.outputs)
-                source.kernel(native.launcher(compiled.loops, compiled.join, compiled.work,
-                                              [(v.aval.dtype, v.aval.shape) for v in step.inputs],
-                                              [(v.aval.dtype, v.aval.shape) for v in step.outputs]), step)
+                source.kernel(_launcher(step, compiled, [None] * len(step.inputs)), step)
             elif k in self._in_place:
                 source.write(step.equation)
             else:

@@ -37,10 +37,15 @@ class IRError(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A C-contiguous block of `size` elements."""
+    """A block of `size` elements, `before` of which lie before its address.
+
+    It is C-contiguous, and no element lies before; an input of another layout (`layouts.for_layouts`) is the block that
+    its strides span, and may have gaps.
+    """
 
     dtype: DType
     size: int
+    before: int = 0
 
 
 # Half-open ranges of the index, one per axis: a box in the iteration space.
@@ -195,8 +200,8 @@ def _verify_access(a: Access, buffers: tuple[Buffer, ...], sizes: tuple[int, ...
     _verify_box(box, sizes, what)
     low = a.offset + sum(min(s * i, s * (j - 1)) for s, (i, j) in zip(a.strides, box, strict=True))
     high = a.offset + sum(max(s * i, s * (j - 1)) for s, (i, j) in zip(a.strides, box, strict=True))
-    size = buffers[a.buffer].size
-    _check(low >= 0 and high < size, f"{what} touches [{low}, {high}] of {size} elements")
+    size, before = buffers[a.buffer].size, buffers[a.buffer].before
+    _check(low >= -before and high < size - before, f"{what} touches [{low}, {high}] of {size} elements")
 
 
 def _verify_node(kernel: Kernel, i: int) -> None:

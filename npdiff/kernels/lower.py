@@ -15,7 +15,7 @@ from npdiff.avals import Aval, ndarray
 from npdiff.graph import Atom, Equation, Literal, Var
 from npdiff.kernels.classify import Build, FusedReduction, squeezed
 from npdiff.kernels.expressions import Expressions
-from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Ranges, Reduction, Store, collapse, verify
+from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Ranges, Reduction, Store, verify
 from npdiff.kernels.placements import Part, Placement
 from npdiff.kernels.places import Places, aligned, compose, identity, reach, unfold
 from npdiff.kernels.views import View, contiguous, whole
@@ -217,7 +217,7 @@ class Group:
         self.stored = [v for i in members for v in program.equations[i].outputs if v in wanted]
 
     def lower(self) -> tuple[Kernel, list[Var]]:
-        """The kernel, and the variables its input buffers hold, in order."""
+        """The kernel, its axes not merged, and the variables its input buffers hold, in order."""
         program = self.program
         space = squeezed(program.shape(self.members[0]))
         low = _Lowering(program, self.members, space)
@@ -238,7 +238,6 @@ class Group:
             reductions.append(Reduction(what.op, value, axes, Access(self.stored.index(out), 0, strides)))
         outputs = tuple(Buffer(v.aval.dtype, v.aval.size) for v in self.stored)
         kernel = Kernel(space, tuple(low.specs), outputs, tuple(low.e.nodes), tuple(stores), tuple(reductions))
-        kernel = collapse(kernel)
         verify(kernel)
         return kernel, list(low.buffers)
 

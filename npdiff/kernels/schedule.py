@@ -17,7 +17,7 @@ import numpy as np
 from npdiff.graph import Equation, Graph, Literal, Var, droppable
 from npdiff.kernels import classify, views
 from npdiff.kernels.absorb import absorbed, fresh_share, readings, share_of
-from npdiff.kernels.loop_ir import Kernel
+from npdiff.kernels.loop_ir import Kernel, collapse, verify
 from npdiff.kernels.lower import Group, Program
 from npdiff.kernels.pieces import TooMany, split
 from npdiff.kernels.placements import placement
@@ -41,12 +41,16 @@ class HostStep:
 
 @dataclass(slots=True)
 class KernelStep:
-    """Run a kernel: `inputs` fill its input buffers, `outputs` its output buffers."""
+    """Run a kernel: `inputs` fill its input buffers, `outputs` its output buffers.
+
+    `loose` is the kernel before its axes were merged.
+    """
 
     kernel: Kernel
     inputs: list[Var]
     outputs: list[Var]
     names: list[str]
+    loose: Kernel
 
 
 Step = HostStep | KernelStep
@@ -347,13 +351,15 @@ class Scheduler:
             group = Group(program, members, wanted)
             if not group.stored:
                 continue
-            kernel, inputs = group.lower()
+            loose, inputs = group.lower()
+            kernel = collapse(loose)
+            verify(kernel)
             try:
                 split(kernel, PIECE_LIMIT)
             except TooMany:
                 return {i for i in self._cone(members) if i in program.placements}
             names = [program.equations[i].prim.name for i in sorted(self._cone(members))]
-            step = KernelStep(kernel, inputs, group.stored, names)
+            step = KernelStep(kernel, inputs, group.stored, names, loose)
             self._kernels.append((self.level[members[0]], 0, members[0], step))
         return set()
 
