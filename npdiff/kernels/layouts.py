@@ -11,14 +11,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from npdiff.kernels.chunks import points
 from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, collapse, verify
+from npdiff.kernels.order import APART, IN_ROW, cost, ordered
 from npdiff.kernels.places import unfold
 from npdiff.kernels.views import View
 
 MOST_VARIANTS = 8
-# Nanoseconds per element: loaded in vectors, or one by one; stored; and of a call to copy an array.
-_LOAD, _GATHER, _STORE, _CALL = 0.1, 0.5, 0.15, 500.0
+# Nanoseconds of a copy: each element stored in new memory, and the call.
+_STORE, _CALL = 0.15, 500.0
 
 # The strides of an array in bytes; None if it is C-contiguous.
 Layout = tuple[int, ...] | None
@@ -47,48 +47,44 @@ def _block(old: Buffer, shape: tuple[int, ...], strides: tuple[int, ...]) -> Buf
     return Buffer(old.dtype, before + sum(max(0, e) for e in ends) + 1, before)
 
 
-def _count(a: Access, kernel: Kernel) -> int:
-    if a.within is None:
-        return points(kernel)
-    count = 1
-    for low, high in a.within:
-        count *= high - low
-    return count
-
-
-def _each(a: Access) -> float:
-    return _LOAD if not a.strides or a.strides[-1] in (0, 1, -1) else _GATHER
-
-
 def for_layouts(kernel: Kernel, shapes: Sequence[tuple[int, ...]],
                 layouts: Sequence[Layout]) -> tuple[Kernel, list[int]]:
     """The kernel that takes inputs of these layouts, and which of them it takes as copies.
 
     `kernel` is for C-contiguous inputs of `shapes`, its axes not merged.
     """
-    buffers = list(kernel.inputs)
-    nodes = list(kernel.nodes)
     copied: list[int] = []
     for b, (shape, layout) in enumerate(zip(shapes, layouts, strict=True)):
         if layout is None:
             continue
+        direct = _direct(kernel, b, shape, layout)
         size = kernel.inputs[b].dtype.itemsize
-        strides = tuple(s // size for s in layout)
-        loads = [k for k, n in enumerate(nodes) if n.op == "load" and n.data.buffer == b]
-        moved = [_moved(nodes[k].data, kernel.sizes, shape, strides) for k in loads]
-        direct = sum(_count(a, kernel) * _each(a) for a in moved if a is not None)
-        inner = next((s for n, s in zip(shape[::-1], strides[::-1], strict=True) if n > 1), 1)
-        copy = _CALL + kernel.inputs[b].size * ((_LOAD if abs(inner) < 2 else _GATHER) + _STORE)
-        copy += sum(_count(nodes[k].data, kernel) * _each(nodes[k].data) for k in loads)
-        if None in moved or any(s % size for s in layout) or direct > copy:
+        inner = next((s for n, s in zip(shape[::-1], layout[::-1], strict=True) if n > 1), size)
+        each = (IN_ROW if abs(inner) <= size else APART) + _STORE
+        if direct is None or cost(ordered(direct)) > cost(ordered(kernel)) + _CALL + kernel.inputs[b].size * each:
             copied.append(b)
-            continue
-        buffers[b] = _block(buffers[b], shape, strides)
-        for k, a in zip(loads, moved, strict=True):
-            nodes[k] = Node("load", nodes[k].dtype, (), a)
-    made = collapse(replace(kernel, inputs=tuple(buffers), nodes=tuple(nodes)))
+        else:
+            kernel = direct
+    made = collapse(ordered(kernel))
     verify(made)
     return made, copied
+
+
+def _direct(kernel: Kernel, b: int, shape: tuple[int, ...], layout: tuple[int, ...]) -> Kernel | None:
+    """The kernel that reads input `b` where it lies; None if that is not possible."""
+    size = kernel.inputs[b].dtype.itemsize
+    if any(s % size for s in layout):
+        return None
+    strides = tuple(s // size for s in layout)
+    nodes = list(kernel.nodes)
+    for k, n in enumerate(nodes):
+        if n.op == "load" and n.data.buffer == b:
+            a = _moved(n.data, kernel.sizes, shape, strides)
+            if a is None:
+                return None
+            nodes[k] = Node("load", n.dtype, (), a)
+    inputs = (*kernel.inputs[:b], _block(kernel.inputs[b], shape, strides), *kernel.inputs[b + 1:])
+    return replace(kernel, inputs=inputs, nodes=tuple(nodes))
 
 
 __all__ = ["MOST_VARIANTS", "Layout", "for_layouts"]

@@ -19,6 +19,7 @@ from npdiff.kernels import classify, views
 from npdiff.kernels.absorb import absorbed, fresh_share, readings, share_of
 from npdiff.kernels.loop_ir import Kernel, collapse, verify
 from npdiff.kernels.lower import Group, Program
+from npdiff.kernels.order import ordered
 from npdiff.kernels.pieces import TooMany, split
 from npdiff.kernels.placements import placement
 from npdiff.kernels.simplify import window
@@ -43,7 +44,7 @@ class HostStep:
 class KernelStep:
     """Run a kernel: `inputs` fill its input buffers, `outputs` its output buffers.
 
-    `loose` is the kernel before its axes were merged.
+    `loose` is the kernel before its axes were put in order and merged.
     """
 
     kernel: Kernel
@@ -352,7 +353,7 @@ class Scheduler:
             if not group.stored:
                 continue
             loose, inputs = group.lower()
-            kernel = collapse(loose)
+            kernel = collapse(ordered(loose))
             verify(kernel)
             try:
                 split(kernel, PIECE_LIMIT)

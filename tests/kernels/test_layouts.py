@@ -107,14 +107,36 @@ def test_an_array_read_once_is_not_copied():
         assert strides == [tuple(s // 8 for s in view.strides)]
 
 
+def test_the_innermost_loop_goes_along_what_lies_in_a_row():
+    def total(r, a):
+        return r("sum", r("multiply", r("exp", a), a), axis=None)
+
+    def turned(r, a):
+        return r("add", r("multiply", r("transpose", a, axes=(1, 0)), 2.0), 1.0)
+
+    def both(r, a):
+        return r("add", r("multiply", r("transpose", a, axes=(1, 0)), 2.0), r("getitem", a, index=(slice(23),)))
+
+    x = np.random.default_rng(0).normal(size=(37, 23))
+    # Nothing has to be written in the order of the operand.
+    assert loads_and_copies(total, x.T)[0] == [(1,)]
+    assert loads_and_copies(total, x[:, ::2].T)[0] == [(2, 23)]
+    # A result is written in rows; only where more is read along them than written, it is written across.
+    assert loads_and_copies(turned, x)[0] == [(1, 23)]
+    assert loads_and_copies(turned, x.T)[0] == [(1,)]
+    assert loads_and_copies(both, np.ones((23, 23)))[0] == [(1, 23), (23, 1)]
+
+
 def test_an_array_read_often_with_a_stride_is_copied_and_one_in_a_row_is_not():
     def build(r, a):
         parts = [r("getitem", a, index=(slice(None), slice(k, k + 70))) for k in range(4)]
         return r("add", r("add", parts[0], parts[1]), r("add", parts[2], parts[3]))
 
     x = np.random.default_rng(0).normal(size=(90, 80))
-    assert loads_and_copies(build, x.T)[1] == [0]
+    assert loads_and_copies(build, np.ones((90, 160))[:, ::2])[1] == [0]
     assert loads_and_copies(build, x[::2])[1] == []
+    # The result alone is written with a stride instead.
+    assert loads_and_copies(build, np.ones((80, 90)).T)[1] == []
 
 
 def test_layouts_beyond_the_limit_are_copied():
