@@ -120,7 +120,10 @@ class Scheduler:
         return classify.squeezed(self.program.shape(i))
 
     def _roots(self, i: int) -> list[tuple[Var, bool]]:
-        """Variables a fused equation reads, and whether each can be read in the same loop nest."""
+        """Variables a fused equation reads, and whether each can be read in the same loop nest.
+
+        A scalar that is computed wherever it is read need not run by itself: what it reads is read instead.
+        """
         known = self._known_roots.get(i)
         if known is not None:
             return known
@@ -135,14 +138,13 @@ class Scheduler:
                 found.append((root, False))
             elif j in program.absorbed:
                 here = i not in self._late and program.same_point(i, k)
-                found += [(v, near and (here or self._scalar(v))) for v, near in self._roots(j)]
+                found += [(v, near and here) for v, near in self._roots(j)]
+            elif j in program.inlined and self._space(i):
+                found += [(v, False) for v in self._leaves(j)]
             else:
-                found.append((root, j in program.inlined or (i not in self._late and program.same_point(i, k))))
+                found.append((root, i not in self._late and program.same_point(i, k)))
         self._known_roots[i] = list(dict.fromkeys(found))
         return self._known_roots[i]
-
-    def _scalar(self, v: Var) -> bool:
-        return self.program.producer.get(v) in self.program.inlined
 
     def _settle(self) -> None:
         """Group; what is not worth a kernel, or has too many cases, is left to NumPy, and all is grouped again."""
@@ -243,13 +245,7 @@ class Scheduler:
                 needed.update(inputs)
                 wanted.update(inputs)
                 continue
-            for root, _ in self._roots(i):
-                j = self.program.producer.get(root)
-                # A scalar that is computed again wherever it is read need not run by itself.
-                if j is None or j not in self.program.inlined or not self._space(i):
-                    needed.add(root)
-                elif j in self.program.inlined:
-                    needed.update(self._leaves(j))
+            needed.update(root for root, _ in self._roots(i))
         self.running = running
         self.wanted = wanted
 
