@@ -1,6 +1,6 @@
 """npdiff: derivatives, vectorisation and compilation for unmodified NumPy code."""
 
-from npdiff import cache
+from npdiff import cache, config
 from npdiff import operators as _operators  # noqa: F401
 from npdiff.array import DiffArray
 from npdiff.backend.registry import backends
@@ -35,6 +35,7 @@ __all__ = [
     "backends",
     "cache",
     "checkpoint",
+    "config",
     "custom_jvp",
     "custom_vjp",
     "debug_nans",

@@ -8,7 +8,7 @@ import re
 import sys
 import warnings
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,11 +16,12 @@ import numpy as np
 
 from npdiff.array import DiffArray
 from npdiff.avals import is_differentiable
+from npdiff.backend.jax_lowering import stays
 from npdiff.core import Primitive
 from npdiff.dispatch.declare import Row, found, rows
 from npdiff.dispatch.optional import load_seen
 from npdiff.errors import ArgumentError, NpdiffError, message
-from npdiff.graph import Graph, Var
+from npdiff.graph import Equation, Graph, Var
 from npdiff.kernels.classify import elementwise, reduction
 from npdiff.kernels.simplify import simplify
 from npdiff.kernels.views import apply, whole
@@ -46,6 +47,7 @@ class Facts:
     reverse: str
     vmap: str
     jit: str
+    backends: str
 
 
 # ---------------------------------------------------------------------- graphs of the sample calls
@@ -65,7 +67,7 @@ def _texts(row: Row) -> list[str]:
     return cases(row)
 
 
-def _graphs(row: Row) -> list[Graph]:
+def sampled(row: Row) -> list[Graph]:
     """Graphs of the first sample calls that take arrays: of float operands, else of any."""
     made: list[Graph] = []
     for chosen in (is_float_array, is_array):
@@ -94,17 +96,32 @@ def _passes(graph: Graph) -> bool:
     return any(a in active for a in graph.outputs if isinstance(a, Var))
 
 
-def _places(graph: Graph) -> set[str]:
-    """What compiled code can do with the equations of a graph: fuse them, leave them to NumPy, or only look anew."""
-    places = set()
-    for eq in simplify(graph).equations:
-        if any(a.aval.size == 0 for a in eq.inputs):
-            continue
-        if elementwise(eq) is not None or reduction(eq) is not None:
-            places.add("kernel")
-        elif len(eq.inputs) != 1 or apply(eq.prim.name, whole(eq.inputs[0].aval.shape), eq.params) is None:
-            places.add("NumPy")
-    return places
+def _place(eq: Equation) -> str:
+    """What compiled code on the CPU does with an equation: fuse it, leave it to NumPy, or only look anew ("view")."""
+    if elementwise(eq) is not None or reduction(eq) is not None:
+        return "kernel"
+    # A number of NumPy's as one of Python's is the same number.
+    if eq.prim.name == "item" or (
+            len(eq.inputs) == 1 and apply(eq.prim.name, whole(eq.inputs[0].aval.shape), eq.params) is not None):
+        return "view"
+    return "NumPy"
+
+
+# For each backend, whether an equation is left to NumPy there, as far as that is known without the device.
+BY_NUMPY: dict[str, Callable[[Equation], bool]] = {
+    "cpu": lambda eq: _place(eq) == "NumPy",
+    "tpu": lambda eq: stays(eq, "tpu") != "",
+}
+
+
+def compiled(graph: Graph) -> list[Equation]:
+    """The equations of a graph that compiled code has to do something about."""
+    return [eq for eq in simplify(graph).equations if all(a.aval.size for a in eq.inputs)]
+
+
+def _on_backends(equations: list[Equation]) -> str:
+    """The backends on which these run compiled, in brackets where NumPy is called between."""
+    return ", ".join([f"({name})" if any(map(left, equations)) else name for name, left in BY_NUMPY.items()])
 
 
 # ---------------------------------------------------------------------- facts
@@ -137,7 +154,8 @@ def facts(row: Row) -> Facts:
     -------
     Facts, whose entries are "yes", "no", "zero" (the result carries no derivative), or "-" where the question has no
     meaning; under `jit` stands what compiled code is made of: "kernel" where it can be fused, "NumPy" where it is a
-    call, or both; "view" where nothing is left to do.
+    call, or both; "view" where nothing is left to do. `backends` names those that compile it, in brackets where NumPy
+    is called for a part.
 
     Examples
     --------
@@ -145,21 +163,23 @@ def facts(row: Row) -> Facts:
     >>> from npdiff.coverage import facts
     >>> from npdiff.dispatch.declare import rows
     >>> facts(rows["np.linalg.inv"])
-    Facts(forward='yes', reverse='yes', vmap='yes', jit='NumPy')
+    Facts(forward='yes', reverse='yes', vmap='yes', jit='NumPy', backends='(cpu), tpu')
     """
     if row.kind in _OUTSIDE:
-        return Facts(NONE, NONE, NONE, "ordered call" if row.kind == "host call" else NONE)
-    graphs = _graphs(row)
+        return Facts(NONE, NONE, NONE, "ordered call" if row.kind == "host call" else NONE, NONE)
+    graphs = sampled(row)
     if not graphs and row.prim is None:
-        return Facts(NONE, NONE, NONE, NONE)
+        return Facts(NONE, NONE, NONE, NONE, NONE)
     prims = {id(eq.prim): eq.prim for g in graphs for eq in _equations(g) if not eq.prim.name.startswith("guard")}
     if row.prim is not None and not graphs:
         prims = {id(row.prim): row.prim}
     listed = list(prims.values())
     forward, reverse = _rules(listed, any(map(_passes, graphs)) if graphs else True)
-    places = set().union(*map(_places, graphs)) if graphs else set()
-    jit = ", ".join(sorted(places, key=len)[::-1]) or ("view" if graphs else NONE)
-    return Facts(forward, reverse, _mapped(listed), jit)
+    if not graphs:
+        return Facts(forward, reverse, _mapped(listed), NONE, NONE)
+    equations = [eq for g in graphs for eq in compiled(g)]
+    jit = ", ".join(sorted({_place(eq) for eq in equations} - {"view"}, key=len)[::-1]) or "view"
+    return Facts(forward, reverse, _mapped(listed), jit, _on_backends(equations))
 
 
 def remarks(row: Row) -> str:
@@ -242,7 +262,8 @@ def chapters() -> dict[str, list[Row]]:
 def describe(row: Row) -> str:
     """One row for a reader."""
     f = facts(row)
-    lines = [("kind", row.kind), ("forward", f.forward), ("reverse", f.reverse), ("vmap", f.vmap), ("jit", f.jit)]
+    lines = [("kind", row.kind), ("forward", f.forward), ("reverse", f.reverse), ("vmap", f.vmap), ("jit", f.jit),
+             ("backends", f.backends)]
     lines = [(label, text) for label, text in lines if text != NONE]
     if row.why:
         lines.append(("why", row.why))
@@ -301,5 +322,5 @@ def main(name: str | None) -> int:
     return 0
 
 
-__all__ = ["Facts", "chapters", "describe", "expression", "facts", "find", "main", "remarks", "slope_text",
-           "slopes_text", "summary", "title"]
+__all__ = ["BY_NUMPY", "Facts", "chapters", "compiled", "describe", "expression", "facts", "find", "main", "remarks",
+           "sampled", "slope_text", "slopes_text", "summary", "title"]

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import inspect
 import operator
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from npdiff import core
-from npdiff.array import PLAIN, DiffArray, ask, is_scalar, is_weak, take
+from npdiff.array import PLAIN, DiffArray, View, ask, cut_apart, is_scalar, is_weak, take
 from npdiff.avals import ndarray
+from npdiff.bytecode import puts_back
 from npdiff.core import Handle, bind, innermost, overrides, python_primitives, services, ufunc_primitives
 
 _BINARY = {
@@ -79,13 +81,16 @@ def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
         # The common case first: this is the hot path of eager recording.
         trace = self._trace
         if trace is not None and type(self) is DiffArray and type(self._value) is ndarray:
+            nonlocal prim
+            if prim is None:  # rows are declared after this class
+                prim = ufunc_primitives.get(ufunc)
             kind = type(other)
-            if (other._trace is trace or other._trace is None) if kind is DiffArray else kind in PLAIN:
-                nonlocal prim
-                if prim is None:  # rows are declared after this class
-                    prim = ufunc_primitives.get(ufunc)
-                if prim is not None:
-                    return trace.binary(prim, self, other)
+            if prim is None:
+                pass
+            elif kind is float:
+                return trace.with_number(prim, self, other)
+            elif (other._trace is trace or other._trace is None) if kind is DiffArray else kind in PLAIN:
+                return trace.binary(prim, self, other)
         return _operate(ufunc, self, other, False)
 
     return op
@@ -112,6 +117,8 @@ def _in_place(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
     def op(self: Any, other: Any) -> Any:
         if is_scalar(self):  # NumPy scalars and Python numbers are immutable: the name is bound anew
             return forward(self, other)
+        if type(self) is View and cut_apart(self) and puts_back(sys._getframe(1)):
+            return forward(self, other)  # x[i] += v stores the result itself
         return services["ufunc"](ufunc, "__call__", (self, other), {"out": (self,)})
 
     return op

@@ -1,4 +1,4 @@
-"""The pages of docs/ that are made from rows: coverage.md and conventions.md.
+"""The pages of docs/ that are made from rows: coverage.md and conventions.md, and the table in backends.md.
 
 They are written with the newest NumPy, which has most functions. With any other the lines of the functions
 that both have must agree, so that the check works everywhere.
@@ -11,6 +11,7 @@ import re
 
 import numpy as np
 
+from npdiff.backend.where import refreshed
 from npdiff.coverage import Facts, chapters, expression, facts, remarks, slope_text, title
 from npdiff.dispatch.declare import Point, Row, found
 
@@ -28,7 +29,7 @@ def _cell(text: str) -> str:
 
 
 def _coverage_line(row: Row, f: Facts) -> str:
-    cells = (f"`{row.name}`", row.kind, f.forward, f.reverse, f.vmap, f.jit, _cell(remarks(row)))
+    cells = (f"`{row.name}`", row.kind, f.forward, f.reverse, f.vmap, f.jit, f.backends, _cell(remarks(row)))
     return f"| {' | '.join(cells)} |"
 
 
@@ -47,13 +48,17 @@ def coverage() -> str:
         "other; where sizes agree if the size of the result depends on values.",
         "- **jit**: what compiled code of the sample calls, on float64, is made of: operations that fuse into CPU "
         "kernels, calls of NumPy between them, or nothing (a view).",
+        "- **backends**: where these sample calls run as compiled code; in brackets where NumPy is called for a part. "
+        "A backend of JAX may leave more to NumPy for other dtypes and parameters; `explain` of a jitted function "
+        "shows what and why.",
         "- A dash stands where the question has no meaning, or where the row has no sample call to measure (functions "
         "that write into their argument, or tell of shapes and types). What holds at ties, kinks and edges is in "
         "[conventions](conventions.md).",
     ]
     for chapter, members in chapters().items():
-        lines += ["", f"## {title(chapter)}", "", "| function | kind | forward | reverse | vmap | jit | notes |",
-                  "|---|---|---|---|---|---|---|"]
+        lines += ["", f"## {title(chapter)}", "",
+                  "| function | kind | forward | reverse | vmap | jit | backends | notes |",
+                  "|---|---|---|---|---|---|---|---|"]
         lines += [_coverage_line(row, facts(row)) for row in members]
     return "\n".join(lines) + "\n"
 
@@ -71,8 +76,10 @@ def conventions() -> str:
         f"What npdiff answers where a function has no ordinary derivative. {_MADE} Each line is also a test: in "
         "forward and reverse mode, with and without jit, and for a batch.", "",
         "Three rules stand behind the lines. A zero cotangent or tangent stays zero, even where a partial derivative "
-        "is infinite or NaN; so a branch of `np.where` that is not taken never spoils a derivative. Ties share "
-        "equally. At a kink the derivative is the subgradient of least size.", "",
+        "is infinite or NaN; so a branch of `np.where` that is not taken never spoils a derivative. (It follows that "
+        "an infinite slope passes nothing through a later slope of zero, and forward mode does the same: the "
+        "derivative of `np.sqrt(x) ** 2` at 0 is 0, not 1.) Ties share equally. At a kink the derivative is the "
+        "subgradient of least size.", "",
         "The derivative is that of the sum of the expression (of its real part); further ones follow in order, each of "
         "the sum of the one before. The name of an error means that it is raised.",
     ]
@@ -93,6 +100,10 @@ def write(folder: pathlib.Path) -> None:
     for name, make in PAGES.items():
         (folder / name).write_text(make(), encoding="utf-8")
         print(folder / name)
+    page = folder / "backends.md"
+    if page.exists():
+        page.write_text(refreshed(page.read_text(encoding="utf-8")), encoding="utf-8")
+        print(page)
 
 
 def _by_function(text: str) -> dict[str, list[str]]:

@@ -10,12 +10,14 @@ import numpy as np
 
 from npdiff import kernels
 from npdiff.avals import is_differentiable, ndarray
-from npdiff.backend.contract import Compiler, Executable
+from npdiff.backend.contract import Compiler, Executable, InSteps
 from npdiff.backend.cpu import ON_CPU
 from npdiff.core import Handle, Primitive, aval, bind, innermost
 from npdiff.errors import BackendError, JitWarning, warn_user
 from npdiff.graph import Equation, Graph, Literal, Var, evaluate, prune
+from npdiff.log import log
 from npdiff.residuals import keeping, residuals, taking
+from npdiff.steps import counted, show_seconds
 from npdiff.transforms.call import batch, pull, push
 from npdiff.transforms.stage import StageTrace
 
@@ -26,10 +28,12 @@ class Program:
     Some of the outputs may be values for the backward pass; `kept` are their variables.
     """
 
-    __slots__ = ("_derived", "_executable", "compile_seconds", "compiler", "failure", "graph", "kept")
+    __slots__ = ("_derived", "_executable", "compile_seconds", "compiler", "failure", "graph", "kept",
+                 "name")
 
-    def __init__(self, graph: Graph, kept: Sequence[Var] = (), compiler: Compiler = ON_CPU) -> None:
+    def __init__(self, graph: Graph, kept: Sequence[Var] = (), compiler: Compiler = ON_CPU, name: str = "") -> None:
         self.graph = graph
+        self.name = name
         self.compiler = compiler
         self.kept = tuple(kept)
         self.compile_seconds = 0.0
@@ -51,7 +55,22 @@ class Program:
                 warn_user(f"npdiff.jit: a recording runs as NumPy calls one by one: {self.failure} "
                           "(a defect in npdiff: please report it)", JitWarning)
             self.compile_seconds = time.perf_counter() - start
+            log(self._compiled)
         return self._executable
+
+    def _compiled(self) -> str:
+        """What was compiled and how long that took, for the log."""
+        text = f"npdiff.jit: {self.name or 'a graph'} compiled in {show_seconds(self.compile_seconds)}"
+        if self.failure:
+            return f"{text}: {self.failure}"
+        if not isinstance(self._executable, InSteps):
+            return text
+        steps = self._executable.steps()
+        made, kept = sum(s.compiled for s in steps), sum(s.cached for s in steps)
+        cached = f" ({kept} from the disk cache)" if kept else ""
+        what = next((s.kind for s in steps if s.compiled), "kernel")
+        calls = counted(sum(s.kind == "call" for s in steps), "NumPy call")
+        return f"{text} for {self.compiler.backend.name}: {counted(made, what)}{cached}, {calls}"
 
     def __repr__(self) -> str:
         return f"program of {len(self.graph.equations)} equations"
@@ -103,7 +122,7 @@ class Program:
             given = tuple([is_differentiable(o.aval.dtype) for o in self.graph.outputs])
             cts = [_zeros(o.aval) for o, g in zip(self.graph.outputs, given, strict=True) if g]
             kept = residuals(self.graph, self._backward(needed, given, [*values, *cts]))
-            return Program(keeping(self.graph, kept), kept, self.compiler) if kept else self
+            return Program(keeping(self.graph, kept), kept, self.compiler, self.name) if kept else self
 
         found = self._derived.get(("keeping", needed))
         if found is None:
@@ -128,7 +147,8 @@ class Program:
     def _derived_program(self, key: Any, graph: Callable[[], Graph]) -> Program:
         found = self._derived.get(key)
         if found is None:
-            found = self._derived[key] = Program(graph(), compiler=self.compiler.derived())
+            found = self._derived[key] = Program(graph(), compiler=self.compiler.derived(),
+                                                       name=f"{key[0]} of {self.name or 'a graph'}")
         return found
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +14,9 @@ import numpy as np
 from npdiff import tree
 from npdiff.array import DiffArray, View, copy_layout, is_scalar
 from npdiff.avals import PYTHON_NUMBERS, ndarray
+from npdiff.backend.contract import InSteps, own_arrays
 from npdiff.backend.cpu import ON_CPU
-from npdiff.core import Handle, constant, innermost
+from npdiff.core import Handle, Primitive, constant, innermost
 from npdiff.dispatch.effects import held_prints, let_out
 from npdiff.environment import Environment, Image
 from npdiff.graph import Graph, prune, verify
@@ -89,6 +91,8 @@ class Recording:
         self.compiler = ON_CPU
         self.calls = 0
         self.quickened = 0  # how often a fast path was written for it
+        self.name = ""
+        self.record_seconds = 0.0
 
     # ------------------------------------------------------------------ replaying
 
@@ -136,16 +140,39 @@ class Recording:
                 made.append((f"{eq.source[0]}:{eq.source[1]}", repr(answer)))
         return made
 
+    def same_path(self, other: Recording) -> bool:
+        """True if both wrote down the same operations with the same answers: Python went the same way."""
+        mine, theirs = self.graph.equations, other.graph.equations
+        return len(mine) == len(theirs) and all(
+            a.prim.name == b.prim.name and [v.aval for v in a.outputs] == [v.aval for v in b.outputs]
+            and alike(a.params, b.params) for a, b in zip(mine, theirs, strict=True))
+
+    def timed(self, executable: InSteps, values: Sequence[Any]) -> Sequence[float]:
+        """Run the graph on plain values for its times alone: seconds of each step.
+
+        Raises GuardFailed where Python would have gone another way. Random draws and prints leave no trace.
+        """
+        if not self.draws and not self.prints:
+            return executable.timed(*values)
+        with _undone():
+            return executable.timed(*values)
+
     def compiled(self) -> Program:
         """The graph's program, compiled when first needed."""
         if self.program is None:
-            self.program = Program(self.graph, compiler=self.compiler)
+            self.program = Program(self.graph, compiler=self.compiler, name=self.name)
         return self.program
 
     def finish(self, outs: Sequence[Any], values: Sequence[Any]) -> Any:
         """Write into the caller's arrays what the function writes, and build its result."""
+        own = own_arrays.get()
+        write = _write if own is None else own.write
+        if own is not None:  # views are cut out of ndarrays
+            parts = {o.index for o in self.outputs if o.how == "view"}
+            outs = [own.backend.to_numpy(v) if k in parts and own.backend.is_array(v) else v
+                    for k, v in enumerate(outs)]
         for k, position in enumerate(self.writes):
-            values[position][...] = outs[self.results + k]
+            write(values[position], outs[self.results + k])
         return tree.unflatten(self.structure, self.leaves(outs, values))
 
     def leaves(self, outs: Sequence[Any], values: Sequence[Any]) -> list[Any]:
@@ -154,6 +181,39 @@ class Recording:
         for o in self.outputs:
             leaves.append(o.make(outs, values, leaves))
         return leaves
+
+
+@contextlib.contextmanager
+def _undone() -> Iterator[None]:
+    """What is drawn and printed meanwhile leaves no trace."""
+    state = np.random.get_state(legacy=False)  # noqa: NPY002
+    token = held_prints.set([])
+    try:
+        yield
+    finally:
+        held_prints.reset(token)
+        np.random.set_state(state)  # noqa: NPY002
+
+
+def alike(a: Any, b: Any) -> bool:
+    """True if two parameters of an equation say the same."""
+    if type(a) is not type(b):
+        return False
+    if isinstance(a, ndarray):
+        return a.dtype == b.dtype and bool(np.array_equal(a, b, equal_nan=a.dtype.kind in "fc"))
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(alike(a[k], b[k]) for k in a)
+    if isinstance(a, (tuple, list)):
+        return len(a) == len(b) and all(map(alike, a, b))
+    if isinstance(a, Primitive):
+        return bool(a.name == b.name)
+    if callable(a) and not isinstance(a, type):
+        return True  # made anew by each recording
+    return a is b or bool(a == b) or bool(a != a and b != b)
+
+
+def _write(target: Any, value: Any) -> None:
+    target[...] = value
 
 
 class NotRecorded(Exception):

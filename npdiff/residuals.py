@@ -11,10 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, droppable
+from npdiff.kernels.classify import rule_of
 
-# Elementwise functions that take longer than writing the result and reading it again.
-_DEAR = frozenset("exp exp2 expm1 log log2 log10 log1p sin cos tan arcsin arccos arctan arctan2 sinh cosh tanh arcsinh "
-                  "arccosh arctanh power float_power hypot logaddexp logaddexp2 cbrt".split())
 # Everything else is dear, except what only looks at its operand in another way, or moves it once.
 _LOOKS = frozenset("reshape transpose swapaxes moveaxis expand_dims squeeze broadcast_to ravel getitem astype flip "
                    "real imag diagonal constant copy".split())
@@ -23,7 +21,9 @@ _LOOKS = frozenset("reshape transpose swapaxes moveaxis expand_dims squeeze broa
 def _dear(eq: Equation) -> bool:
     if eq.prim.kind == "elementwise":
         small = any(isinstance(a, Literal) and a.value in (-1, 2, 3) for a in eq.inputs)
-        return eq.prim.name in _DEAR and not (small and eq.prim.name == "power")
+        rule = rule_of(eq.prim.name, eq.inputs[0].aval.dtype.kind)
+        # Vector math takes longer than writing the result and reading it again; what kernels do not know, far longer.
+        return (rule.math if rule else eq.prim.ufunc is not None) and not (small and eq.prim.name == "power")
     return eq.prim.name not in _LOOKS
 
 

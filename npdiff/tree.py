@@ -190,3 +190,24 @@ def map_leaves(f: Callable[..., Any], obj: Any, *rest: Any) -> Any:
                                         instead="give containers of the same structure"))
         others.append(more)
     return unflatten(structure, [f(*xs) for xs in zip(first, *others, strict=True)])
+
+
+def paths(structure: Structure, root: str = "") -> list[str]:
+    """For each leaf, the expression that reaches it from the container called `root`: ``params['w'][0]``."""
+    if structure.kind is None:
+        return [root]
+    found: list[str] = []
+    for k, child in enumerate(structure.children):
+        found += paths(child, root + _step_to(structure, k))
+    return found
+
+
+def _step_to(structure: Structure, k: int) -> str:
+    kind, aux = structure.kind, structure.aux
+    if kind is None or kind in (tuple, list):
+        return f"[{k}]"
+    if kind in (dict, OrderedDict, defaultdict):
+        keys: Any = aux[1] if kind is defaultdict else aux  # type: ignore[index]
+        return f"[{keys[k]!r}]"
+    names: Any = getattr(kind, "_fields", None) or (aux if dataclasses.is_dataclass(kind) else None)
+    return f".{names[k]}" if names else f"[{k}]"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import pathlib
 import subprocess
 import sys
+from dataclasses import astuple
 
 import numpy as np
 import pytest
 
+import npdiff
 from npdiff import __main__ as command
 from npdiff import coverage, pages
 from npdiff.core import Primitive
@@ -48,25 +50,35 @@ def test_differences(page, wanted):
 
 
 @pytest.mark.parametrize(("name", "wanted"), [
-    ("np.sin", ("yes", "yes", "yes", "kernel")),
-    ("np.linalg.inv", ("yes", "yes", "yes", "NumPy")),
-    ("np.reshape", ("yes", "yes", "yes", "view")),
-    ("np.argsort", ("zero", "zero", "yes", "NumPy")),
-    ("np.floor", ("zero", "zero", "yes", None)),
-    ("np.unique", ("yes", "yes", "where sizes agree", "NumPy")),
-    ("np.packbits", ("zero", "zero", "one by one", "NumPy")),
-    ("np.random.rand", ("-", "-", "-", "ordered call")),
-    ("np.save", ("-", "-", "-", "-")),
-    ("np.put", ("-", "-", "-", "-")),
+    ("np.sin", ("yes", "yes", "yes", "kernel", "cpu, tpu")),
+    ("np.linalg.inv", ("yes", "yes", "yes", "NumPy", "(cpu), tpu")),
+    ("np.linalg.eig", ("yes", "yes", "yes", "NumPy", "(cpu), (tpu)")),
+    ("np.reshape", ("yes", "yes", "yes", "view", "cpu, tpu")),
+    ("np.argsort", ("zero", "zero", "yes", "NumPy", "(cpu), tpu")),
+    ("np.floor", ("zero", "zero", "yes", None, "cpu, tpu")),
+    ("np.unique", ("yes", "yes", "where sizes agree", "NumPy", "(cpu), (tpu)")),
+    ("np.packbits", ("zero", "zero", "one by one", "NumPy", "(cpu), tpu")),
+    ("np.random.rand", ("-", "-", "-", "ordered call", "-")),
+    ("np.save", ("-", "-", "-", "-", "-")),
+    ("np.put", ("-", "-", "-", "-", "-")),
 ])
 def test_facts(name, wanted):
     f = coverage.facts(rows[name])
-    assert all(w is None or w == found for found, w in zip((f.forward, f.reverse, f.vmap, f.jit), wanted, strict=True))
+    assert all(w is None or w == found for found, w in zip(astuple(f), wanted, strict=True))
+
+
+def test_backends_of_the_page_are_backends():
+    assert set(coverage.BY_NUMPY) <= {b.name for b in npdiff.backends()}
+
+
+def test_the_page_needs_no_jax():
+    code = "import sys; from npdiff import pages; pages.coverage(); assert 'jax' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_facts_come_from_the_rules():
     bare = Primitive("bare", np.sin, kind="nonlinear")
-    assert coverage.facts(Row("np.bare", "nonlinear", None, bare)) == coverage.Facts("no", "no", "one by one", "-")
+    assert coverage.facts(Row("np.bare", "nonlinear", None, bare)) == coverage.Facts("no", "no", "one by one", "-", "-")
     one_way = Primitive("one_way", np.sin, pull=lambda *_: None)
     assert coverage.facts(Row("np.one_way", "nonlinear", None, one_way)).forward == "no"
     assert coverage.facts(Row("np.one_way", "nonlinear", None, one_way)).reverse == "yes"
@@ -90,6 +102,7 @@ np.maximum
   reverse   yes
   vmap      yes
   jit       kernel
+  backends  cpu, tpu
 
   ties share equally
     np.maximum(x[0], x[1])       x = [1.0, 1.0]  derivative 0.5, second 0

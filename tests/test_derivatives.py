@@ -443,3 +443,11 @@ def test_derivatives_of_numbers_are_numbers():
     spread(x).backward()
     assert type(x.grad) is np.float64
     assert npdiff.grad(spread)(np.array(2.0)).shape == ()
+
+
+@pytest.mark.parametrize("f", [lambda x: np.power(3.0, x), lambda x: x * np.float64(2.0), lambda x: np.hypot(x, 1.5)])
+def test_a_cotangent_has_its_operands_dtype_whatever_the_partial_is(f):
+    x = np.array([0.1, 0.2, 0.3], np.float32)
+    value, pull = npdiff.vjp(f, x)
+    assert pull(np.ones_like(value))[0].dtype == np.float32
+    assert npdiff.grad(lambda x: np.sum(f(x)))(x).dtype == np.float32

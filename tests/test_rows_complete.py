@@ -17,8 +17,8 @@ from npdiff.dispatch.declare import absent, numpy_is, rows, since
 from npdiff.dispatch.effects import _GENERATORS
 from npdiff.dispatch.ufuncs import composites
 
-NAMESPACES = (("np", np), ("np.linalg", np.linalg), ("np.fft", np.fft), ("np.random", np.random),
-              ("np.random.Generator", np.random.Generator))
+NAMESPACES = (("np", np), ("np.linalg", np.linalg), ("np.fft", np.fft), ("np.emath", np.emath),
+              ("np.random", np.random), ("np.random.Generator", np.random.Generator))
 
 
 def public(prefix: str, module: Any) -> dict[str, Any]:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from differential import differential, function
 
+import npdiff
+
 X = np.array([[0.31, -1.27, 0.83, 1.71], [-0.62, 1.13, -1.91, 0.17], [1.42, -0.45, 0.58, -0.94]])
 
 VIEWS = """
@@ -194,6 +196,11 @@ def test_write_through_view(view: str, write: str) -> None:
     if read_only and ".at(" in write and np.lib.NumpyVersion(np.__version__) < "2.5.0":
         pytest.skip("NumPy before 2.5 lets ufunc.at write through a read-only view; here it raises, as in 2.5")
     f = function(f"v = {view}\nw = v\n{write}\nreturn x, v, w")
+    if read_only and "cumsum" in write and np.lib.NumpyVersion(np.__version__) < "2.5.0":
+        for way in (f, lambda *a: npdiff.vjp(f, *a)):  # older NumPys word it by how the operands lie in memory
+            with pytest.raises(ValueError, match="read-only"):
+                way(X.copy(), np.float64(0.7))
+        return
     differential(f, X.copy(), np.float64(0.7))
 
 

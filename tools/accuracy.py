@@ -1,11 +1,11 @@
 """The largest errors of the vector math functions against mpmath; writes docs/accuracy.md.
 
-    python tools/accuracy.py [--count N]
+    python tools/accuracy.py [--count N] [--only NAME ...]
 
 For every function and dtype, N points are drawn: over all finite floats (random bits), over the ranges where the
-function is steep, and around the points where an implementation changes its method. Where the machine has a wider float
-than the dtype, NumPy's result in it says which points are the worst; mpmath decides about those, and about some taken
-at random.
+function is steep, and around the points where an implementation changes its method. Where there is a loop for a wider
+float than the dtype, NumPy's or SciPy's result in it says which points are the worst; mpmath decides about those, and
+about some taken at random, more of them where there is no such loop.
 """
 
 from __future__ import annotations
@@ -18,20 +18,110 @@ from typing import Any, NamedTuple
 
 import mpmath
 import numpy as np
+import scipy.special
 from mpmath import mp, mpf
 
 from npdiff.kernels import native
+from npdiff.kernels.classify import rule_of
 from npdiff.kernels.compile_cpu import compile_kernel
-from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Store, verify
+from npdiff.kernels.expressions import Expressions
+from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Store, verify
 from npdiff.kernels.vecmath.library import FUNCTIONS
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "accuracy.md"
 DTYPES = (np.dtype("f8"), np.dtype("f4"))
 NUMPY = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2", "asinh": "arcsinh",
          "acosh": "arccosh", "atanh": "arctanh", "pow": "power"}
+SPECIAL = {"lgamma": "gammaln", "digamma": "psi"}
+# Functions made of others in the tables of rules, and measured as a whole.
+COMPOSED = ("logaddexp", "logaddexp2", "expit", "log_expit", "xlogy", "xlog1py", "entr", "rel_entr", "kl_div")
+# These are only parts of others.
+PARTS = ("log_ratio", "log1p_exp")
+NAMES = (*[name for name in FUNCTIONS if name not in PARTS], *COMPOSED)
+
+
+def _log_normal(x: Any) -> Any:
+    if x > 0:
+        return mp.log1p(-mp.erfc(x / mp.sqrt(2)) / 2)
+    if x > -10**4:
+        return mp.log(mp.erfc(-x / mp.sqrt(2)) / 2)
+    return -x * x / 2 - mp.log(-x * mp.sqrt(2 * mp.pi)) + mp.log1p(-1 / x**2 + 3 / x**4)
+
+
+def _scaled_erfc(x: Any) -> Any:
+    if x > 10**4:
+        return (1 - 1 / (2 * x**2) + 3 / (4 * x**4) - 15 / (8 * x**6)) / (x * mp.sqrt(mp.pi))
+    return mp.exp(x * x) * mp.erfc(x) if x > -100 else mp.inf
+
+
+def _bessel(order: int, scaled: bool) -> Callable[[Any], Any]:
+    def exact(x: Any) -> Any:
+        a = abs(x)
+        if a > 10**3:
+            if not scaled:
+                return mp.inf if x > 0 or not order else -mp.inf
+            # DLMF 10.40.1
+            terms = [1 / mp.sqrt(2 * mp.pi * a)]
+            for k in range(1, 30):
+                terms.append(-terms[-1] * (4 * order**2 - (2 * k - 1)**2) / (8 * k * a))
+            return sum(terms) * (mp.sign(x) if order else 1)
+        return mp.besseli(order, x) * (mp.exp(-a) if scaled else 1)
+    return exact
+
+
+def _lgamma(x: Any) -> Any:
+    if x > 0:
+        return mp.loggamma(x)
+    return mp.log(mp.pi / abs(mp.sinpi(x))) - mp.loggamma(1 - x) if x != mp.floor(x) else mp.inf
+
+
+def _parts(x: Any, positive: Any, wave: Callable[[Any, Any], Any]) -> Any:
+    """The larger part of a reflection, and at least 1; 0 where nothing is reflected."""
+    if x > 0 or x == mp.floor(x):
+        return 0
+    return max(1, abs(positive), abs(wave(abs(mp.sinpi(x)), mp.cospi(x))))
+
+
+def _times_log(x: Any, y: Any, log: Any) -> Any:
+    return log(y) * x if x else mpf(0)
+
+
+def _rel_entr(x: Any, y: Any) -> Any:
+    return x * mp.log(x / y) if x > 0 and y > 0 else mpf(0) if x == 0 and y >= 0 else mp.inf
+
+
+def _kl_div(x: Any, y: Any) -> Any:
+    return _rel_entr(x, y) - x + y if y >= 0 else mp.inf
+
+
+def _add_exponents(x: Any, y: Any, base: Any) -> Any:
+    high, gap = max(x, y), -abs(x - y) * mp.log(base)
+    return high + (mp.log1p(mp.exp(gap)) / mp.log(base) if gap > -10**4 else 0)
+
+
 EXACT: dict[str, Callable[..., Any]] = {
     "exp2": lambda x: mpf(2)**x, "log2": lambda x: mp.log(x, 2), "log10": mp.log10, "pow": mp.power,
-    "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)),
+    "cbrt": lambda x: mp.sign(x) * mp.cbrt(abs(x)), "exp10": lambda x: mpf(10)**x, "lgamma": _lgamma,
+    "erf": lambda x: mp.erf(x) if abs(x) < 100 else mp.sign(x),
+    "erfc": lambda x: mp.erfc(x) if abs(x) < 100 else 1 - mp.sign(x),
+    "erfcx": _scaled_erfc, "ndtr": lambda x: mp.ncdf(x) if abs(x) < 100 else (1 + mp.sign(x)) / 2,
+    "log_ndtr": _log_normal,
+    "i0": _bessel(0, False), "i1": _bessel(1, False), "i0e": _bessel(0, True), "i1e": _bessel(1, True),
+    "logit": lambda p: mp.log(p / (1 - p)) if 0 < p < 1 else mp.nan,
+    "logaddexp": lambda x, y: _add_exponents(x, y, mp.e), "logaddexp2": lambda x, y: _add_exponents(x, y, mpf(2)),
+    "expit": lambda x: 1 / (1 + mp.exp(-x)) if x > -10**4 else mpf(0),
+    "log_expit": lambda x: -mp.log1p(mp.exp(-x)) if x > -10**4 else x,
+    "xlogy": lambda x, y: _times_log(x, y, mp.log), "xlog1py": lambda x, y: _times_log(x, y, mp.log1p),
+    "entr": lambda x: -x * mp.log(x) if x > 0 else -mp.inf if x < 0 else mpf(0),
+    "rel_entr": _rel_entr, "kl_div": _kl_div,
+}
+# Where a function has zeros that no formula of moderate length reaches: the size of its terms, by which errors are
+# measured near them.
+TERMS: dict[str, Callable[..., Any]] = {
+    "lgamma": lambda x: _parts(x, mp.loggamma(abs(x)), lambda s, _c: mp.log(-x * s / mp.pi)),
+    "digamma": lambda x: _parts(x, mp.digamma(1 + abs(x)), lambda s, c: mp.pi * c / s),
+    "logaddexp": lambda x, y: max(abs(x), abs(y)), "logaddexp2": lambda x, y: max(abs(x), abs(y)),
+    "kl_div": lambda x, y: max(abs(x), abs(y)),
 }
 # Ranges to look at closely, beside the whole line.
 RANGES: dict[str, list[tuple[float, float]]] = {
@@ -43,9 +133,17 @@ RANGES: dict[str, list[tuple[float, float]]] = {
     "log10": [(0.5, 2), (0, 100)], "log1p": [(-1, 2), (-0.1, 0.1)], "asin": [(-1, 1), (-0.1, 0.1)],
     "acos": [(-1, 1), (-0.1, 0.1)], "atanh": [(-1, 1), (-0.1, 0.1)], "acosh": [(1, 3), (1, 1.01), (1, 1e9)],
     "asinh": [(-2, 2), (-0.1, 0.1), (-1e9, 1e9)], "pow": [(0, 4)], "cbrt": [(-8, 8)],
+    "erf": [(-1, 1), (-6, 6)], "erfc": [(-6, 28), (-1, 1)], "erfcx": [(-27, 3), (0, 30)], "ndtr": [(-39, 9), (-2, 2)],
+    "log_ndtr": [(-50, 9), (-2, 2)], "lgamma": [(0, 10), (0.5, 2.5), (-20, 0), (0, 1e5)],
+    "digamma": [(0, 10), (1, 2), (-20, 0), (0, 1e5)], "exp10": [(-1, 1), (-46, 39), (-325, 309)],
+    "logit": [(0, 1), (0, 1e-3), (0.49, 0.51)], "i0": [(-12, 12), (-90, 90), (-714, 714)],
+    "i1": [(-12, 12), (-90, 90), (-714, 714)], "i0e": [(-12, 12), (-1000, 1000)], "i1e": [(-12, 12), (-1000, 1000)],
+    "expit": [(-1, 1), (-110, 20), (-750, 40)], "log_expit": [(-1, 1), (-110, 110), (-750, 750)],
+    "entr": [(0, 3), (0.9, 1.1)], "rel_entr": [(0, 3), (0.9, 1.1)], "kl_div": [(0, 3), (0.9, 1.1)],
 }
-# The second operand of pow.
-EXPONENTS = [(-20, 20), (-300, 300), (-1000, 1000)]
+# The second operand.
+OTHERS = {"pow": [(-20, 20), (-300, 300), (-1000, 1000)], "xlogy": [(0, 3), (0.9, 1.1)],
+          "rel_entr": [(0, 3), (0.9, 1.1)], "kl_div": [(0, 3), (0.9, 1.1)]}
 EDGES = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, -3.0, 2.5, np.inf, -np.inf, np.nan, 5e-324, -5e-324, 1e-310,
          -1e-310, 1e-45, -1e-45, 1e-20, -1e-20, 1e300, -1e300, 1e38, -1e38, 1e10, -1e10, 88.7, -88.7, 709.8, -709.8,
          710.4, -745.2, -1000.0, 1000.0]
@@ -64,19 +162,26 @@ def arity(name: str) -> int:
 
 
 def numpy_function(name: str) -> np.ufunc:
-    """NumPy's function of that (C) name."""
-    f: np.ufunc = getattr(np, NUMPY.get(name, name))
-    return f
+    """NumPy's or SciPy's function of that (C) name."""
+    f: np.ufunc | None = getattr(np, NUMPY.get(name, name), None)
+    return f if isinstance(f, np.ufunc) else getattr(scipy.special, SPECIAL.get(name, name))
+
+
+def label(name: str) -> str:
+    """A function's name in the table of rules."""
+    f = numpy_function(name)
+    return f.__name__ if getattr(np, f.__name__, None) is f else f"scipy.special.{f.__name__}"
 
 
 def evaluate(name: str, *operands: np.ndarray) -> np.ndarray:
     """The function as a kernel computes it, on one-dimensional arrays of one dtype and size."""
     xs = [np.ascontiguousarray(x) for x in operands]
     buffer = Buffer(xs[0].dtype, xs[0].size)
-    nodes = [Node("load", buffer.dtype, (), Access(k, 0, (1,))) for k in range(len(xs))]
-    nodes.append(Node("call", buffer.dtype, tuple(range(len(xs))), name))
-    kernel = Kernel((buffer.size,), (buffer,) * len(xs), (buffer,), tuple(nodes),
-                    (Store(len(xs), Access(0, 0, (1,))),), ())
+    rule, e = rule_of(label(name)), Expressions()
+    assert rule is not None
+    value = rule.build(e, *[e.load(Access(k, 0, (1,)), buffer.dtype) for k in range(len(xs))])
+    kernel = Kernel((buffer.size,), (buffer,) * len(xs), (buffer,), tuple(e.nodes),
+                    (Store(value, Access(0, 0, (1,))),), ())
     verify(kernel)
     made = compile_kernel(kernel)
     like = (buffer.dtype, xs[0].shape)
@@ -99,15 +204,17 @@ def samples(name: str, dtype: np.dtype, count: int, seed: int = 0) -> list[np.nd
 
     xs = [line(RANGES.get(name, [(-2, 2)]))]
     if arity(name) == 2:
-        other = line(EXPONENTS if name == "pow" else [(-2, 2)])
+        other = line(OTHERS.get(name, [(-2, 2)]))
         n = max(len(xs[0]), len(other))
         xs = [rng.permutation(np.resize(x, n)) for x in (xs[0], other)]
+        # Some operands that differ by little.
+        xs[1][::4] = xs[0][::4] * (1 + rng.uniform(-1e-3, 1e-3, xs[0][::4].size)).astype(dtype)
     finite = np.logical_and.reduce([np.isfinite(x) for x in xs])
     return [x[finite] for x in xs]
 
 
-def _units(y: float, exact: Any, dtype: np.dtype) -> float:
-    """The distance of a result from the exact value, in units in the last place of the latter."""
+def _units(y: float, exact: Any, dtype: np.dtype, terms: Any = 0) -> float:
+    """The distance of a result from the exact value, in units in the last place of the latter or of its `terms`."""
     info = np.finfo(dtype)
     if np.isnan(y):
         return float("inf")
@@ -115,31 +222,43 @@ def _units(y: float, exact: Any, dtype: np.dtype) -> float:
     top = mpf(2)**int(info.maxexp)
     value = mp.sign(y) * top if np.isinf(y) else mpf(float(y))
     exact = min(max(exact, -top), top)
-    exponent = min(max(mp.frexp(exact)[1] if exact else int(info.minexp), int(info.minexp) + 1), int(info.maxexp))
+    size = max(abs(exact), terms)
+    exponent = min(max(mp.frexp(size)[1] if size else int(info.minexp), int(info.minexp) + 1), int(info.maxexp))
     return float(abs(value - exact) / mpf(2)**(exponent - int(info.nmant) - 1))
+
+
+def exact_value(name: str, operands: tuple[Any, ...]) -> Any:
+    """What mpmath says: NaN outside the domain, None where it raises."""
+    exact = EXACT.get(name) or getattr(mp, name)
+    try:
+        value = exact(*[mpf(float(x)) for x in operands])
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+    return mp.nan if isinstance(value, mpmath.mpc) else value
 
 
 def error(name: str, operands: tuple[Any, ...], y: Any) -> float:
     """The error of one result, in units in the last place."""
-    exact = EXACT.get(name) or getattr(mp, name)
     dtype = np.asarray(y).dtype
     with mp.workprec(400):
-        try:
-            value = exact(*[mpf(float(x)) for x in operands])
-        except (ValueError, ZeroDivisionError, OverflowError):
-            return 0.0  # a pole, or outside the domain: the edges are compared with NumPy
-        if isinstance(value, mpmath.mpc) or mp.isnan(value):
+        value = exact_value(name, operands)
+        if value is None:
+            return 0.0  # the edges are compared with NumPy
+        if mp.isnan(value):
             return 0.0 if np.isnan(y) else float("inf")
-        return _units(float(y), value, dtype)
+        terms = TERMS[name](*[mpf(float(x)) for x in operands]) if name in TERMS else 0
+        return _units(float(y), value, dtype, terms)
 
 
 def _suspects(name: str, xs: list[np.ndarray], y: np.ndarray) -> np.ndarray:
     """Which points look worst in the widest float of the machine; none where there is no wider one."""
     wide = np.dtype("f8") if y.dtype.itemsize == 4 else np.dtype(np.longdouble)
-    if np.finfo(wide).nmant <= np.finfo(y.dtype).nmant:
-        return np.arange(0)
+    f = numpy_function(name)
+    exists = f"{wide.char * f.nin}->{wide.char}" in f.types
+    if not exists or np.finfo(wide).nmant <= np.finfo(y.dtype).nmant:
+        return np.random.default_rng(2).integers(0, y.size, min(y.size // 400, 2000))
     with np.errstate(all="ignore"):
-        reference = numpy_function(name)(*[x.astype(wide) for x in xs])
+        reference = f(*[x.astype(wide) for x in xs])
         near = reference.astype(y.dtype)
         unit = np.maximum(np.spacing(np.minimum(np.abs(near), np.finfo(y.dtype).max)), 0).astype(wide)
         away = np.abs(y.astype(wide) - reference) / unit
@@ -161,8 +280,10 @@ def worst(name: str, dtype: np.dtype, count: int) -> Worst:
 def main() -> None:
     """Measure and write the page."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--count", type=int, default=2_000_000)
+    parser.add_argument("--count", type=int, default=1_000_000)
+    parser.add_argument("--only", nargs="*", choices=NAMES, help="measure these, and keep the page's other rows")
     args = parser.parse_args()
+    known = {row.split("`")[1]: row for row in PAGE.read_text().splitlines() if row.startswith("| `")}
     lines = [
         "# Accuracy of the vector math", "",
         "In compiled code these functions are npdiff's own (`npdiff/kernels/vecmath/`). The table gives the largest",
@@ -170,16 +291,22 @@ def main() -> None:
         "operands. It is written by `python tools/accuracy.py`, which says how points are chosen;",
         "`tests/kernels/test_vecmath.py` holds every function to 2.5 with fewer points.",
         "",
-        "Zeros, infinities and NaN give what NumPy gives; no floating-point warning is emitted.",
-        "`sin`, `cos` and `tan` of numbers beyond 2**32 (float32: 2**15) are the C library's.", "",
+        "Zeros, infinities and NaN give what NumPy and SciPy give; no floating-point warning is emitted.",
+        "`sin`, `cos` and `tan` of numbers beyond 2**32 (float32: 2**15) are the C library's.",
+        "Near some zeros no relative bound is reached, and errors are counted in units in the last place of the",
+        "terms that cancel there: `gammaln` and `psi` of negative numbers (of the reflection's parts, at least 1),",
+        "`logaddexp`, `logaddexp2` and `kl_div` (of the larger operand).", "",
         "| function | float64 | at | float32 | at |", "|---|---|---|---|---|",
     ]
-    for name in FUNCTIONS:
+    for name in NAMES:
+        if args.only and name not in args.only:
+            lines.append(known[label(name)])
+            continue
         cells = []
         for dtype in DTYPES:
             w = worst(name, dtype, args.count)
             cells += [f"{w.error:.2f}", ", ".join(f"{x:.9g}" for x in w.at)]
-        lines.append(f"| `{numpy_function(name).__name__}` | " + " | ".join(cells) + " |")
+        lines.append(f"| `{label(name)}` | " + " | ".join(cells) + " |")
         print(lines[-1], flush=True)
     PAGE.write_text("\n".join(lines) + "\n")
 

@@ -15,6 +15,7 @@ from npdiff.backend.contract import Placement, own_arrays
 from npdiff.backend.jax_lowering import HostStep, Segment, apply, dtype_on_device, literal, reasons, schedule
 from npdiff.errors import BackendError, GuardFailed, message
 from npdiff.graph import Atom, Graph, Literal, Var, namer, show_equation
+from npdiff.steps import Step, nbytes
 
 Context = Callable[[], AbstractContextManager[Any]]
 Env = dict[Var, Any]
@@ -37,6 +38,7 @@ class JaxExecutable:
             self._shardings = self._inputs_on(placement)
             self._constants = dict(graph.constants)
             self._lowered: list[Any] = []
+            self._compile_seconds: list[float] = []
             self._steps = [self._host_step(s) if isinstance(s, HostStep) else self._segment_step(s)
                            for s in self._plan]
         self._seconds = time.perf_counter() - start
@@ -84,6 +86,7 @@ class JaxExecutable:
             good = [jax.numpy.all(jax.numpy.stack(checks))] if checks else []
             return [*good, *[env[v] for v in segment.outputs]]
 
+        start = time.perf_counter()
         shapes = [jax.ShapeDtypeStruct(v.aval.shape, dtype_on_device(v.aval, float64),
                                        sharding=self._shardings.get(v)) for v in segment.inputs]
         how = self._outputs_on(segment.outputs)
@@ -102,6 +105,7 @@ class JaxExecutable:
                     f"jit: jax cannot compile one of {names}: {type(error).__name__}: {str(error)[:300]}",
                     instead="use backend='cpu' for this function")) from error
         self._lowered.append((lowered, compiled))
+        self._compile_seconds.append(time.perf_counter() - start)
         constants = {v: self._on_device(self._constants[v], v) for v in segment.inputs if v in self._constants}
 
         def run(env: Env) -> None:
@@ -119,8 +123,8 @@ class JaxExecutable:
         if not isinstance(value, self._jax.Array):
             try:
                 value = np.asarray(value, dtype_on_device(v.aval, self._float64))
-            except OverflowError as error:  # a Python integer beyond 64 bits
-                raise GuardFailed from error
+            except OverflowError:
+                raise GuardFailed("a Python integer beyond 64 bits, which no jax array can hold") from None
         return self._jax.device_put(value, self._shardings.get(v))
 
     def _host_step(self, step: HostStep) -> Callable[[Env], None]:
@@ -146,12 +150,8 @@ class JaxExecutable:
 
     def run(self, *arrays: Any) -> list[Any]:
         """Run the graph."""
-        if len(arrays) != len(self._graph.inputs):
-            raise TypeError(f"the graph takes {len(self._graph.inputs)} operands, received {len(arrays)}")
-        env: Env = dict(self._constants)
         own = own_arrays.get()
-        for v, value in zip(self._graph.inputs, arrays, strict=True):
-            env[v] = _fit(value if own is None else own.get(id(value), value), v.aval)
+        env = self._bound(arrays)
         with self._context():
             for run in self._steps:
                 run(env)
@@ -160,7 +160,51 @@ class JaxExecutable:
             return [_own(a, env) if a.aval.weak else self._jax.numpy.asarray(_value(a, env))
                     for a in self._graph.outputs]
 
+    def timed(self, *arrays: Any) -> list[float]:
+        """Run the graph, and give the seconds that each step took, transfers to and from the device included."""
+        env = self._bound(arrays)
+        seconds: list[float] = []
+        with self._context():
+            for step, run in zip(self._plan, self._steps, strict=True):
+                start = time.perf_counter()
+                run(env)
+                outputs = step.equation.outputs if isinstance(step, HostStep) else step.outputs
+                self._jax.block_until_ready([env[v] for v in outputs])
+                seconds.append(time.perf_counter() - start)
+        return seconds
+
+    def _bound(self, arrays: Sequence[Any]) -> Env:
+        """The graph's constants and inputs."""
+        if len(arrays) != len(self._graph.inputs):
+            raise TypeError(f"the graph takes {len(self._graph.inputs)} operands, received {len(arrays)}")
+        env: Env = dict(self._constants)
+        own = own_arrays.get()
+        for v, value in zip(self._graph.inputs, arrays, strict=True):
+            env[v] = _fit(value if own is None else own.get(id(value), value), v.aval)
+        return env
+
     # ------------------------------------------------------------------ looking inside
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that was given to jax."""
+        return self._graph
+
+    def steps(self) -> list[Step]:
+        """The steps in order; what XLA makes of a jax function it does not say, but for its count of operations."""
+        compiled = iter(zip(self._lowered, self._compile_seconds, strict=True))
+        steps = []
+        for s in self._plan:
+            if isinstance(s, HostStep):
+                eq = s.equation
+                inputs = [a for a in eq.inputs if isinstance(a, Var)]
+                steps.append(Step("call", [eq], inputs, eq.outputs, read=_bytes(inputs), written=_bytes(eq.outputs),
+                                  note=s.why))
+            else:
+                (_, code), seconds = next(compiled)
+                steps.append(Step("jax function", s.equations, s.inputs, s.outputs, read=_bytes(s.inputs),
+                                  written=_bytes(s.outputs), operations=_flops(code), compile_seconds=seconds))
+        return steps
 
     def explain(self) -> str:
         """The steps in order: jax functions with what they fuse, NumPy calls with the reason."""
@@ -191,6 +235,21 @@ class JaxExecutable:
     def compiled_text(self) -> str:
         """What XLA made of it: with a mesh, the program of one device and its collectives."""
         return "\n".join(compiled.as_text() for _, compiled in self._lowered)
+
+
+def _bytes(variables: Sequence[Var]) -> int:
+    return sum(nbytes(v.aval) for v in variables)
+
+
+def _flops(compiled: Any) -> int | None:
+    """XLA's own count of floating-point operations; None where it has none."""
+    try:
+        found = compiled.cost_analysis()
+    except Exception:
+        return None
+    first = found[0] if isinstance(found, (list, tuple)) and found else found
+    count = first.get("flops") if isinstance(first, dict) else None
+    return None if count is None or count < 0 else int(count)
 
 
 def _named(variables: Sequence[Var], name: Callable[[Atom], str]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 
 from npdiff.avals import Aval
 from npdiff.backend.jax_equations import Lowering
-from npdiff.backend.jax_rules import HOST, ONLY_ON, ORDERED, RULES, by_name, ufunc
+from npdiff.backend.jax_rules import HOST, LACKING, ONLY_ON, ORDERED, RULES, by_name, ufunc
 from npdiff.graph import Atom, Equation, Graph, Literal, Var
 
 # What a jax array can hold, apart from what the processor lacks.
@@ -50,11 +50,13 @@ def _holds(a: Aval) -> bool:
     return a.dtype in DTYPES and a.dtype.isnative
 
 
-def _stays(eq: Equation, platform: str) -> str:
-    """Why an equation is NumPy's from the outset; empty if jax may try."""
+def stays(eq: Equation, platform: str) -> str:
+    """Why an equation is NumPy's from the outset; empty if jax may try. Known without jax."""
     prim, name = eq.prim, eq.prim.name
     if name in HOST:
         return HOST[name]
+    if name in LACKING or name.startswith("scipy."):
+        return "jax has no such function"
     if prim.ordered and name not in _GUARDS:
         return "it has an effect, and happens in order"
     if prim.dynamic:
@@ -93,7 +95,7 @@ def apply(jax: Any, eq: Equation, args: Sequence[Any], checks: list[Any], float6
 
 def reasons(jax: Any, graph: Graph, platform: str, float64: bool) -> dict[int, str]:
     """The equations (by number) that NumPy evaluates, and why: found by evaluating the graph on shapes alone."""
-    found = {k: why for k, eq in enumerate(graph.equations) if (why := _stays(eq, platform))}
+    found = {k: why for k, eq in enumerate(graph.equations) if (why := stays(eq, platform))}
     sources = [v for v in [*graph.inputs, *graph.constants] if _holds(v.aval)]
 
     def shape_of(a: Aval) -> Any:
@@ -170,4 +172,5 @@ def _steps(graph: Graph, host: dict[int, str], phases: Sequence[tuple[bool, list
     return steps
 
 
-__all__ = ["DTYPES", "HostStep", "Segment", "Step", "apply", "dtype_on_device", "literal", "reasons", "schedule"]
+__all__ = ["DTYPES", "HostStep", "Segment", "Step", "apply", "dtype_on_device", "literal", "reasons", "schedule",
+           "stays"]

@@ -30,6 +30,8 @@ HOST: dict[str, str] = {
     "run_program": "a program of its own",
     "guard_raises": "NumPy must say whether it raises",
 }
+# Which jax.numpy has under no name; SciPy's are not looked for there.
+LACKING = frozenset(["histogram_bins", "histogram_counts", "unbounded_condition", "unwrap_turns"])
 # Whose answer depends on an order of complex numbers, which is NumPy's own.
 ORDERED = frozenset(
     "max min fmax_reduce fmin_reduce maximum minimum fmax fmin argmax argmin argsort lexsort searchsorted sign "
@@ -363,4 +365,4 @@ RULES: dict[str, Rule] = {
     "linalg.svd": _spectral("linalg.svd"), "linalg.svdvals": _svdvals, "linalg.qr": _spectral("linalg.qr"),
 }
 
-__all__ = ["HOST", "ONLY_ON", "ORDERED", "RULES", "UFUNCS", "by_name", "ufunc"]
+__all__ = ["HOST", "LACKING", "ONLY_ON", "ORDERED", "RULES", "UFUNCS", "by_name", "ufunc"]

@@ -26,7 +26,7 @@ from npdiff.avals import ndarray
 from npdiff.bytecode import calls_another
 from npdiff.core import Handle, Trace, constant, overrides, services
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, kaiser, no_dtype
-from npdiff.dispatch.declare import rows
+from npdiff.dispatch.declare import found, rows
 from npdiff.dispatch.optional import load_seen
 from npdiff.errors import behind
 
@@ -42,7 +42,8 @@ _ndarray, _vectorize = ndarray, np.vectorize
 
 # Code of these packages gets plain arrays: it works on plain values, and hands them to compiled code.
 _LIBRARIES = frozenset(
-    ["npdiff", "numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy"])
+    ["npdiff", "numpy", "scipy", "numba", "numba_cuda", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy",
+     "cupyx", "cupy_backends", "dask", "distributed", "sparse", "toolz"])
 
 
 def active() -> bool:
@@ -117,9 +118,9 @@ def _hearing(original: Callable[..., Any], name: str) -> Callable[..., Any]:
 
     @functools.wraps(original)
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        if (_LIST_TYPES.intersection(map(type, args)) and called_by_user(name)
-                and any([type(a) in _LIST_TYPES and holds_handle(a) for a in args])):
-            return overrides[original](*args, **kwargs)
+        for a in args:
+            if type(a) in _LIST_TYPES and called_by_user(name) and holds_handle(a):
+                return overrides[original](*args, **kwargs)
         return original(*args, **kwargs)
 
     return stand_in
@@ -416,7 +417,7 @@ def capture_rows() -> None:
                 row.func, name, _make_from if row.captured == "made" else _of_tracked)
             made.setdefault(module, {})[name] = stand_in
     for module, stand_ins in made.items():
-        also_capture(vars(sys.modules[module.replace("np", "numpy", 1)]), stand_ins)
+        also_capture(vars(np if module == "np" else found(module[3:])), stand_ins)
 
 
 def _install(stand_ins: bool) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from npdiff.core import aval
 from npdiff.dispatch.declare import elementwise, elementwise_jvp, nondifferentiable_ufunc, point
-from npdiff.dispatch.rules import first, second, strong_multiply
+from npdiff.dispatch.rules import first, second, strong_multiply, strong_product
 
 REAL = "real"
 POSITIVE = "positive"
@@ -29,6 +29,7 @@ _TIES = "ties share equally"
 _JUMP = "0 everywhere, at the jumps too"
 _ORIGIN = "0 at the origin"
 _AT_ZERO = "0 at 0"
+_ABSORBED = "a slope of zero takes up an infinite one before it"
 
 
 def _is_complex(a: Any) -> bool:
@@ -40,7 +41,8 @@ def _is_complex(a: Any) -> bool:
 elementwise(np.add, 1, 1, python=operator.add, domain=(REAL, REAL))
 elementwise(np.subtract, 1, -1, python=operator.sub, domain=(REAL, REAL))
 elementwise(np.multiply, second, first, python=operator.mul, domain=(REAL, REAL),
-            points=(point(_UNTAKEN, "np.where(x == 0, 0, f(x, np.log(x)))", [0.0, 1.0], [0, 1], [0, 1]),))
+            points=(point(_UNTAKEN, "np.where(x == 0, 0, f(x, np.log(x)))", [0.0, 1.0], [0, 1], [0, 1]),
+                    point(_ABSORBED, "f(x, np.log(x))", 0.0, -np.inf)))
 elementwise(np.divide, lambda _y, _a, b: np.divide(1, b), lambda y, _a, b: np.negative(np.divide(y, b)),
             python=operator.truediv, domain=(REAL, NONZERO),
             points=(point(_UNTAKEN, "np.where(x != 0, f(1, x), 0)", [0.0, 2.0], [0, -0.25], [0, 0.25]),))
@@ -90,7 +92,8 @@ elementwise(np.power, _power_base, _power_exponent, python=operator.pow, domain=
             # NumPy refuses integers to negative integer powers.
             total=lambda eq, fixed: fixed[1] or eq.outputs[0].aval.dtype.kind != "i")
 elementwise(np.float_power, _power_base, _power_exponent, domain=(POSITIVE, REAL), points=_POWER)
-elementwise(np.square, lambda _y, a: np.multiply(2, a), domain=(REAL,))
+elementwise(np.square, lambda _y, a: np.multiply(2, a), domain=(REAL,),
+            points=(point(_ABSORBED, "f(np.sqrt(x))", 0.0, 0),))
 elementwise(np.sqrt, lambda y, _a: np.divide(0.5, y), domain=(POSITIVE,), points=(
     point(_EDGE, "f(x)", 0.0, np.inf, -np.inf),
     point(_UNTAKEN, "np.where(x > 0, f(x), 0)", [0.0, -1.0, 4.0], [0, 0, 0.25], [0, 0, -0.03125])))
@@ -138,11 +141,21 @@ elementwise(np.logaddexp2, lambda y, a, b: _share(y, a, b, np.exp2), lambda y, a
 elementwise(np.sin, lambda _y, a: np.cos(a), domain=(REAL,))
 elementwise(np.cos, lambda _y, a: np.negative(np.sin(a)), domain=(REAL,))
 elementwise(np.tan, lambda y, _a: np.add(1, np.multiply(y, y)), domain=(UNIT,))
-elementwise(np.arcsin, lambda _y, a: np.divide(1, np.sqrt(np.subtract(1, np.multiply(a, a)))),
+
+
+def _circle(a: Any) -> Any:
+    """``sqrt(1 - a^2)``, for complex numbers on the side of the branch cut where the signs of zeros put them."""
+    if not _is_complex(a):
+        return np.sqrt(np.subtract(1, np.multiply(a, a)))
+    # (a + 1 would make 0 of a negative zero)
+    return np.multiply(np.sqrt(np.subtract(a, -1)), np.sqrt(np.negative(np.subtract(a, 1))))
+
+
+elementwise(np.arcsin, lambda _y, a: np.divide(1, _circle(a)),
             domain=(UNIT,), points=(
                 point(_EDGE, "f(x)", [-1.0, 1.0], np.inf),
                 point(_UNTAKEN, "np.where(np.abs(x) < 1, f(x), 0)", [-1.0, 0.0, 1.0], [0, 1, 0], 0)))
-elementwise(np.arccos, lambda _y, a: np.divide(-1, np.sqrt(np.subtract(1, np.multiply(a, a)))),
+elementwise(np.arccos, lambda _y, a: np.divide(-1, _circle(a)),
             domain=(UNIT,), points=(
                 point(_EDGE, "f(x)", [-1.0, 1.0], -np.inf),
                 point(_UNTAKEN, "np.where(np.abs(x) < 1, f(x), 0)", [-1.0, 0.0, 1.0], [0, -1, 0], 0)))
@@ -171,8 +184,10 @@ elementwise(np.hypot, lambda y, a, _b: _hypot_share(y, a), lambda y, _a, b: _hyp
 elementwise(np.sinh, lambda _y, a: np.cosh(a), domain=(REAL,))
 elementwise(np.cosh, lambda _y, a: np.sinh(a), domain=(REAL,))
 elementwise(np.tanh, lambda y, _a: np.subtract(1, np.multiply(y, y)), domain=(REAL,))
-elementwise(np.arcsinh, lambda _y, a: np.divide(1, np.sqrt(np.add(np.multiply(a, a), 1))), domain=(REAL,))
-elementwise(np.arccosh, lambda _y, a: np.divide(1, np.multiply(np.sqrt(np.subtract(a, 1)), np.sqrt(np.add(a, 1)))),
+elementwise(np.arcsinh, lambda _y, a: np.divide(
+    1, np.cosh(np.arcsinh(a)) if _is_complex(a) else np.sqrt(np.add(np.multiply(a, a), 1))), domain=(REAL,))
+elementwise(np.arccosh, lambda _y, a: np.divide(
+    1, np.multiply(np.sqrt(np.subtract(a, 1)), np.sqrt(np.subtract(a, -1)))),
             domain=(ABOVE_ONE,), points=(
                 point(_EDGE, "f(x)", 1.0, np.inf),
                 point(_UNTAKEN, "np.where(x > 1, f(x), 0)", [1.0, 2.0], [0, 3**-0.5], [0, -2 / 3**1.5])))
@@ -217,7 +232,7 @@ for _quiet, _points in ((np.fmax, (_LARGER, _NO_NAN)), (np.fmin, (_SMALLER, _NO_
 def _absolute_jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
     (a,), (t,) = primals, tangents
     if not _is_complex(a):
-        return None if t is None else strong_multiply(t, np.sign(a))
+        return None if t is None else strong_product(t, np.sign(a))
     if t is None:
         return None
     direction = _hypot_share(y, a)
@@ -240,7 +255,8 @@ def _conjugate_jvp(_y: Any, _primals: Sequence[Any], tangents: Sequence[Any]) ->
 
 
 elementwise_jvp(np.absolute, _absolute_jvp, python=operator.abs, domain=(NONZERO,), points=(
-    point(_AT_ZERO, "f(x)", [0.0, -0.0], 0, 0), point(_AT_ZERO, "f(x)", 0j, 0, 0)))
+    point(_AT_ZERO, "f(x)", [0.0, -0.0], 0, 0), point(_AT_ZERO, "f(x)", 0j, 0, 0),
+    point(_ABSORBED, "f(np.sqrt(x))", 0.0, 0)))
 elementwise(np.fabs, lambda _y, a: np.sign(a), domain=(NONZERO,),
             points=(point(_AT_ZERO, "f(x)", [0.0, -0.0], 0, 0),))
 elementwise_jvp(np.sign, _sign_jvp, domain=(NONZERO,), points=(

@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_tuple
 
+from npdiff.array import DiffArray
 from npdiff.avals import ndarray
 from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services
 from npdiff.dispatch.declare import _NO_VALUE, function, operand, point, static, write_out
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import check_out, mask_of
 from npdiff.dispatch.rules import constant_primitive, linear_primitive, strong_multiply, strong_product
+from npdiff.foreign import filled
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -72,7 +74,7 @@ def _others_product(a: Any, axis: tuple[int, ...]) -> Any:
     lead = a.shape[: a.ndim - len(axis)]
     n = int(np.prod(a.shape[a.ndim - len(axis):], dtype=int))
     flat = np.reshape(a, (*lead, n))
-    ones = np.ones((*lead, 1), aval(a).dtype)
+    ones = filled((*lead, 1), 1, aval(a).dtype, a)
     before = np.cumprod(np.concatenate([ones, flat[..., :-1]], axis=-1), axis=-1)
     after = np.flip(np.cumprod(np.concatenate([ones, np.flip(flat[..., 1:], axis=-1)], axis=-1), axis=-1), axis=-1)
     out = np.reshape(before * after, a.shape)
@@ -84,7 +86,7 @@ def _prod_jvp(out: Any, primals: Any, tangents: Any, *, axis: tuple[int, ...], k
     (a,), (t,) = primals, tangents
     if t is None:
         return None
-    return t if not axis else _sum(strong_multiply(t, _others_product(a, axis)), axis, keepdims)
+    return t if not axis else _sum(strong_product(t, _others_product(a, axis)), axis, keepdims)
 
 
 def _prod_pull(ct: Any, _out: Any, args: Any, _needed: Any, params: Any) -> Any:
@@ -257,6 +259,8 @@ function(np.any, "nondifferentiable", any_p, captured="lists", cases=_CASES)(_tr
 
 def _reduce_all(ufunc: np.ufunc, name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, initial: Any,
                 where: Any) -> Any:
+    if type(a) is DiffArray and (axis is dtype is out is None) and (keepdims is initial is where is _NO_VALUE):
+        return bind(reducers[ufunc], (a,), {"axis": tuple(range(len(a.shape))), "keepdims": False})  # above all, fast
     keepdims = False if keepdims is _NO_VALUE else static(keepdims)
     where = True if where is _NO_VALUE else where
     return reduce(ufunc, a, axis, dtype, out, keepdims, initial, where, name)

@@ -109,8 +109,8 @@ def _product_primitive(name: str, impl: Rule, left: Rule) -> Primitive:
     return prim
 
 
-_strong_multiply_p = _product_primitive("strong_multiply", _strong_multiply_arrays, lambda a, b: strong_multiply(a, b))
-_strong_product_p = _product_primitive("strong_product", _strong_product_arrays, lambda a, b: strong_product(a, b))
+strong_multiply_p = _product_primitive("strong_multiply", _strong_multiply_arrays, lambda a, b: strong_multiply(a, b))
+strong_product_p = _product_primitive("strong_product", _strong_product_arrays, lambda a, b: strong_product(a, b))
 
 
 def strong_multiply(ct: Any, p: Any) -> Any:
@@ -122,7 +122,7 @@ def strong_multiply(ct: Any, p: Any) -> Any:
     if type(ct) in _NUMBERS and ct:  # above all the 1.0 that every gradient starts from
         return ct * p
     if isinstance(ct, Handle) or isinstance(p, Handle):
-        return bind(_strong_multiply_p, (ct, p), {})
+        return bind(strong_multiply_p, (ct, p), {})
     if type(p) in _NUMBERS and cmath.isfinite(p):  # one product, and no primitive where p is a constant
         return ct * p
     return _strong_multiply_arrays(ct, p)
@@ -130,7 +130,11 @@ def strong_multiply(ct: Any, p: Any) -> Any:
 
 def strong_product(a: Any, b: Any) -> Any:
     """``a * b``, but zero where either is zero, even if the other is infinite or NaN there."""
-    return _strong_product_p.call(a, b)
+    if isinstance(a, Handle) or isinstance(b, Handle):
+        return bind(strong_product_p, (a, b), {})
+    if type(a) in _NUMBERS and type(b) in _NUMBERS and cmath.isfinite(a) and cmath.isfinite(b):
+        return a * b
+    return _strong_product_arrays(a, b)
 
 
 def wants(rule: Rule) -> list[bool]:
@@ -186,15 +190,16 @@ def _plain_term(rule: Any, product: Rule, operands: int) -> Rule | None:
     """`_term` for plain arrays without a look at zeros and infinities."""
     if not callable(rule):
         return _term(rule, product, operands)
+    multiply = np.multiply  # faster than the operator
     if operands == 1:
         return lambda x, y, a, _b=None: (
-            x * p if type(p := rule(y, a)) is ndarray and type(x) is ndarray else product(x, p))
+            multiply(x, p) if type(p := rule(y, a)) is ndarray and type(x) is ndarray else product(x, p))
     if rule is first:
-        return lambda x, _y, a, _b: x * a if type(a) is ndarray and type(x) is ndarray else product(x, a)
+        return lambda x, _y, a, _b: multiply(x, a) if type(a) is ndarray and type(x) is ndarray else product(x, a)
     if rule is second:
-        return lambda x, _y, _a, b: x * b if type(b) is ndarray and type(x) is ndarray else product(x, b)
+        return lambda x, _y, _a, b: multiply(x, b) if type(b) is ndarray and type(x) is ndarray else product(x, b)
     return lambda x, y, a, b: (
-        x * p if type(p := rule(y, a, b)) is ndarray and type(x) is ndarray else product(x, p))
+        multiply(x, p) if type(p := rule(y, a, b)) is ndarray and type(x) is ndarray else product(x, p))
 
 
 def elementwise_primitive(
@@ -221,11 +226,13 @@ def elementwise_primitive(
 
     count = len(partials)
     terms = tuple([_term(rule, product, count) for rule in partials])
+    # What a zero cotangent does on the way back to the partials before it, a zero partial does on the way forward.
+    onward = terms if chooses else tuple([_term(rule, strong_product, count) for rule in partials])
     back = None if count > 2 else tuple([_plain_term(rule, product, count) for rule in partials]) + terms
 
     def jvp(y: Any, primals: Sequence[Any], tangents: Sequence[Any]) -> Any:
         return add_tangents(*[
-            term(t, y, *primals) for t, term in zip(tangents, terms, strict=True) if t is not None and term is not None
+            term(t, y, *primals) for t, term in zip(tangents, onward, strict=True) if t is not None and term is not None
         ])
 
     rules: dict[str, Any] = {
@@ -329,5 +336,5 @@ def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
 __all__ = [
     "NoPartial", "Rule", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive",
     "constant_primitive", "elementwise_primitive", "first", "linear_primitive", "second", "shift_axis",
-    "strong_multiply", "strong_product", "wants",
+    "strong_multiply", "strong_multiply_p", "strong_product", "strong_product_p", "wants",
 ]

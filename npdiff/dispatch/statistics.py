@@ -52,8 +52,16 @@ def divided(total: Any, count: Any) -> Any:
         return np.divide(total, count)
 
 
-def _at_least_zero(count: Any) -> Any:
-    return max(count, 0) if type(count) in (int, float) else np.maximum(count, 0)
+def _per_freedom(total: Any, free: Any) -> Any:
+    """``total / free``; with no degree of freedom left a constant, which is infinite or NaN."""
+    if type(free) in (int, float) and free > 0:
+        return divided(total, free)
+    with np.errstate(invalid="ignore"):
+        lost = np.where(np.greater(total, 0), *np.array([np.inf, np.nan], aval(total).dtype))
+    if type(free) in (int, float):
+        return scalar(lost)
+    none = np.less_equal(free, 0)
+    return scalar(np.where(none, lost, divided(total, np.where(none, 1, free))))
 
 
 @composite(np.mean, captured="lists",
@@ -75,7 +83,10 @@ def mean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims:
     return write_out(result, out, "np.mean", "unsafe")
 
 
-@composite(np.var, captured="lists",
+_NO_FREEDOM = point("0 where no degree of freedom is left", "f(x, ddof=1)", [1.0], 0, 0)
+
+
+@composite(np.var, captured="lists", points=(_NO_FREEDOM,),
            cases=("A(3)", "A(2, 3), axis=1, keepdims=True, ddof=1", "A(2, 3), axis=0, correction=1", _WHERE,
                           "C(3)", "A(2, 3), axis=1, mean=np.zeros((2, 1))", "I(4)"))
 def var(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = _NO_VALUE, *,
@@ -103,13 +114,13 @@ def _var(a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any, av
         square = np.add(np.multiply(re, re), np.multiply(im, im))
     else:
         square = np.multiply(x, x)
-    result = divided(np.sum(square, axis=axis, keepdims=keep, **_masked(where)), _at_least_zero(count - ddof))
+    result = _per_freedom(np.sum(square, axis=axis, keepdims=keep, **_masked(where)), count - ddof)
     return cast(result, np.float16) if half else result
 
 
 @composite(np.std, captured="lists", points=(
     point("0 where all values are equal", "f(x)", [1.0, 1.0, 1.0], 0, 0),
-    point("0 where all values are equal", "f(x)", [1j, 1j], 0, 0)), cases=(
+    point("0 where all values are equal", "f(x)", [1j, 1j], 0, 0), _NO_FREEDOM), cases=(
     "A(3)", "A(2, 3), axis=1, keepdims=True, ddof=1", "A(2, 3), axis=0, correction=1", _WHERE, "C(3)", "I(4)"))
 def std(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = _NO_VALUE, *,
         where: Any = _NO_VALUE, mean: Any = _NO_VALUE, correction: Any = _NO_VALUE) -> Any:
@@ -147,7 +158,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: Any = False
             weights = np.reshape(weights, [n if k in axes else 1 for k, n in enumerate(aval(a).shape)])
         spread = np.broadcast_to(weights, aval(a).shape)
         total = np.sum(spread, axis=axes, keepdims=keep, dtype=dtype)
-        if anywhere(np.equal(total, 0.0)):
+        if anywhere(np.equal(total, 0.0), warns=True):
             raise ZeroDivisionError("Weights sum to zero, can't be normalized")
         result = np.divide(np.sum(np.multiply(a, weights), axis=axes, keepdims=keep, dtype=dtype), total)
     if not returned:

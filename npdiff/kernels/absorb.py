@@ -13,10 +13,9 @@ from collections.abc import Callable, Iterator, Set
 from typing import NamedTuple
 
 from npdiff.graph import Literal, Var
-from npdiff.kernels.classify import squeezed
+from npdiff.kernels.classify import rule_of, squeezed
 from npdiff.kernels.lower import Program
 from npdiff.kernels.places import unfold
-from npdiff.kernels.ufunc_rules import RULES
 from npdiff.kernels.views import View
 
 # Nanoseconds per point: a load that finds its line in the cache, an array written and read again, vector math, others.
@@ -72,7 +71,8 @@ def _cost(program: Program, i: int) -> float:
     name = program.equations[i].prim.name
     if name == "copy":
         return 0.0
-    rule = RULES.get(name)
+    eq = program.equations[i]
+    rule = rule_of(name, eq.inputs[0].aval.dtype.kind) if eq.inputs else None
     return _MATH if rule is not None and rule.math else _ARITHMETIC
 
 

@@ -6,6 +6,9 @@ graph: looking up slots and looping over descriptions would cost more than a sma
 
 from __future__ import annotations
 
+import functools
+import itertools
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,15 +17,21 @@ import numpy as np
 from npdiff.avals import PYTHON_NUMBERS, Aval, ndarray
 from npdiff.errors import GuardFailed
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equation
-from npdiff.kernels import native, threads
+from npdiff.kernels import costs, native, threads, views
+from npdiff.kernels.chunks import Work, nanoseconds
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel
 from npdiff.kernels.layouts import MOST_VARIANTS, Layout, for_layouts
-from npdiff.kernels.loop_ir import DType, show
+from npdiff.kernels.loop_ir import DType, collapse, show
 from npdiff.kernels.machine import vector_bits
+from npdiff.kernels.matrices import compile_matrices, matrix_nanoseconds
+from npdiff.kernels.order import ordered
 from npdiff.kernels.reuse import readers_first, writes_in_place
-from npdiff.kernels.schedule import HostStep, KernelStep, Step
+from npdiff.kernels.schedule import HostStep, KernelStep, MatrixStep, Step
 from npdiff.kernels.simplify import window
+from npdiff.steps import Step as Shown
+from npdiff.steps import nbytes
 
+_FLAG = np.dtype(bool)
 _KINDS: dict[type, str] = {bool: "b", int: "i", float: "f"}
 
 
@@ -31,8 +40,8 @@ def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, An
     if type(value) is not ndarray:
         try:
             value = np.asarray(value, dtype if _KINDS.get(type(value)) == dtype.kind else None)
-        except OverflowError as error:  # an int of Python's that no kernel can hold
-            raise GuardFailed from error
+        except OverflowError:
+            raise GuardFailed("a Python integer beyond 64 bits, which no kernel can hold") from None
     if value.dtype != dtype or value.shape != shape:
         raise GuardFailed(f"expected {Aval(shape, dtype)!r}, received {Aval(value.shape, value.dtype)!r}")
     fitting: np.ndarray[Any, Any] = value if value.dtype is dtype else value.view(dtype)
@@ -42,22 +51,22 @@ def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, An
 class _Otherwise:
     """Runs a kernel on inputs that it does not take as they are: they are made to fit, or it is compiled for them."""
 
-    def __init__(self, step: KernelStep, launch: Callable[..., Any]) -> None:
+    def __init__(self, step: KernelStep | MatrixStep, launch: Callable[..., Any]) -> None:
         self._step = step
         self._variants: dict[tuple[Layout, ...], tuple[Callable[..., Any], list[int]]] = {}
         self._variants[(None,) * len(step.inputs)] = launch, []
 
     def __call__(self, *values: Any) -> list[Any]:
         """The kernel's results, and the inputs for those that read them later: what had to be copied, as copied."""
-        arrays = [_fit(value, v.aval.shape, v.aval.dtype) for value, v in zip(values, self._step.inputs, strict=True)]
+        arrays = [_fit(value, v.aval.shape, v.aval.dtype) for value, v in zip(values, self._step.inputs, strict=False)]
         layouts = tuple([None if a.flags.c_contiguous else a.strides for a in arrays])
         launch, copied = self._variants.get(layouts) or self._variant(layouts)
         for k in copied:
             arrays[k] = arrays[k].copy("C")
-        return [launch(*arrays), *arrays]
+        return [launch(*arrays, *values[len(arrays):]), *arrays]
 
     def _variant(self, layouts: tuple[Layout, ...]) -> tuple[Callable[..., Any], list[int]]:
-        if len(self._variants) > MOST_VARIANTS:
+        if isinstance(self._step, MatrixStep) or len(self._variants) > MOST_VARIANTS:
             return self._variants[(None,) * len(layouts)][0], [k for k, x in enumerate(layouts) if x is not None]
         shapes = [v.aval.shape for v in self._step.inputs]
         kernel, copied = for_layouts(self._step.loose, shapes, layouts)
@@ -88,6 +97,19 @@ def _check_shape(name: str, value: Any, shape: tuple[int, ...]) -> None:
         raise GuardFailed(f"{name}: recorded shape {shape}, found {np.shape(value)}")
 
 
+def _by_numpy(step: MatrixStep) -> Callable[..., Any]:
+    """What a kernel of small matrices could not do: the NumPy call, with its errors, on the arrays the kernel took."""
+    prim, params = step.equation.prim, step.equation.params
+
+    def redo(*arrays: np.ndarray[Any, Any]) -> Any:
+        size = step.operation.dtype.itemsize
+        operands = [ndarray(v.shape, a.dtype, a, v.offset * size, [s * size for s in v.strides])
+                    for v, a in zip(step.views, arrays, strict=True)]
+        return prim.call(*operands, **params)
+
+    return redo
+
+
 class _Source:
     """The text of the function, and what it names."""
 
@@ -114,15 +136,26 @@ class _Source:
         v = self.name(a)
         return f"({v} if type({v}) in numbers else {v}.item())" if a.aval.weak else v
 
-    def kernel(self, launch: Callable[..., Any], step: KernelStep) -> None:
-        """Run a kernel; where it does not take the inputs as they are, in another way."""
+    def matrices(self, launch: Callable[..., Any], numbers: np.ndarray[Any, Any] | None, step: MatrixStep) -> None:
+        """Run a kernel on matrices."""
+        self.kernel(launch, step, [] if numbers is None else [self.bind(numbers, "numbers")],
+                     ["unclear"] if step.operation.checked else [])
+        if step.operation.checked:
+            outs = ", ".join(map(self.name, step.equation.outputs))
+            redo = self.bind(_by_numpy(step), "redo")
+            self.lines.append(f"if unclear: {outs} = {redo}({', '.join(map(self.name, step.inputs))})")
+
+    def kernel(self, launch: Callable[..., Any], step: KernelStep | MatrixStep, numbers: Sequence[str] = (),
+               more: Sequence[str] = ()) -> None:
+        """Run a kernel, which may take `numbers` too and give `more`; inputs that it does not take are made to fit."""
         run = self.bind(launch, "kernel")
-        ins = [self.name(v) for v in step.inputs]
-        outs = [self.name(v) for v in step.outputs]
+        ins = [*[self.name(v) for v in step.inputs], *numbers]
+        outs = [*[self.name(v) for v in step.outputs], *more]
         first = outs[0] if len(outs) == 1 else "made"
         self.lines.append(f"{first} = {run}({', '.join(ins)})")
         otherwise = self.bind(_Otherwise(step, launch), "otherwise")
-        self.lines.append(f"if {first} is None: {', '.join([first, *ins])}, = {otherwise}({', '.join(ins)})")
+        given = [self.name(v) for v in step.inputs]
+        self.lines.append(f"if {first} is None: {', '.join([first, *given])}, = {otherwise}({', '.join(ins)})")
         if len(outs) > 1:
             self.lines.append(f"{', '.join(outs)} = made")
             self.lines.append("made = None")
@@ -165,9 +198,19 @@ class _Source:
 
     def function(self, inputs: Sequence[Var]) -> Callable[..., list[Any]]:
         """The compiled function."""
-        names = ", ".join(map(self.name, inputs))
-        exec("\n    ".join([f"def run({names}):", *self.lines]), self.scope)
-        run: Callable[..., list[Any]] = self.scope["run"]
+        return self._compiled([*map(self.name, inputs)], self.lines)
+
+    def timed(self, inputs: Sequence[Var], marks: Sequence[int]) -> Callable[..., list[Any]]:
+        """The same function with one more argument in front, which is called at each of these lines."""
+        lines = self.lines[:marks[0]]
+        for begin, end in zip(marks, [*marks[1:], len(self.lines)], strict=True):
+            lines += ["tick()", *self.lines[begin:end]]
+        return self._compiled(["tick", *map(self.name, inputs)], lines)
+
+    def _compiled(self, names: Sequence[str], lines: Sequence[str]) -> Callable[..., list[Any]]:
+        scope = dict(self.scope)
+        exec("\n    ".join([f"def run({', '.join(names)}):", *lines]), scope)
+        run: Callable[..., list[Any]] = scope["run"]
         return run
 
 
@@ -188,23 +231,52 @@ class Executable:
         outputs = {a for a in graph.outputs if isinstance(a, Var)}
         steps, copied = readers_first(steps, outputs)
         self._plan = steps
-        dead = _last_reads(steps, outputs)
+        dead = last_reads(steps, outputs)
         fresh: set[Var] = set()
         self._in_place = writes_in_place(steps, dead, copied)
+        marks: list[int] = []
         for k, (step, gone) in enumerate(zip(steps, dead, strict=True)):
+            marks.append(len(source.lines))
             if isinstance(step, KernelStep):
+                # The CPU's loops go along rows.
+                step.kernel = collapse(ordered(step.loose))
                 compiled = compile_kernel(step.kernel)
                 self._kernels.append(compiled)
-                fresh.update(step.outputs)
                 source.kernel(_launcher(step, compiled, [None] * len(step.inputs)), step)
+                fresh.update(step.outputs)
+            elif isinstance(step, MatrixStep):
+                source.matrices(*self._matrices(step), step)
+                fresh.update(step.outputs)
             elif k in self._in_place:
                 source.write(step.equation)
             else:
                 source.call(step.equation)
                 source.copy([v for v in step.equation.outputs if v in copied])
             source.forget(gone)
+        marks.append(len(source.lines))
         self._return(source, fresh)
         self.run = source.function(graph.inputs)
+        self._timed: Callable[..., list[Any]] | None = None
+        self._make_timed = functools.partial(source.timed, graph.inputs, marks)
+
+    def _launcher(self, compiled: Compiled, inputs: Sequence[Var], outputs: Sequence[Var],
+                  numbers: Sequence[tuple[DType, tuple[int, ...]]] = (),
+                  more: Sequence[tuple[DType, tuple[int, ...]]] = ()) -> Callable[..., Any]:
+        """What runs a kernel, on its inputs and `numbers` besides; it gives `more` than its outputs."""
+        self._kernels.append(compiled)
+        if compiled.work.wide:
+            threads.ready()
+        return native.launcher(compiled.loops, compiled.join, compiled.work,
+                               [*[(v.aval.dtype, v.aval.shape) for v in inputs], *numbers],
+                               [*[(v.aval.dtype, v.aval.shape) for v in outputs], *more])
+
+    def _matrices(self, step: MatrixStep) -> tuple[Callable[..., Any], np.ndarray[Any, Any] | None]:
+        """What runs a kernel on matrices, and the numbers it takes besides its inputs."""
+        compiled, shapes = compile_matrices(step.operation)
+        numbers = np.array(shapes, np.int64) if shapes else None
+        also = [] if numbers is None else [(numbers.dtype, numbers.shape)]
+        more = [(_FLAG, ())] if step.operation.checked else []
+        return self._launcher(compiled, step.inputs, step.outputs, also, more), numbers
 
     def _return(self, source: _Source, fresh: set[Var]) -> None:
         """Results are scalars, arrays that a kernel just made, or made our own."""
@@ -234,6 +306,34 @@ class Executable:
             raise TypeError(f"the graph takes {self._count} operands, received {len(arrays)}")
         return self.run(*arrays)
 
+    @property
+    def graph(self) -> Graph:
+        """The graph as it was compiled: simplified."""
+        return self._graph
+
+    def timed(self, *arrays: Any) -> list[float]:
+        """Run the graph, and give the seconds that each step took."""
+        if self._timed is None:
+            self._timed = self._make_timed()
+        ticks: list[int] = []
+        clock = time.perf_counter_ns
+        self._timed(lambda: ticks.append(clock()), *arrays)
+        return [(end - begin) * 1e-9 for begin, end in itertools.pairwise(ticks)]
+
+    def steps(self) -> list[Shown]:
+        """The steps in order, as people are shown them."""
+        kernels = iter(self._kernels)
+        own = {eq.outputs[0]: eq for eq in self._graph.equations if eq.outputs}
+        shown: list[Shown] = []
+        for k, step in enumerate(self._plan):
+            if isinstance(step, KernelStep):
+                shown.append(_shown_kernel(step, next(kernels)))
+            elif isinstance(step, MatrixStep):
+                shown.append(_shown_matrices(step, own[step.outputs[0]], next(kernels)))
+            else:
+                shown.append(_shown_call(step.equation, k in self._in_place))
+        return shown
+
     def explain(self) -> str:
         """The steps in order: kernels with their loop IR, host calls, compile times, vector width."""
         kernels = iter(self._kernels)
@@ -246,6 +346,12 @@ class Executable:
         for a in [*self._graph.inputs, *self._graph.constants]:
             name(a)
         for k, step in enumerate(self._plan):
+            if isinstance(step, MatrixStep):
+                compiled = next(kernels)
+                lines.append(f"{k}: matrices {', '.join(_typed(v, name) for v in step.outputs)} = "
+                             f"{show_equation(step.equation, name)} ({1e3 * compiled.seconds:.0f} ms)")
+                lines += ["   " + line for line in step.operation.show()]
+                continue
             if isinstance(step, HostStep):
                 left = ", ".join(name(v) for v in step.equation.outputs)
                 verb = "write" if k in self._in_place else "call"
@@ -255,7 +361,7 @@ class Executable:
             lines.append(f"{k}: kernel {', '.join(_typed(v, name) for v in step.outputs)} "
                          f"from {', '.join(_typed(v, name) for v in step.inputs) or 'nothing'} "
                          f"({1e3 * compiled.seconds:.0f} ms)")
-            lines.append(f"   fuses {', '.join(step.names)}")
+            lines.append(f"   fuses {', '.join([eq.prim.name for eq in step.equations])}")
             lines += ["   " + line for line in show(step.kernel).splitlines()]
         lines.append(f"return {', '.join(name(a) for a in self._graph.outputs)}")
         return "\n".join(lines)
@@ -267,6 +373,43 @@ class Executable:
     def text(self) -> str:
         """The LLVM IR of all kernels, one after another."""
         return "\n".join(self.llvm())
+
+
+def _sharing(work: Work) -> int:
+    """How many threads share a kernel's work."""
+    return min(threads.get_num_threads(), -(-work.extent // work.chunk)) if work.wide else 1
+
+
+def _shown_matrices(step: MatrixStep, own: Equation, compiled: Compiled) -> Shown:
+    operation, shared = step.operation, _sharing(compiled.work)
+    return Shown("matrix kernel", [own], step.inputs, step.outputs, operation.batch,
+                 sum(nbytes(v.aval) for v in step.inputs), sum(nbytes(v.aval) for v in step.outputs),
+                 operation.operations, costs.vector(compiled.text), shared,
+                 matrix_nanoseconds(operation) * 1e-9 / shared, compiled.seconds, compiled.cached)
+
+
+def _shown_kernel(step: KernelStep, compiled: Compiled) -> Shown:
+    kernel, shared = step.kernel, _sharing(compiled.work)
+    return Shown("kernel", step.equations, step.inputs, step.outputs, kernel.sizes, costs.bytes_read(kernel),
+                 costs.bytes_written(kernel), costs.operations(kernel), costs.vector(compiled.text), shared,
+                 nanoseconds(kernel) * 1e-9 / shared, compiled.seconds, compiled.cached)
+
+
+def _shown_call(eq: Equation, in_place: bool) -> Shown:
+    inputs = [a for a in eq.inputs if isinstance(a, Var)]
+    whole = views.whole(eq.inputs[0].aval.shape) if eq.inputs else None
+    if whole is not None and len(eq.inputs) == 1 and views.apply(eq.prim.name, whole, eq.params) is not None:
+        return Shown("view", [eq], inputs, eq.outputs, operations=0)
+    if in_place:
+        moved = nbytes(eq.inputs[1].aval)
+        return Shown("write", [eq], inputs, eq.outputs, read=moved, written=moved, operations=0)
+    return Shown("call", [eq], inputs, eq.outputs, read=sum(nbytes(v.aval) for v in inputs),
+                 written=sum(nbytes(v.aval) for v in eq.outputs), operations=_products(eq))
+
+
+def _products(eq: Equation) -> int | None:
+    """Multiplications and additions of a matrix product; None for what else NumPy does."""
+    return 2 * eq.outputs[0].aval.size * eq.inputs[0].aval.shape[-1] if eq.prim.name == "matmul" else None
 
 
 def _own(value: Any, held: set[int]) -> Any:
@@ -283,7 +426,7 @@ def _typed(v: Var, name: Callable[[Atom], str]) -> str:
     return f"{name(v)}:{v.aval!r}"
 
 
-def _last_reads(steps: Sequence[Step], outputs: set[Var]) -> list[list[Var]]:
+def last_reads(steps: Sequence[Step], outputs: set[Var]) -> list[list[Var]]:
     """For each step, the variables it is the last to touch."""
     seen = set(outputs)
     dead: list[list[Var]] = []

@@ -9,6 +9,7 @@ the domain of each case only, its operand has to be there.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from npdiff.avals import Aval, ndarray
@@ -62,19 +63,21 @@ class Program:
         """Whether an equation becomes part of a kernel."""
         return i in self.builds or i in self.reductions or i in self.placements
 
-    def seen_from(self, a: Atom) -> tuple[Atom, View]:
+    def below(self, a: Atom) -> tuple[Atom, View]:
         """The array that really holds an operand's elements, and where they are."""
-        if isinstance(a, Var):
-            root, view = self.views.get(a) or (a, whole(a.aval.shape))
-            return (self._numbers.get(root, root) if isinstance(root, Var) else root), view
+        if isinstance(a, Var) and a in self.views:
+            return self.views[a]
         return a, whole(a.aval.shape)
+
+    def seen_from(self, a: Atom) -> tuple[Atom, View]:
+        """As `below`, for kernels: a number that fills an array stands for the array."""
+        root, view = self.below(a)
+        return (self._numbers.get(root, root) if isinstance(root, Var) else root), view
 
     def read(self, a: Atom, shape: tuple[int, ...]) -> tuple[Atom, int, tuple[int, ...]]:
         """The array below, the offset, and one stride per axis of the squeezed space of `shape`."""
         root, view = self.seen_from(a)
-        new = len(shape) - len(view.shape)
-        strides = (0,) * new + tuple(0 if n == 1 else s for n, s in zip(view.shape, view.strides, strict=True))
-        return root, view.offset, tuple(s for s, n in zip(strides, shape, strict=True) if n != 1)
+        return root, view.offset, _walk(view, shape)
 
     def in_place(self, a: Atom, shape: tuple[int, ...]) -> bool:
         """Whether point i of the space reads element i of the array below: the two can share a loop."""
@@ -206,6 +209,15 @@ def _without(domain: Ranges, box: Ranges) -> Ranges:
             rest = (end, high) if low == begin else (low, begin)
             return (*domain[:k], rest, *domain[k + 1:])
     return domain
+
+
+# A graph has many operands but few shapes.
+@lru_cache(maxsize=1024)
+def _walk(view: View, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """One stride of a view per axis of the squeezed space of `shape`."""
+    new = len(shape) - len(view.shape)
+    strides = (0,) * new + tuple(0 if n == 1 else s for n, s in zip(view.shape, view.strides, strict=True))
+    return tuple(s for s, n in zip(strides, shape, strict=True) if n != 1)
 
 
 class Group:

@@ -11,12 +11,17 @@ import os
 import re
 import threading
 import time
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from npdiff import cache
 
 # Raised whenever the way from text to code changes.
-_FORMAT = 1
+_FORMAT = 2
+# A function of vector math that is not copied to where it is used.
+_SHARED = re.compile(r"^define internal ([^@\n]+) @(vecmath\.[\w.]+)\(([^\n]*)\) noinline( cold)? nounwind \{\n"
+                     r".*?^\}\n", re.MULTILINE | re.DOTALL)
+_USES = re.compile(r"@(vecmath\.[\w.]+)\(")
 
 
 class Code(NamedTuple):
@@ -79,6 +84,18 @@ def vector_bits() -> int:
     return machine().bits
 
 
+@lru_cache(maxsize=1)
+def has_fma() -> bool:
+    """Whether the machine has fused multiply-add instructions, and with them those for half precision.
+
+    Only x86 has processors without.
+    """
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    return bool(features.get("fma", "sse2" not in features) and features.get("f16c", "sse2" not in features))
+
+
 def load(text: str) -> Code:
     """The code for a module's text, in which ``@npdiff_...`` names what others may call, by these names.
 
@@ -89,17 +106,57 @@ def load(text: str) -> Code:
         if known is None:
             host = machine()
             begin = time.perf_counter()
-            key = hashlib.sha256("\0".join([str(_FORMAT), *map(str, host), text]).encode()).hexdigest()
+            key = _key(host, text)
             names = dict.fromkeys(re.findall(r"^define (?!internal)[^@\n]*@(npdiff_\w+)\(", text, re.MULTILINE))
             symbols = {name: f"{name}_{key[:24]}" for name in names}
+            own = _apart(host, text)
             found = cache.load(key)
             cached = found is not None
             if found is None:
-                found = _compile(re.sub(r"@(npdiff_\w+)", lambda m: f"@{symbols[m[1]]}", text))
+                found = _compile(re.sub(r"@(npdiff_\w+)", lambda m: f"@{symbols.get(m[1], m[1])}", own))
                 cache.save(key, found)
             addresses = _link(found, symbols)
             known = _loaded[text] = Code(addresses, time.perf_counter() - begin, cached)
         return known
+
+
+def _key(host: Machine, text: str) -> str:
+    return hashlib.sha256("\0".join([str(_FORMAT), *map(str, host), text]).encode()).hexdigest()
+
+
+def _apart(host: Machine, text: str) -> str:
+    """The text with its shared functions declared instead of defined; these are loaded, each as a module of its own.
+
+    Many kernels use the same few functions, and compiling one takes longer than a small kernel does.
+    """
+    found = {m[2]: m for m in _SHARED.finditer(text)}
+    if not found:
+        return text
+    declarations = re.findall(r"^declare [^\n]*@([\w.]+)\([^\n]*$", text, re.MULTILINE)
+    lines = dict(zip(declarations, re.findall(r"^declare [^\n]*$", text, re.MULTILINE), strict=True))
+    symbols: dict[str, str] = {}
+
+    def declared(body: str, but: str = "") -> str:
+        """A text that uses the functions by their symbols, after their declarations."""
+        used = [name for name in dict.fromkeys(_USES.findall(body)) if name in found and name != but]
+        for name in used:
+            if name not in symbols:
+                load(shared := module(name))
+                symbols[name] = f"npdiff_shared_{_key(host, shared)[:24]}"
+        body = _USES.sub(lambda m: f"@{symbols.get(m[1], m[1])}(", body)
+        return "\n".join([*[_declaration(found[name], symbols[name]) for name in used], body])
+
+    def module(name: str) -> str:
+        whole = found[name][0].replace("define internal", "define", 1).replace(f"@{name}(", "@npdiff_shared(", 1)
+        needed = [line for known, line in lines.items() if f"@{known}(" in whole]
+        return "\n".join([*needed, declared(whole, name)])
+
+    return declared(_SHARED.sub("", text))
+
+
+def _declaration(function: re.Match[str], symbol: str) -> str:
+    kinds = re.sub(r" %\w+", "", function[3])
+    return f"declare {function[1]} @{symbol}({kinds}){function[4] or ''} nounwind"
 
 
 def _compile(text: str) -> bytes:
@@ -124,4 +181,4 @@ def _link(code: bytes, symbols: dict[str, str]) -> dict[str, int]:
     return {name: _engine.get_function_address(symbol) for name, symbol in symbols.items()}
 
 
-__all__ = ["Code", "Machine", "load", "machine", "vector_bits"]
+__all__ = ["Code", "Machine", "has_fma", "load", "machine", "vector_bits"]

@@ -19,10 +19,11 @@ from npdiff.kernels import classify, views
 from npdiff.kernels.absorb import absorbed, fresh_share, readings, share_of
 from npdiff.kernels.loop_ir import Kernel, collapse, verify
 from npdiff.kernels.lower import Group, Program
-from npdiff.kernels.order import ordered
+from npdiff.kernels.matrices import Operation, find
 from npdiff.kernels.pieces import TooMany, split
 from npdiff.kernels.placements import placement
 from npdiff.kernels.simplify import window
+from npdiff.kernels.views import View
 
 # A scalar expression of at most this many equations is computed again in each kernel that reads it.
 INLINE_LIMIT = 16
@@ -42,16 +43,37 @@ class HostStep:
 
 @dataclass(slots=True)
 class KernelStep:
-    """Run a kernel: `inputs` fill its input buffers, `outputs` its output buffers.
+    """Run a kernel, which computes `equations`: `inputs` fill its input buffers, `outputs` its output buffers.
 
-    `loose` is the kernel before its axes were put in order and merged.
+    `loose` is the kernel before its axes were merged.
     """
 
     kernel: Kernel
     inputs: list[Var]
     outputs: list[Var]
-    names: list[str]
+    equations: list[Equation]
     loose: Kernel
+
+
+@dataclass(slots=True)
+class MatrixStep(HostStep):
+    """Run a kernel on stacks of small matrices; NumPy does the same where that cannot.
+
+    `equation` reads the arrays below the operands, of which these are `views`.
+    """
+
+    operation: Operation
+    views: list[View]
+
+    @property
+    def inputs(self) -> list[Var]:
+        """The arrays that are read."""
+        return [a for a in self.equation.inputs if isinstance(a, Var)]
+
+    @property
+    def outputs(self) -> list[Var]:
+        """The arrays that are made."""
+        return self.equation.outputs
 
 
 Step = HostStep | KernelStep
@@ -60,13 +82,17 @@ Step = HostStep | KernelStep
 class Scheduler:
     """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    Without `placements`, no kernel is guarded (`loop_ir.guarded`).
+    Without `matrices`, there are no kernels for products and factorisations; without `placements`, none is guarded
+    (`loop_ir.guarded`).
     """
 
-    def __init__(self, graph: Graph, placements: bool = True) -> None:
+    def __init__(self, graph: Graph, matrices: bool = True, placements: bool = True) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
         self.program = Program(graph.equations, graph.constants)
+        # What needs no view made, by index: see `MatrixStep`.
+        self.matrices: dict[int, MatrixStep] = {}
+        self._matrices = matrices
         self._placements = placements
         # Reductions that read their operand from memory: what computes it has cases, which reductions do not go with.
         self._late: set[int] = set()
@@ -96,7 +122,7 @@ class Scheduler:
         program = self.program
         if len(eq.inputs) == 1 and len(eq.outputs) == 1 and not (eq.prim.ordered or eq.prim.dynamic or eq.regions):
             out = eq.outputs[0]
-            root, below = program.seen_from(program.operands[i][0])
+            root, below = program.below(program.operands[i][0])
             view = views.apply(eq.prim.name, below, eq.params) if not eq.prim.multiple else None
             if view is not None and view.shape == out.aval.shape and root.aval.dtype == out.aval.dtype:
                 program.views[out] = (root, view)
@@ -107,10 +133,15 @@ class Scheduler:
             program.builds[i] = build
         elif reduction is not None:
             program.reductions[i] = reduction
-        elif self._placements:
-            found = placement(eq)
-            if found is not None:
-                program.placements[i] = found
+        elif self._placements and (placed := placement(eq)) is not None:
+            program.placements[i] = placed
+        elif self._matrices and (found := find(eq, program.below)) is not None:
+            operation, roots, seen = found
+            self.matrices[i] = MatrixStep(Equation(eq.prim, roots, eq.params, eq.outputs, eq.source), operation, seen)
+
+    def _unfused(self, i: int) -> HostStep:
+        """The step of an equation that is no part of a fused kernel."""
+        return self.matrices.get(i) or HostStep(self.program.equations[i])
 
     def _fused(self, i: int) -> bool:
         return self.program.fused(i)
@@ -177,7 +208,7 @@ class Scheduler:
         pinned = {program.producer[v] for v in self.outputs if v in program.producer}
         for i in self.running:
             if not self._fused(i):
-                pinned.update(program.producer[a] for a in program.equations[i].inputs if a in program.producer)
+                pinned.update(program.producer[a] for a in self._unfused(i).equation.inputs if a in program.producer)
         return lambda i: i in pinned or i in program.inlined \
             or not droppable(program.equations[i], self.graph.constants)
 
@@ -241,7 +272,7 @@ class Scheduler:
                 continue
             running.add(i)
             if not self._fused(i):
-                inputs = [a for a in eq.inputs if isinstance(a, Var)]
+                inputs = [a for a in self._unfused(i).equation.inputs if isinstance(a, Var)]
                 needed.update(inputs)
                 wanted.update(inputs)
                 continue
@@ -262,7 +293,7 @@ class Scheduler:
         level: dict[int, int] = {}
         producer = self.program.producer
         last = 0
-        for i, eq in enumerate(self.program.equations):
+        for i in range(len(self.program.equations)):
             if self._fused(i):
                 at = 0
                 for root, near in self._roots(i):
@@ -271,7 +302,7 @@ class Scheduler:
                         at = max(at, level[j] + (0 if near else 1))
                 level[i] = at
             elif i in self.running:
-                for a in eq.inputs:
+                for a in self._unfused(i).equation.inputs:
                     if isinstance(a, Var) and a in producer:
                         last = max(last, level[producer[a]])
                 level[i] = last
@@ -284,7 +315,7 @@ class Scheduler:
         """Move an elementwise equation to the kernel that alone reads it, so it need not be stored."""
         readers: dict[int, list[tuple[int, bool]]] = {}
         pinned: set[int] = set()
-        for i, eq in enumerate(self.program.equations):
+        for i in range(len(self.program.equations)):
             if i not in self.running:
                 continue
             if self._fused(i):
@@ -292,7 +323,8 @@ class Scheduler:
                     if root in self.program.producer:
                         readers.setdefault(self.program.producer[root], []).append((i, near))
             else:
-                pinned.update(self.program.producer[a] for a in eq.inputs if a in self.program.producer)
+                pinned.update(self.program.producer[a] for a in self._unfused(i).equation.inputs
+                              if a in self.program.producer)
         pinned.update(self.program.producer[v] for v in self.outputs if v in self.program.producer)
         for i in range(len(self.program.equations) - 1, -1, -1):
             if not self.program.pointwise(i) or i not in self.running or i in pinned or i in self.program.inlined:
@@ -349,14 +381,14 @@ class Scheduler:
             if not group.stored:
                 continue
             loose, inputs = group.lower()
-            kernel = collapse(ordered(loose))
+            kernel = collapse(loose)
             verify(kernel)
             try:
                 split(kernel, PIECE_LIMIT)
             except TooMany:
                 return {i for i in self._cone(members) if i in program.placements}
-            names = [program.equations[i].prim.name for i in sorted(self._cone(members))]
-            step = KernelStep(kernel, inputs, group.stored, names, loose)
+            equations = [program.equations[i] for i in sorted(self._cone(members))]
+            step = KernelStep(kernel, inputs, group.stored, equations, loose)
             self._kernels.append((self.level[members[0]], 0, members[0], step))
         return set()
 
@@ -365,14 +397,15 @@ class Scheduler:
         timed = list(self._kernels)
         for i in sorted(self.running):
             if not self._fused(i):
-                timed.append((self.level[i], 1, i, HostStep(self.program.equations[i])))
+                timed.append((self.level[i], 1, i, self._unfused(i)))
         timed.sort(key=lambda t: t[:3])
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph, placements: bool = True) -> list[Step]:
+def schedule(graph: Graph, matrices: bool = True, placements: bool = True) -> list[Step]:
     """Order the work of a simplified graph: kernels, and host calls between them.
 
-    Without `placements`, writes into windows and concatenations are host calls, and no kernel is guarded.
+    Without `matrices`, products and factorisations are host calls. Without `placements`, so are writes into windows and
+    concatenations, and no kernel is guarded.
     """
-    return Scheduler(graph, placements).steps()
+    return Scheduler(graph, matrices, placements).steps()

@@ -31,7 +31,8 @@ def _op(kinds: str, name: str) -> Rule:
     return Rule(kinds, lambda e, *a: e.op(name, *a))
 
 
-def _call(name: str) -> Rule:
+def called(name: str) -> Rule:
+    """A function of vector math."""
     return Rule("f", lambda e, *a: e.call(name, *a), math=True)
 
 
@@ -43,7 +44,8 @@ def _logical(name: str) -> Rule:
     return Rule("biuf", lambda e, *a: e.op(name, *[e.cast(v, BOOL) for v in a]))
 
 
-def _constant(e: Expressions, value: float, like: int) -> int:
+def constant(e: Expressions, value: float, like: int) -> int:
+    """A number of the dtype of a node."""
     return e.const(value, e.dtype(like))
 
 
@@ -58,11 +60,11 @@ def _compare(name: str) -> Rule:
 
 
 def _sign(e: Expressions, x: int) -> int:
-    zero = _constant(e, 0, x)
+    zero = constant(e, 0, x)
     if e.dtype(x).kind == "u":
-        return e.select(e.op("eq", x, zero), zero, _constant(e, 1, x))
-    below = e.select(e.op("lt", x, zero), _constant(e, -1, x), e.select(e.op("eq", x, zero), zero, x))
-    return e.select(e.op("gt", x, zero), _constant(e, 1, x), below)
+        return e.select(e.op("eq", x, zero), zero, constant(e, 1, x))
+    below = e.select(e.op("lt", x, zero), constant(e, -1, x), e.select(e.op("eq", x, zero), zero, x))
+    return e.select(e.op("gt", x, zero), constant(e, 1, x), below)
 
 
 def _power(e: Expressions, x: int, y: int) -> int:
@@ -77,40 +79,40 @@ def _power(e: Expressions, x: int, y: int) -> int:
         if exponent.data == 0.5:
             return e.op("sqrt", x)
         if exponent.data == -1:
-            return e.op("div", _constant(e, 1, x), x)
+            return e.op("div", constant(e, 1, x), x)
     return e.call("pow", x, y)
 
 
 def _heaviside(e: Expressions, x: int, at_zero: int) -> int:
-    zero = _constant(e, 0, x)
-    above = e.select(e.op("gt", x, zero), _constant(e, 1, x), e.select(e.op("eq", x, zero), at_zero, x))
+    zero = constant(e, 0, x)
+    above = e.select(e.op("gt", x, zero), constant(e, 1, x), e.select(e.op("eq", x, zero), at_zero, x))
     return e.select(e.op("lt", x, zero), zero, above)
 
 
-def _logaddexp(exp: str, log1p: Callable[[Expressions, int], int], step: float) -> Rule:
+def _logaddexp(rest: Callable[[Expressions, int], int], step: float) -> Rule:
+    """The larger operand, plus `rest` of the difference, which is not positive."""
     def build(e: Expressions, x: int, y: int) -> int:
-        below = e.op("neg", e.op("abs", e.op("sub", x, y)))
-        grown = e.op("add", e.op("maximum", x, y), log1p(e, e.call(exp, below)))
+        grown = e.op("add", e.op("maximum", x, y), rest(e, e.op("neg", e.op("abs", e.op("sub", x, y)))))
         # Equal operands, infinities among them, have no difference to take.
-        return e.select(e.op("eq", x, y), e.op("add", x, _constant(e, step, x)), grown)
+        return e.select(e.op("eq", x, y), e.op("add", x, constant(e, step, x)), grown)
 
     return Rule("f", build, math=True)
 
 
-def _log2_1p(e: Expressions, x: int) -> int:
-    return e.op("mul", e.call("log1p", x), _constant(e, 1 / np.log(2.0), x))
+def _log2_1p_exp2(e: Expressions, x: int) -> int:
+    return e.op("mul", e.call("log1p", e.call("exp2", x)), constant(e, 1 / np.log(2.0), x))
 
 
 def _isinf(e: Expressions, x: int) -> int:
-    return e.op("eq", e.op("abs", x), _constant(e, np.inf, x))
+    return e.op("eq", e.op("abs", x), constant(e, np.inf, x))
 
 
 def _isfinite(e: Expressions, x: int) -> int:
-    return e.op("lt", e.op("abs", x), _constant(e, np.inf, x))
+    return e.op("lt", e.op("abs", x), constant(e, np.inf, x))
 
 
 def _scaled(factor: float) -> Rule:
-    return Rule("f", lambda e, x: e.op("mul", x, _constant(e, factor, x)))
+    return Rule("f", lambda e, x: e.op("mul", x, constant(e, factor, x)))
 
 
 def _clip(e: Expressions, x: int, low: int, high: int) -> int:
@@ -138,7 +140,7 @@ RULES: dict[str, Rule] = {
     "sign": Rule("iuf", _sign),
     "sqrt": _op("f", "sqrt"),
     "square": Rule("iuf", lambda e, x: e.op("mul", x, x)),
-    "reciprocal": Rule("f", lambda e, x: e.op("div", _constant(e, 1, x), x)),
+    "reciprocal": Rule("f", lambda e, x: e.op("div", constant(e, 1, x), x)),
     "power": Rule("f", _power, math=True),
     "float_power": Rule("f", _power, math=True),
     "floor": _op("f", "floor"),
@@ -174,29 +176,29 @@ RULES: dict[str, Rule] = {
     "radians": _to_radians,
     "rad2deg": _to_degrees,
     "degrees": _to_degrees,
-    "logaddexp": _logaddexp("exp", lambda e, x: e.call("log1p", x), float(np.log(2.0))),
-    "logaddexp2": _logaddexp("exp2", _log2_1p, 1.0),
-    "exp": _call("exp"),
-    "exp2": _call("exp2"),
-    "expm1": _call("expm1"),
-    "log": _call("log"),
-    "log2": _call("log2"),
-    "log10": _call("log10"),
-    "log1p": _call("log1p"),
-    "cbrt": _call("cbrt"),
-    "sin": _call("sin"),
-    "cos": _call("cos"),
-    "tan": _call("tan"),
-    "arcsin": _call("asin"),
-    "arccos": _call("acos"),
-    "arctan": _call("atan"),
-    "arctan2": _call("atan2"),
-    "sinh": _call("sinh"),
-    "cosh": _call("cosh"),
-    "tanh": _call("tanh"),
-    "arcsinh": _call("asinh"),
-    "arccosh": _call("acosh"),
-    "arctanh": _call("atanh"),
-    "hypot": _call("hypot"),
+    "logaddexp": _logaddexp(lambda e, x: e.call("log1p_exp", x), float(np.log(2.0))),
+    "logaddexp2": _logaddexp(_log2_1p_exp2, 1.0),
+    "exp": called("exp"),
+    "exp2": called("exp2"),
+    "expm1": called("expm1"),
+    "log": called("log"),
+    "log2": called("log2"),
+    "log10": called("log10"),
+    "log1p": called("log1p"),
+    "cbrt": called("cbrt"),
+    "sin": called("sin"),
+    "cos": called("cos"),
+    "tan": called("tan"),
+    "arcsin": called("asin"),
+    "arccos": called("acos"),
+    "arctan": called("atan"),
+    "arctan2": called("atan2"),
+    "sinh": called("sinh"),
+    "cosh": called("cosh"),
+    "tanh": called("tanh"),
+    "arcsinh": called("asinh"),
+    "arccosh": called("acosh"),
+    "arctanh": called("atanh"),
+    "hypot": called("hypot"),
     "fmod": Rule("f", lambda e, x, y: e.call("fmod", x, y)),
 }

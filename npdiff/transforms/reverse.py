@@ -12,7 +12,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from npdiff.array import DiffArray
 from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, unchanged, wrap
 from npdiff.errors import NotDifferentiableError, TracedValueError, message, outside_write, scipy_call
+from npdiff.foreign import filled
 
 # Counts down, so that the newest node is the smallest: a heap of nodes hands out users before what they used.
 _serial = itertools.count(0, -1)
@@ -47,7 +48,7 @@ class _Part:
 
 def leaf_node(value: Any) -> Node:
     """A node without parents: an input of the differentiated function."""
-    a = aval(value)
+    a = value if type(value) is ndarray else aval(value)
     return (next(_serial), a.shape, a.dtype, None, (), None, None, (), None)
 
 
@@ -105,7 +106,7 @@ class ReverseTrace(Trace):
         return DiffArray(self, out, (next(_serial), shape, dtype, prim, parents, params, out if saves[0] else None,
                                      self._saved(prim, vals), None))
 
-    # The two below are `process` once more, for what eager recording spends its time on: elementwise operations.
+    # The three below are `process` once more, for what eager recording spends its time on: elementwise operations.
 
     def unary(self, prim: Primitive, a: Any) -> Any:
         back = prim.back
@@ -122,7 +123,8 @@ class ReverseTrace(Trace):
         result = _new(DiffArray)
         result._trace = self
         result._value = out
-        result._node = (next(_serial), out.shape, dtype, back, a._node, None, out if keeps_out else None,
+        na = a._node
+        result._node = (next(_serial), na[1], dtype, back, na, None, out if keeps_out else None,
                         va if keeps_a else None, None)
         return result
 
@@ -136,17 +138,9 @@ class ReverseTrace(Trace):
             na = a._node
         else:
             va, na = self._operand(a, keeps_a)
-        kind = type(b)
-        if kind is DiffArray and b._trace is self:
+        if type(b) is DiffArray and b._trace is self:
             vb = b._value
             nb = b._node
-        elif kind is float:
-            vb = b
-            nb = None
-            if b and type(va) is ndarray and va.dtype is _FLOAT64:
-                vb = _numbers.get(b)
-                if vb is None:
-                    vb = _number_array(b)
         else:
             vb, nb = self._operand(b, keeps_b)
         out = prim.call(va, vb)
@@ -155,10 +149,44 @@ class ReverseTrace(Trace):
         dtype = out.dtype
         if dtype is not _FLOAT64 and dtype.kind not in "fc":
             return core.constant(out)
+        # One tuple for one shape, where that is easy: the way back compares them by identity first.
+        if na is not None and nb is not None and na[1] is nb[1]:
+            shape = na[1]
+        else:
+            shape = out.shape
+            if na is not None and na[1] == shape:
+                shape = na[1]
+            elif nb is not None and nb[1] == shape:
+                shape = nb[1]
         result = _new(DiffArray)
         result._trace = self
         result._value = out
-        result._node = (next(_serial), out.shape, dtype, back, na, nb, out if keeps_out else None,
+        result._node = (next(_serial), shape, dtype, back, na, nb, out if keeps_out else None,
+                        va if keeps_a else None, vb if keeps_b else None)
+        return result
+
+    def with_number(self, prim: Primitive, a: Any, b: float) -> Any:
+        back = prim.back
+        if back is None:
+            return self.process(prim, (a, b), {})
+        keeps_out, keeps_a, keeps_b = prim.saves
+        va = a._value
+        na = a._node
+        vb: Any = b
+        if b and va.dtype is _FLOAT64:
+            vb = _numbers.get(b)
+            if vb is None:
+                vb = _number_array(b)
+        out = prim.call(va, vb)
+        if type(out) is not ndarray:
+            return self._scalar(prim, out, na, None, va, vb)
+        dtype = out.dtype
+        if dtype is not _FLOAT64 and dtype.kind not in "fc":
+            return core.constant(out)
+        result = _new(DiffArray)
+        result._trace = self
+        result._value = out
+        result._node = (next(_serial), na[1], dtype, back, na, None, out if keeps_out else None,
                         va if keeps_a else None, vb if keeps_b else None)
         return result
 
@@ -295,7 +323,7 @@ def cotangents(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> l
             found: Any = core.innermost(ct)
             kind: type = type(found)
             if issubclass(kind, (ndarray, np.generic)):  # (only these were multiplied plainly)
-                total = np.vdot(found, found)
+                total = found.dot(found) if found.ndim == 1 else np.vdot(found, found)
                 if total != total:
                     return pullback(outputs, wanted)
     return cts
@@ -306,7 +334,7 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node], strong
 
     With `strong`, a zero cotangent stays zero whatever partial it meets.
     """
-    cts: dict[int, Any] = {}
+    cts: dict[int, Any] = {}  # of the nodes in the queue
     parts: set[int] = set()
     keep = {node[0] for node in wanted}
     queue: list[Node] = []
@@ -317,33 +345,51 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node], strong
             push(queue, out_node)
         cts[out_node[0]] = ct if old is None else np.add(old, ct)
     results: dict[int, Any] = {}
-    node: Node | None = None  # a parent that is not in the queue yet
+    # A node that is not in the queue, and its cotangent: in a chain of operations there is never another.
+    node: Node | None = None
+    near: Any = None
     while queue or node is not None:
-        node = pop(queue) if node is None else pushpop(queue, node)
-        serial, _, _, rule, parents, more, out, args, other = node
+        if node is None:
+            node = pop(queue)
+            ct = cts.pop(node[0])
+        elif queue and queue[0] < node:
+            cts[node[0]] = near
+            node = pushpop(queue, node)
+            ct = cts.pop(node[0])
+        else:
+            ct = near
+        serial, of_shape, of_dtype, rule, parents, more, out, args, other = node
         node = None
-        ct = cts.pop(serial)
-        # What arrives at the parents: c at p, and, with two of them, d at q.
+        arriving: Iterable[tuple[Any, Any]]  # parents, and what arrives at them
         p: Any
-        q: Any = None
         c: Any
-        d: Any = None
-        rest: list[tuple[Any, Any]] = []
         if type(rule) is tuple:
             # elementwise, with operands `args` and `other`, whose nodes are `parents` and `more`
             if strong:
                 rule = rule[len(rule) // 2:]
-            if parents is None:
-                p = more
-                term = rule[1]
-            else:
+            if parents is not None:
                 p = parents
                 term = rule[0]
-                if more is not None:
-                    q = more
-                    term_of_other = rule[1]
-                    d = ct if term_of_other is unchanged else term_of_other and term_of_other(ct, out, args, other)
+            else:
+                p = more
+                term = rule[1]
             c = ct if term is unchanged else term and term(ct, out, args, other)
+            if parents is not None and more is not None:
+                term = rule[1]
+                d = ct if term is unchanged else term and term(ct, out, args, other)
+                arriving = ((p, c), (more, d))
+            elif c is not None and p[1] is of_shape and p[2] is of_dtype is _FLOAT64:
+                # The one operand has the very shape and dtype of the result: as below, without a look at c. (In other
+                # dtypes a partial with a float64 constant in it changes the dtype.)
+                old = cts.get(p[0])
+                if old is None:
+                    node = p
+                    near = c
+                else:
+                    cts[p[0]] = add(old, c)
+                continue
+            else:
+                arriving = ((p, c),)
         elif rule is None:
             if serial in keep:
                 results[serial] = ct
@@ -357,39 +403,35 @@ def pullback(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node], strong
             cts[whole[0]][rule.index] = ct
             continue
         else:
+            of_shape = None
             if rule.terms is not None:
                 pulled = [p and term and term(ct, out, *args) for p, term in zip(parents, rule.terms, strict=True)]
             else:
                 pulled = (rule.pull or transposed_jvp(rule))(ct, out, args, parents, more)
-            rest = [(p, c) for p, c in zip(parents, pulled, strict=False) if p is not None and c is not None]
-            if not rest:
+            arriving = zip(parents, pulled, strict=False)
+        for p, c in arriving:
+            if p is None or c is None:
                 continue
-            p, c = rest.pop()
-        while True:
-            if c is not None:
-                at = p[0]
-                shape = p[1]
+            shape = p[1]
+            dtype = p[2]
+            if shape is not of_shape or dtype is not of_dtype or dtype is not _FLOAT64:
                 if c.shape != shape:
                     c = unbroadcast(c, shape)
-                dtype = p[2]
                 found = c.dtype
                 if found is not dtype and found != dtype:
                     c = cast_cotangent(c, dtype)
-                old = cts.get(at)
-                if old is not None:
-                    cts[at] = add(old, c)
-                else:
-                    cts[at] = c
-                    if node is None:
-                        node = p
-                    else:
-                        push(queue, p)
-            if q is not None:
-                p, c, q = q, d, None
-            elif rest:
-                p, c = rest.pop()
+            if p is node:
+                near = add(near, c)
+                continue
+            old = cts.get(p[0])
+            if old is not None:
+                cts[p[0]] = add(old, c)
+            elif node is None:
+                node = p
+                near = c
             else:
-                break
+                cts[p[0]] = c
+                push(queue, p)
     return [results.get(node[0]) for node in wanted]
 
 
@@ -408,7 +450,7 @@ def transposed_jvp(prim: Primitive) -> Any:
             for i, (a, n) in enumerate(zip(args, needed, strict=True)):
                 if n is not None:
                     v = aval(a)
-                    tangents[i], nodes[i] = trace.input(np.zeros(v.shape, v.dtype))
+                    tangents[i], nodes[i] = trace.input(filled(v.shape, 0, v.dtype, a))
             result = jvp(out, args, tangents, **params)
             pairs = zip(result, ct, strict=True) if prim.multiple else [(result, ct)]
             seeds = [

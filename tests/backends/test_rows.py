@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from machines import each_backend
+from machines import each_backend, needs_jax
 
 import npdiff
 from npdiff import tree
+from npdiff.backend import jax_lowering
+from npdiff.backend.tpu import settings
+from npdiff.coverage import sampled
 from npdiff.dispatch.declare import rows
 from npdiff.errors import JitWarning
+from npdiff.kernels.simplify import simplify
 from npdiff.samples import cases, evaluate, is_array, is_float_array, split
 
 FIRST = [(r.name, cases(r)[0]) for r in rows.values() if cases(r)]
@@ -50,6 +54,19 @@ def test_values(name: str, text: str, backend: str) -> None:
     assert all(r.calls == 1 for r in made), "the second call was no replay"
     assert len(made) <= 1
     assert_close(ours, wanted)
+
+
+@needs_jax
+def test_what_the_coverage_page_says_of_jax() -> None:
+    """The page is made without jax: what it takes for compiled there has to be."""
+    import jax
+
+    for name in [n for n in rows if n.startswith("np.")]:
+        for graph in sampled(rows[name])[:1]:
+            small = simplify(graph)
+            with settings(jax):
+                left = jax_lowering.reasons(jax, small, "tpu", True)
+            assert set(left) == {k for k, eq in enumerate(small.equations) if jax_lowering.stays(eq, "tpu")}, name
 
 
 @each_backend

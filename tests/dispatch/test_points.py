@@ -144,3 +144,23 @@ def test_no_warning_where_numpy_gives_none() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         npdiff.value_and_grad(lambda x: np.linalg.norm(x) + np.std(x) + np.sinc(x[0]))(np.zeros(3))
+
+
+@pytest.mark.parametrize("f", [np.arcsin, np.arccos, np.arccosh, np.arcsinh, np.arctanh, np.arctan, np.log, np.sqrt])
+@pytest.mark.parametrize("along", [1.0, 1j])
+def test_derivatives_on_both_sides_of_a_branch_cut(f: Any, along: complex) -> None:
+    for size in (2.0, -2.0):
+        for zero in (0.0, -0.0):  # the sign of a zero says on which side of the cut
+            at = lambda s, zero=zero: np.complex128(complex(s, zero) if along == 1 else complex(zero, s))
+            slope = (f(at(size + 1e-6)) - f(at(size - 1e-6))) / (2e-6 * along)
+            np.testing.assert_allclose(npdiff.jvp(f, (at(size),), (np.complex128(1),))[1], slope, rtol=1e-6, atol=1e-9)
+
+
+def test_emath_of_numbers_and_lists() -> None:
+    check_grads(lambda x: np.emath.sqrt([x, -x]) * np.emath.log(-2.0 * x) + np.emath.power(-x, 0.5), (0.7,), order=2)
+    both = npdiff.vmap(np.emath.sqrt)(np.array([4.0, -4.0]))
+    np.testing.assert_array_equal(both, [2, 2j])
+    fast = npdiff.jit(np.emath.sqrt)
+    for x in (4.0, -4.0, 9.0, -9.0):  # two recordings: the values decide on the dtype
+        assert fast(np.array(x)) == np.emath.sqrt(x)
+    assert sum(len(entry.recordings) for entry in fast._entries.values()) == 2

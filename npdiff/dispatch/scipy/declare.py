@@ -25,7 +25,7 @@ from npdiff.dispatch.rules import (
     batch_elementwise,
     constant_primitive,
     elementwise_primitive,
-    strong_multiply,
+    strong_product,
 )
 
 _CONSTANT = "pass it as a constant (npdiff.stop_gradient), or give the function a rule with npdiff.custom_jvp"
@@ -98,7 +98,7 @@ def several(name: str, *partials: Any, cases: Sequence[str], notes: str = "") ->
             if t is None:
                 continue
             slopes = rule.refuse(None, None, *primals) if isinstance(rule, NoPartial) else rule(out, *primals)
-            total = [add_tangents(old, strong_multiply(t, s)) for old, s in zip(total, slopes, strict=True)]
+            total = [add_tangents(old, strong_product(t, s)) for old, s in zip(total, slopes, strict=True)]
         return tuple(total)
 
     special_jvp(name, jvp, cases=cases, notes=notes)

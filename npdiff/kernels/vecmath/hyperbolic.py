@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from npdiff.kernels.vecmath.exponential import reduce
+from npdiff.kernels.vecmath.exponential import below, reduce
 from npdiff.kernels.vecmath.lanes import Lanes, Value
 from npdiff.kernels.vecmath.logarithm import of_sum
 
@@ -65,18 +65,13 @@ def cosh(v: Lanes, x: Value) -> Value:
 
 def tanh(v: Lanes, x: Value) -> Value:
     """The hyperbolic tangent."""
-    r = _reduced(v, x, v.pick(20, 10))
-    # 2**(-2 n)
-    n = v.isub(r.bits, v.integer(v.pattern(v.magic)))
-    shrunk = v.from_bits(v.isub(v.integer(v.bias << v.fraction), v.left(n, v.fraction + 1)))
-    difference, total = v.sub(v.const(1), shrunk), v.add(v.const(1), shrunk)
-    top, top_low = v.two_sum(difference, v.fma(total, r.sinh, v.mul(difference, r.cosh1)))
-    bottom, bottom_low = v.two_sum(total, v.fma(difference, r.sinh, v.mul(total, r.cosh1)))
-    bottom_low = v.add(bottom_low, v.add(v.sub(v.const(1), total), shrunk))
-    inverse = v.div(v.const(1), bottom)
-    q = v.mul(top, inverse)
-    rest = v.fma(v.neg(q), bottom_low, v.add(v.fma(v.neg(q), bottom, top), top_low))
-    return v.copysign(v.fma(rest, inverse, q), x)
+    # With m = e**(2 a) - 1 it is m / (m + 2).
+    a = below(v, v.abs(x), v.pick(20, 10))
+    bits, r, low = reduce(v, v.add(a, a))
+    power = v.power_of_two(bits)
+    grown = v.add(r, v.fma(v.mul(r, r), v.poly(r, v.table("EXP")), low))
+    m = v.fma(power, grown, v.sub(power, v.const(1)))
+    return v.copysign(v.div(m, v.add(m, v.const(2))), x)
 
 
 def _log1p_or_twice(v: Lanes, large: Value, x: Value, high: Value, low: Value) -> Value:

@@ -114,6 +114,10 @@ class Lanes:
         """The nearest integer."""
         return self._intrinsic("rint", a)
 
+    def floor(self, a: Value) -> Value:
+        """The integer below."""
+        return self._intrinsic("floor", a)
+
     def copysign(self, a: Value, sign: Value) -> Value:
         """The size of one with the sign of the other."""
         return self._intrinsic("copysign", a, sign)
@@ -131,10 +135,22 @@ class Lanes:
             total = self.fma(total, z, self.const(c))
         return total
 
+    def long_poly(self, z: Value, name: str) -> tuple[Value, Value]:
+        """The polynomial of that name in two words; its first coefficient is the largest term, and has two itself."""
+        first, *rest = self.table(name)
+        total, low = self.two_sum(self.const(first), self.mul(z, self.poly(z, rest)))
+        return total, self.add(low, self.const(self.table(f"{name}_REST")[0]))
+
     def two_sum(self, a: Value, b: Value) -> tuple[Value, Value]:
         """a + b and its rounding error, where ``|a| >= |b|`` or ``a == 0`` (T. J. Dekker, 1971)."""
         total = self.add(a, b)
         return total, self.add(self.sub(a, total), b)
+
+    def any_sum(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """a + b and its rounding error, whichever is larger (D. E. Knuth, 1969)."""
+        total = self.add(a, b)
+        part = self.sub(total, a)
+        return total, self.add(self.sub(a, self.sub(total, part)), self.sub(b, part))
 
     def two_product(self, a: Value, b: Value) -> tuple[Value, Value]:
         """a * b and its rounding error."""
@@ -146,6 +162,12 @@ class Lanes:
     def compare(self, predicate: str, a: Value, b: Value) -> Value:
         """Compare floats, with a predicate of LLVM: ``o..`` is false and ``u..`` true for NaN."""
         return self.body.let(f"fcmp {predicate} {self._float} {a}, {b}")
+
+    def unusual(self, x: Value) -> Value:
+        """Whether a float is anything but a positive normal number."""
+        least = self.pattern(float(np.finfo(self.dtype).tiny))
+        above = self.isub(self.bits(x), self.integer(least))
+        return self.body.let(f"icmp uge {self._integer} {above}, {self.integer(self.pattern(np.inf) - least)}")
 
     def both(self, p: Value, q: Value) -> Value:
         """p and q"""
@@ -227,6 +249,10 @@ class Lanes:
         """2**(n + plus), given the bits from `nearest`; the exponent has to be that of a normal number."""
         field = self.iadd(n, self.integer(self.bias + plus - self.pattern(self.magic)))
         return self.from_bits(self.left(field, self.fraction))
+
+    def shift(self, x: Value, n: Value) -> Value:
+        """x * 2**n, given the bits from `nearest`; x and the result have to be normal numbers."""
+        return self.from_bits(self.iadd(self.bits(x), self.left(n, self.fraction)))
 
     def scale(self, x: Value, n: Value) -> Value:
         """x * 2**n, given the bits from `nearest`; n may lie outside the exponents of normal numbers."""

@@ -8,7 +8,17 @@ from typing import NamedTuple
 
 from npdiff.kernels.llvm_text import Body, register, scalar_type, splat, suffix
 from npdiff.kernels.loop_ir import DType
-from npdiff.kernels.vecmath import exponential, hyperbolic, inverse, logarithm, power, trigonometric
+from npdiff.kernels.vecmath import (
+    bessel,
+    error,
+    exponential,
+    gamma,
+    hyperbolic,
+    inverse,
+    logarithm,
+    power,
+    trigonometric,
+)
 from npdiff.kernels.vecmath.lanes import Lanes, Value
 
 # By the C library's name: the loop IR's calls know functions by these.
@@ -20,9 +30,21 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "sinh": hyperbolic.sinh, "cosh": hyperbolic.cosh, "tanh": hyperbolic.tanh,
     "asinh": hyperbolic.arcsinh, "acosh": hyperbolic.arccosh, "atanh": hyperbolic.arctanh,
     "pow": power.power, "cbrt": power.cbrt, "hypot": power.hypot,
+    "erf": error.erf, "erfc": error.erfc, "lgamma": gamma.lgamma,
+    "exp10": exponential.exp10, "logit": logarithm.logit, "log_ratio": logarithm.log_ratio,
+    "log1p_exp": logarithm.log1p_exp,
+    "erfcx": error.erfcx, "ndtr": error.ndtr, "log_ndtr": error.log_ndtr, "digamma": gamma.digamma,
+    "i0": bessel.i0, "i1": bessel.i1, "i0e": bessel.i0e, "i1e": bessel.i1e,
 }
+# Those that the C library does not have.
+_OWN = frozenset(["exp10", "logit", "log_ratio", "log1p_exp", "erfcx", "ndtr", "log_ndtr", "digamma", "i0", "i1", "i0e",
+                  "i1e"])
 # Functions that are left to the C library where an operand is at least this large.
 _LIMITED = {"sin": trigonometric.limit, "cos": trigonometric.limit, "tan": trigonometric.limit}
+# Shorter ways to the same bits, and where they do not hold: if one lane is there, all of them go the long way.
+_QUICK: dict[str, Callable[..., tuple[Value, Value]]] = {
+    "exp": exponential.quick_exp, "log": logarithm.quick_log, "pow": power.quick_power,
+}
 
 
 class Definition(NamedTuple):
@@ -55,48 +77,67 @@ def definition(name: str, dtype: DType, width: int, inline: bool) -> Definition:
     kind = register(dtype, width)
     symbol = f"vecmath.{name}.{suffix(dtype, width)}"
     names = [f"%x{k}" for k in range(build.__code__.co_argcount - 1)]
-    head = f"{kind} @{{}}({', '.join(f'{kind} {n}' for n in names)})"
     body = Body()
     v = Lanes(body, dtype, width)
-    y = build(v, *names)
     far = ""
-    if name in _LIMITED:
-        far = _far(body, v, name, symbol, y)
-        y = "%y"
+    if name in _QUICK:
+        y, rare = _QUICK[name](v, *names)
+        far = _function(f"{symbol}.far", names, build, dtype, width, "noinline cold", body)
+        y = _unless(body, width, kind, rare, y, f"@{symbol}.far({', '.join(f'{kind} {n}' for n in names)})")
+    elif name in _LIMITED:
+        y = build(v, *names)
+        rare = v.compare("oge", v.abs("%x0"), v.const(_LIMITED[name](v)))
+        far = _function(f"{symbol}.far", ["%x0", "%near"], _to_c(name), dtype, width, "noinline cold", body)
+        y = _unless(body, width, kind, rare, y, f"@{symbol}.far({kind} %x0, {kind} {y})")
+    else:
+        y = build(v, *names)
     attribute = "alwaysinline" if inline else "noinline"
-    text = "\n".join([f"define internal {head.format(symbol)} {attribute} nounwind {{", "entry:", *body.lines,
-                      f"  ret {kind} {y}", "}", ""])
-    return Definition(symbol, far + text, frozenset(body.declarations))
+    return Definition(symbol, far + _text(symbol, names, kind, attribute, body, y), frozenset(body.declarations))
 
 
-def _far(body: Body, v: Lanes, name: str, symbol: str, y: Value) -> str:
-    """End `body` with %y: `y`, but where the operand is huge the C library's value; returns the function for that.
+def _text(symbol: str, names: list[str], kind: str, attribute: str, body: Body, y: Value) -> str:
+    head = f"define internal {kind} @{symbol}({', '.join(f'{kind} {n}' for n in names)}) {attribute} nounwind {{"
+    return "\n".join([head, "entry:", *body.lines, f"  ret {kind} {y}", "}", ""])
+
+
+def _function(symbol: str, names: list[str], build: Callable[..., Value], dtype: DType, width: int, attribute: str,
+              user: Body) -> str:
+    """The text of a function that `user` calls."""
+    body = Body()
+    y = build(Lanes(body, dtype, width), *names)
+    user.declarations |= body.declarations
+    return _text(symbol, names, register(dtype, width), attribute, body, y)
+
+
+def _unless(body: Body, width: int, kind: str, rare: Value, y: Value, other: str) -> Value:
+    """`y`, unless something rare holds in a lane: then what `other` returns."""
+    some = rare
+    if width > 1:
+        some = body.intrinsic(f"llvm.vector.reduce.or.v{width}i1", "i1", [f"<{width} x i1>"], [rare])
+    body.do(f"br i1 {some}, label %far, label %end, !prof !{{!\"branch_weights\", i32 1, i32 1000}}")
+    body.start("far")
+    value = body.let(f"call {kind} {other}")
+    body.do("br label %end")
+    body.start("end")
+    body.do(f"%y = phi {kind} [ {y}, %entry ], [ {value}, %far ]")
+    return "%y"
+
+
+def _to_c(name: str) -> Callable[..., Value]:
+    """The C library's value where an operand is huge, else the one given.
 
     A lane's value does not depend on its neighbours, only the time it takes does.
     """
-    dtype, width, kind = v.dtype, v.width, register(v.dtype, v.width)
-    far = Body()
-    inside = Lanes(far, dtype, width)
-    limit = inside.const(_LIMITED[name](inside))
-    other = from_c(far, name, dtype, width, ["%x0"])
-    chosen = inside.select(inside.compare("oge", inside.abs("%x0"), limit), other, "%near")
-    some = huge = v.compare("oge", v.abs("%x0"), limit)
-    if width > 1:
-        some = body.intrinsic(f"llvm.vector.reduce.or.v{width}i1", "i1", [f"<{width} x i1>"], [huge])
-    body.do(f"br i1 {some}, label %far, label %end, !prof !{{!\"branch_weights\", i32 1, i32 1000}}")
-    body.start("far")
-    other = body.let(f"call {kind} @{symbol}.far({kind} %x0, {kind} {y})")
-    body.do("br label %end")
-    body.start("end")
-    body.do(f"%y = phi {kind} [ {y}, %entry ], [ {other}, %far ]")
-    body.declarations |= far.declarations
-    return "\n".join([f"define internal {kind} @{symbol}.far({kind} %x0, {kind} %near) noinline cold nounwind {{",
-                      *far.lines, f"  ret {kind} {chosen}", "}", ""])
+    def build(v: Lanes, x: Value, near: Value) -> Value:
+        other = from_c(v.body, name, v.dtype, v.width, [x])
+        return v.select(v.compare("oge", v.abs(x), v.const(_LIMITED[name](v))), other, near)
+
+    return build
 
 
 def call(body: Body, name: str, dtype: DType, width: int, args: list[str]) -> str:
     """A use of a function; its definition joins the module."""
-    if name not in FUNCTIONS or not body.fma:
+    if name not in FUNCTIONS or not (body.fma or name in _OWN):
         return from_c(body, name, dtype, width, args)
     lanes = max(width, body.lanes)
     known = definition(name, dtype, lanes, body.inline)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from npdiff.kernels.vecmath import exponential
 from npdiff.kernels.vecmath.lanes import Lanes, Value
 
 
@@ -28,19 +29,22 @@ def take_apart(v: Lanes, x: Value, subnormal: bool = True) -> Parts:
     whole = x if small is None else v.select(small, v.mul(x, v.const(2.0**lift)), x)
     bits, middle, top = v.bits(whole), v.pattern(0.5**0.5), v.bias + 1
     # The exponent plus `top`, which is positive, becomes the last bits of a float.
-    field = v.right(v.iadd(bits, v.integer((top << v.fraction) - middle)), v.fraction)
+    raised = v.iadd(bits, v.integer((top << v.fraction) - middle))
+    field = v.right(raised, v.fraction)
     base = 2.0**v.fraction
     biased = v.from_bits(v.ior(field, v.integer(v.pattern(base))))
     origin = v.const(base + top)
     if small is not None:
         origin = v.select(small, v.const(base + top + lift), origin)
     k = v.sub(biased, origin)
-    exponent = v.left(v.isub(field, v.integer(top)), v.fraction)
-    f = v.sub(v.from_bits(v.isub(bits, exponent)), v.const(1))
-    return Parts(k, f, v.from_bits(v.isub(v.integer(v.bias << v.fraction), exponent)))
+    significand = v.iadd(v.iand(raised, v.integer((1 << v.fraction) - 1)), v.integer(middle))
+    f = v.sub(v.from_bits(significand), v.const(1))
+    # 2**(top - k), from what is above the significand
+    exponent = v.isub(raised, v.isub(significand, v.integer(middle)))
+    return Parts(k, f, v.from_bits(v.isub(v.integer((v.bias + top) << v.fraction), exponent)))
 
 
-def _series(v: Lanes, f: Value) -> tuple[Value, Value]:
+def series(v: Lanes, f: Value) -> tuple[Value, Value]:
     """h and t with log(1 + f) = f - (h - t), h = f**2 / 2."""
     s = v.div(f, v.add(v.const(2), f))
     z = v.mul(s, s)
@@ -51,7 +55,7 @@ def _series(v: Lanes, f: Value) -> tuple[Value, Value]:
 def natural(v: Lanes, k: Value, f: Value) -> Value:
     """log(2**k (1 + f))"""
     ln2, rest = v.table("LN2_SHORT")
-    h, t = _series(v, f)
+    h, t = series(v, f)
     t = v.fma(k, v.const(rest), t)
     return v.fma(k, v.const(ln2), v.sub(f, v.sub(h, t)))
 
@@ -70,9 +74,28 @@ def log(v: Lanes, x: Value) -> Value:
     return _edges(v, x, natural(v, parts.k, parts.f))
 
 
+def quick_log(v: Lanes, x: Value) -> tuple[Value, Value]:
+    """The natural logarithm, and where x is not a positive normal number."""
+    parts = take_apart(v, x, subnormal=False)
+    return natural(v, parts.k, parts.f), v.unusual(x)
+
+
+def log1p_exp(v: Lanes, x: Value) -> Value:
+    """log(1 + e**x) for x <= 0"""
+    y, bits = exponential.parts(v, exponential.between(v, x, v.pick(-760, -110), 0))
+    t = v.scale(y, bits)
+    u, error = v.two_sum(v.const(1), t)
+    # u is at most 2: halved, where it is above the root of 2.
+    large = v.compare("ogt", u, v.const(2**0.5))
+    half = v.const(0.5)
+    f = v.sub(v.select(large, v.mul(u, half), u), v.const(1))
+    f = v.add(f, v.select(large, v.mul(error, half), error))
+    return natural(v, v.select(large, v.const(1), v.const(0)), f)
+
+
 def _based(v: Lanes, x: Value, factor: str, unit: str | None) -> Value:
     parts = take_apart(v, x)
-    h, t = _series(v, parts.f)
+    h, t = series(v, parts.f)
     # log(m) in two words times 1 / log(base) in two words
     high, low = v.two_sum(parts.f, v.sub(t, h))
     c, rest = v.table(factor)
@@ -120,3 +143,32 @@ def log1p(v: Lanes, x: Value) -> Value:
     y = v.select(usual, y, edge)
     # Keeps the sign of zero.
     return v.select(v.compare("oeq", x, v.const(0)), x, y)
+
+
+def logit(v: Lanes, p: Value) -> Value:
+    """log(p / (1 - p))"""
+    # log1p of (1 - 2 m) / m, where m is the smaller one; a tiny m gives its power of two to the exponent.
+    half, one = v.const(0.5), v.const(1)
+    m = v.select(v.compare("olt", p, half), p, v.sub(one, p))
+    lift = v.pick(100, 30)
+    tiny = v.compare("olt", m, v.const(v.pick(2.0**-1000, 2.0**-120)))
+    lifted = v.select(tiny, v.mul(m, v.const(2.0**lift)), m)
+    odds = v.div(v.fma(v.const(-2), m, one), lifted)
+    y = of_sum(v, odds, v.const(0), v.select(tiny, v.const(lift), v.const(0)))
+    y = v.select(v.compare("olt", p, half), v.neg(y), y)
+    edge = v.select(v.compare("oeq", m, v.const(0)), v.copysign(v.const(np.inf), v.sub(p, half)), v.const(np.nan))
+    return v.select(v.compare("ogt", m, v.const(0)), y, edge)
+
+
+def log_ratio(v: Lanes, x: Value, y: Value) -> Value:
+    """log(x / y) for positive numbers and infinity, accurate where they are nearly equal."""
+    above, below = take_apart(v, x), take_apart(v, y)
+    bottom, bottom_low = v.two_sum(v.const(1), below.f)
+    top, top_low = v.any_sum(above.f, v.neg(below.f))
+    inverse = v.div(v.const(1), bottom)
+    q = v.mul(top, inverse)
+    rest = v.fma(v.neg(q), bottom_low, v.add(v.fma(v.neg(q), bottom, top), top_low))
+    z = of_sum(v, q, v.mul(rest, inverse), v.sub(above.k, below.k))
+    infinity = v.const(np.inf)
+    z = v.select(v.compare("oeq", y, infinity), v.const(-np.inf), z)
+    return v.select(v.compare("oeq", x, infinity), v.add(z, infinity), z)

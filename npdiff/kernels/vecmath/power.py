@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from npdiff.kernels.vecmath.exponential import two_to
+from npdiff.kernels.vecmath.exponential import two_to, two_to_parts
 from npdiff.kernels.vecmath.lanes import Lanes, Value
 from npdiff.kernels.vecmath.logarithm import take_apart
 
 
-def _log2(v: Lanes, x: Value) -> tuple[Value, Value]:
+def _log2(v: Lanes, x: Value, subnormal: bool = True) -> tuple[Value, Value]:
     """log2 of a positive number, in two words."""
-    parts = take_apart(v, x)
+    parts = take_apart(v, x, subnormal)
     d, d_low = v.two_sum(v.const(2), parts.f)
     inverse = v.div(v.const(1), d)
     s = v.mul(parts.f, inverse)
@@ -67,6 +67,14 @@ def power(v: Lanes, x: Value, y: Value) -> Value:
     minus = v.both(v.compare("oeq", a, v.const(1)), v.compare("oeq", v.abs(y), infinity))
     one = v.either(v.either(v.compare("oeq", x, v.const(1)), v.compare("oeq", y, v.const(0))), minus)
     return v.select(one, v.const(1), size)
+
+
+def quick_power(v: Lanes, x: Value, y: Value) -> tuple[Value, Value]:
+    """x**y, and where x or the result may not be a positive normal number."""
+    high, low = _log2(v, x, subnormal=False)
+    exponent, rest = v.two_product(y, high)
+    far = v.compare("uge", v.abs(exponent), v.const(v.pick(1020, 124)))
+    return v.shift(*two_to_parts(v, exponent, v.fma(y, low, rest))), v.either(far, v.unusual(x))
 
 
 def cbrt(v: Lanes, x: Value) -> Value:
