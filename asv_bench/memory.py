@@ -1,10 +1,10 @@
-"""Peak memory of jitted gradients beside jax.jit's: every workload above a million elements, each in a process of its own.
+"""Peak memory of jitted gradients beside jax.jit's, above a million elements, each in a process of its own.
 
-Run it as ``python asv_bench/memory.py`` (``--help`` for a selection). A process imports the library, makes the arguments,
-compiles the function on small ones, and then calls it: a first time, for which npdiff records (on the real arrays, with
-NumPy) and JAX compiles, and three times more. The figures are by how much the peak of its resident set then stands above
-what the process held with the arguments in place: of the first call, and of the later ones (where the system lets a
-process begin its peak anew, as Linux does; elsewhere both are the peak of all).
+Run it as ``python asv_bench/memory.py`` (``--help`` for a selection). A process imports the library, makes the
+arguments, compiles the function on small ones, and then calls it: a first time, for which npdiff records (on the real
+arrays, with NumPy) and JAX compiles, and three times more. The figures are by how much the peak of its resident set
+then stands above what the process held with the arguments in place: of the first call, and of the later ones (where the
+system lets a process begin its peak anew, as Linux does; elsewhere both are the peak of all).
 """
 
 from __future__ import annotations
