@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from npdiff import tree
-from npdiff.avals import ndarray
-from npdiff.backend.contract import Backend, Compiler, Placement, own_arrays
+from npdiff.backend.contract import Backend, Compiler, OwnArrays, Placement, own_arrays
 from npdiff.backend.cpu import CPU
 from npdiff.backend.registry import find
 from npdiff.errors import ArgumentError, message
@@ -29,40 +26,55 @@ class JittedElsewhere(Jitted):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         given, own = self._stand_ins((args, kwargs))
-        if not own:
+        if own is None:
             return super().__call__(*args, **kwargs)
         token = own_arrays.set(own)
         try:
             out = super().__call__(*given[0], **given[1])
         finally:
             own_arrays.reset(token)
-        return tree.map_leaves(lambda leaf: own.get(id(leaf)) if id(leaf) in own else self.backend.to_array(
-            leaf) if isinstance(leaf, (ndarray, np.generic)) else leaf, out)
+            own.store()
+        return tree.map_leaves(own.result, out)
 
-    def _stand_ins(self, arguments: Any) -> tuple[Any, dict[int, Any]]:
-        """The arguments with ndarrays for the backend's arrays, and these by the ids of their stand-ins.
-
-        The stand-ins are read-only, as the arrays are: a function that writes into one raises what NumPy raises.
-        """
+    def _stand_ins(self, arguments: Any) -> tuple[Any, OwnArrays | None]:
+        """The arguments with ndarrays for the backend's own arrays, if there are any."""
         leaves, structure = tree.flatten(arguments)
-        first: dict[int, Any] = {}
-        own: dict[int, Any] = {}
-        for k, leaf in enumerate(leaves):
-            if self.backend.is_array(leaf):
-                # The same array twice is one array.
-                made = leaves[k] = first.setdefault(id(leaf), np.asarray(leaf))
-                own[id(made)] = leaf
+        places = [k for k, leaf in enumerate(leaves) if self.backend.is_array(leaf)]
+        if not places:
+            return arguments, None
+        own = self.backend.own([leaves[k] for k in places])
+        for k, stand_in in zip(places, own.stand_ins, strict=True):
+            leaves[k] = stand_in
         return tree.unflatten(structure, leaves), own
 
+    def _run(self, args: Any, kwargs: Any) -> Any:
+        own = own_arrays.get()
+        if own is not None:
+            own.fill()
+        return super()._run(args, kwargs)
+
+    def _record(self, *what: Any) -> Any:
+        own = own_arrays.get()
+        if own is not None:
+            own.fill()
+        return super()._record(*what)
+
+    def _filled(self, arguments: Any) -> Any:
+        """The arguments with filled stand-ins, to look at."""
+        given, own = self._stand_ins(arguments)
+        if own is not None:
+            own.fill()
+        return given
+
     def lower(self, *args: Any, **kwargs: Any) -> Any:
-        """The text given to the compiler (StableHLO) for a call with these arguments; f is run on copies of them."""
-        given, _ = self._stand_ins((args, kwargs))
+        """The text given to the compiler for a call with these arguments; f is run on copies of them."""
+        given = self._filled((args, kwargs))
         made = self._recorded(*given[0], **given[1])
         self._choose(made, given[0])
         return made.compiled().text()
 
     def _looked_at(self, args: Any, kwargs: Any) -> tuple[Entry, Call]:
-        given, _ = self._stand_ins((args, kwargs))
+        given = self._filled((args, kwargs))
         return super()._looked_at(*given)
 
     def _choose(self, made: Recording, args: Sequence[Any]) -> None:
@@ -114,9 +126,10 @@ def jit(f: Callable[..., Any], backend: str | None = None, *, mesh: Any = None, 
         Any function written with NumPy. Arrays and Python or NumPy numbers are inputs (2 and 3 share a compilation,
         2 and 2.0 do not); any other argument is part of the signature by value.
     backend
-        What runs it: ``"cpu"`` (fused kernels for this processor) or ``"tpu"`` (whatever JAX runs on: TPU, GPU or
-        CPU; jax arrays in, jax arrays out). None: the environment variable NPDIFF_BACKEND, or the CPU.
-        `npdiff.backends()` says what is available.
+        What runs it: ``"cpu"`` (fused kernels for this processor), ``"cuda"`` (an NVIDIA card: fused kernels, and
+        CuPy; arrays in CUDA memory in, CuPy arrays out) or ``"tpu"`` (whatever JAX runs on: TPU, GPU or CPU; jax
+        arrays in, jax arrays out). None: the environment variable NPDIFF_BACKEND, or the CPU. `npdiff.backends()`
+        says what is available.
     mesh
         With ``"tpu"``: a `jax.sharding.Mesh` of devices to share the work between.
     in_shardings, out_shardings
@@ -128,7 +141,7 @@ def jit(f: Callable[..., Any], backend: str | None = None, *, mesh: Any = None, 
     -------
     A function with the same signature, and four methods: ``explain(*args)`` says what happens in a call,
     ``profile(*args)`` times its steps, ``picture(*args)`` draws what is fused, ``lower(*args)`` gives its graph (on
-    ``"tpu"`` its StableHLO text). It can be differentiated, mapped and jitted
+    ``"cuda"`` the source of its kernels, on ``"tpu"`` its StableHLO text). It can be differentiated, mapped and jitted
     again.
 
     Raises

@@ -140,13 +140,13 @@ class Jitted:
                 tracked = True
         operands = [leaf for leaf, fixed in zip(leaves, static, strict=True) if not fixed]
         if tracked and not _differentiating(operands):
-            return self.function(*args, **kwargs)  # inside vmap or another recording: part of that
+            return self._run(args, kwargs)  # inside vmap or another recording: part of that
         key = (structure, tuple(keys), identities(leaves))
         entry = self._entries.get(key)
         if entry is None:
             entry = self._new_entry(key, leaves if any(static) else None)
         if entry.unjitted:
-            return self.function(*args, **kwargs)
+            return self._run(args, kwargs)
         roots = [self.function, *[leaf for leaf, fixed in zip(leaves, static, strict=True) if fixed]]
         if tracked:
             return self._differentiate(entry, Call(args, kwargs, leaves, structure, static, operands, roots))
@@ -161,6 +161,8 @@ class Jitted:
             except GuardFailed as guard:
                 stopped.append((made, guard))
                 continue
+            except BackendError:
+                raise
             except Exception as error:
                 failure = error  # the function raises it too, or catches it, or we are at fault: recording will tell
                 continue
@@ -173,7 +175,11 @@ class Jitted:
         now, complete = self._record(entry, Call(args, kwargs, leaves, structure, static, operands, roots), stopped)
         if failure is not None and now is not None and not now.catches(failure):
             self._blame(entry, failure)
-        return self.function(*args, **kwargs) if complete is None else complete()
+        return self._run(args, kwargs) if complete is None else complete()
+
+    def _run(self, args: Any, kwargs: Any) -> Any:
+        """The function itself."""
+        return self.function(*args, **kwargs)
 
     def _new_entry(self, key: Any, keep: Any) -> Entry:
         entry = Entry(keep, key)
@@ -272,7 +278,7 @@ class Jitted:
 
     def _after_failure(self, entry: Entry, call: Call, why: str) -> Any:
         """The call as the function itself does it; if it gets through, recording was what failed."""
-        result = self.function(*call.args, **call.kwargs)
+        result = self._run(call.args, call.kwargs)
         entry.unjitted = why
         self._warn(why)
         return result
@@ -326,7 +332,7 @@ class Jitted:
             if failure is not None and not made_now.catches(failure):
                 break
         # Writes and effects keep their order only when run as they stand.
-        result = self.function(*call.args, **call.kwargs)
+        result = self._run(call.args, call.kwargs)
         if failure is not None and not any(made.catches(failure) for made in entry.recordings):
             self._blame(entry, failure)
         return result
@@ -543,13 +549,13 @@ def _by_operation(_original: Callable[..., Any]) -> Callable[..., Any]:
     def call(self: Jitted, *args: Any, **kwargs: Any) -> Any:
         leaves, structure = tree.flatten((args, kwargs))
         if any(isinstance(leaf, Handle) for leaf in leaves):
-            return self.function(*args, **kwargs)
+            return self._run(args, kwargs)
         static = [_leaf_key(leaf)[1] for leaf in leaves]
         operands = [leaf for leaf, fixed in zip(leaves, static, strict=True) if not fixed]
         roots = [self.function, *[leaf for leaf, fixed in zip(leaves, static, strict=True) if fixed]]
         now = Call(args, kwargs, leaves, structure, static, operands, roots)
         complete = self._record(Entry(None), now)[1]
-        return self.function(*args, **kwargs) if complete is None else complete()
+        return self._run(args, kwargs) if complete is None else complete()
 
     return call
 

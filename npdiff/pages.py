@@ -1,4 +1,4 @@
-"""The pages of docs/ that are made from rows: coverage.md and conventions.md.
+"""The pages of docs/ that are made from rows: coverage.md and conventions.md, and the table in backends.md.
 
 They are written with the newest NumPy, which has most functions. With any other the lines of the functions
 that both have must agree, so that the check works everywhere.
@@ -11,6 +11,7 @@ import re
 
 import numpy as np
 
+from npdiff.backend.where import refreshed
 from npdiff.coverage import Facts, chapters, expression, facts, remarks, slope_text, title
 from npdiff.dispatch.declare import Point, Row, found
 
@@ -99,6 +100,10 @@ def write(folder: pathlib.Path) -> None:
     for name, make in PAGES.items():
         (folder / name).write_text(make(), encoding="utf-8")
         print(folder / name)
+    page = folder / "backends.md"
+    if page.exists():
+        page.write_text(refreshed(page.read_text(encoding="utf-8")), encoding="utf-8")
+        print(page)
 
 
 def _by_function(text: str) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ import numpy as np
 from npdiff import tree
 from npdiff.array import DiffArray, View, copy_layout, is_scalar
 from npdiff.avals import PYTHON_NUMBERS, ndarray
-from npdiff.backend.contract import InSteps
+from npdiff.backend.contract import InSteps, own_arrays
 from npdiff.backend.cpu import ON_CPU
 from npdiff.core import Handle, Primitive, constant, innermost
 from npdiff.dispatch.effects import held_prints, let_out
@@ -165,8 +165,14 @@ class Recording:
 
     def finish(self, outs: Sequence[Any], values: Sequence[Any]) -> Any:
         """Write into the caller's arrays what the function writes, and build its result."""
+        own = own_arrays.get()
+        write = _write if own is None else own.write
+        if own is not None:  # views are cut out of ndarrays
+            parts = {o.index for o in self.outputs if o.how == "view"}
+            outs = [own.backend.to_numpy(v) if k in parts and own.backend.is_array(v) else v
+                    for k, v in enumerate(outs)]
         for k, position in enumerate(self.writes):
-            values[position][...] = outs[self.results + k]
+            write(values[position], outs[self.results + k])
         return tree.unflatten(self.structure, self.leaves(outs, values))
 
     def leaves(self, outs: Sequence[Any], values: Sequence[Any]) -> list[Any]:
@@ -204,6 +210,10 @@ def alike(a: Any, b: Any) -> bool:
     if callable(a) and not isinstance(a, type):
         return True  # made anew by each recording
     return a is b or bool(a == b) or bool(a != a and b != b)
+
+
+def _write(target: Any, value: Any) -> None:
+    target[...] = value
 
 
 class NotRecorded(Exception):

@@ -21,7 +21,7 @@ _LOOKS = frozenset("reshape transpose swapaxes moveaxis expand_dims squeeze broa
 def _dear(eq: Equation) -> bool:
     if eq.prim.kind == "elementwise":
         small = any(isinstance(a, Literal) and a.value in (-1, 2, 3) for a in eq.inputs)
-        rule = rule_of(eq.prim.name)
+        rule = rule_of(eq.prim.name, eq.inputs[0].aval.dtype.kind)
         # Vector math takes longer than writing the result and reading it again; what kernels do not know, far longer.
         return (rule.math if rule else eq.prim.ufunc is not None) and not (small and eq.prim.name == "power")
     return eq.prim.name not in _LOOKS

@@ -77,9 +77,6 @@ UNSAMPLED = {
     "scipy.special.softplus": "not in every SciPy", "scipy.special.assoc_laguerre": "SciPy's code over other rows",
 }
 
-# SciPy's own Python code asks for arrays in these, so they run as they stand.
-NOT_COMPILED = {f"scipy.special.{name}vp" for name in ("j", "y", "k", "i", "h1", "h2")}
-
 CASES = [*all_cases(), *[(n, t) for n, texts in MORE.items() if n in rows for t in texts]]
 each_case = pytest.mark.parametrize(("name", "text"), CASES, ids=[f"{n}({t})" for n, t in CASES])
 
@@ -152,8 +149,6 @@ def copied(values: Sequence[Any]) -> Callable[[], list[Any]]:
 @pytest.mark.parametrize("body", BODIES)
 @each_case
 def test_values(name: str, text: str, body: str) -> None:
-    if name in NOT_COMPILED:
-        pytest.skip("SciPy's code asks for an array, so the function runs as it stands")
     if rows[name].kind == "elementwise" and body != "alone":
         pytest.skip("it is a kernel itself")
     count, names, given = calls(name, text)

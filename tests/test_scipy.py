@@ -163,7 +163,7 @@ def test_an_unknown_partial_is_an_error_when_it_is_asked_for() -> None:
 
 
 @pytest.mark.parametrize("name", [
-    "kolmogorov", "smirnov", "bdtrik", "ncfdtr", "nctdtr", "mathieu_a", "pro_cv", "elliprj", "btdtria", "zetac"])
+    "bdtrik", "ncfdtr", "nctdtr", "pro_cv", "obl_cv", "btdtria", "zetac"])
 def test_functions_without_any_derivative(name: str) -> None:
     row = OURS[f"scipy.special.{name}"]
     args = eval(f"({row.cases[0]},)")
@@ -196,7 +196,7 @@ def test_a_refused_function() -> None:
 
 @pytest.mark.parametrize("f", [
     lambda a: scipy.linalg.qr(a, pivoting=True), lambda a: scipy.linalg.pinv(a, return_rank=True),
-    lambda a: scipy.linalg.eigh(a, np.eye(3)), lambda a: scipy.linalg.solve(a, a[0], assume_a="banded"),
+    lambda a: scipy.linalg.eig(a, np.eye(3)), lambda a: scipy.linalg.solve(a, a[0], assume_a="banded"),
     lambda a: scipy.linalg.inv(np.stack([a, a])), lambda a: scipy.linalg.expm(np.stack([a, a]))])
 def test_options_that_are_not_recorded(f: Any) -> None:
     with pytest.raises(UnsupportedError, match=r"scipy\.linalg"):
@@ -215,6 +215,29 @@ def scipy_inv(a: Any) -> Any:
 def test_a_ufunc_of_another_package_without_a_row() -> None:
     with pytest.raises(UnsupportedError, match="ufunc _cospi: is a ufunc that npdiff has no rule for"):
         npdiff.grad(lambda x: scipy.special._ufuncs._cospi(x))(0.3)
+
+
+@pytest.mark.parametrize(("f", "at"), [
+    (lambda x: scipy.special.smirnov(5, x), [0.15, 0.45, 0.83]),
+    (lambda p: scipy.special.smirnovi(7, p), [0.1, 0.4, 0.8]),
+    (lambda q: scipy.special.mathieu_a(np.array([0, 2, 7]), q), [0.7, 5.0, 30.0]),
+    (lambda q: scipy.special.mathieu_b(np.array([1, 2, 7]), q), [0.7, 5.0, 30.0])],
+    ids=["smirnov", "smirnovi", "mathieu_a", "mathieu_b"])
+def test_first_derivatives_only(f: Any, at: list[float]) -> None:
+    x = np.array(at)
+    check_grads(f, (x,), order=1)
+    total = lambda x: np.sum(f(x))
+    np.testing.assert_allclose(npdiff.jit(npdiff.grad(total))(x), npdiff.grad(total)(x), rtol=1e-12)
+    with pytest.raises(NotDifferentiableError, match="its derivative with respect to"):
+        npdiff.hessian(total)(x)
+
+
+def test_kolmogorov_where_its_two_series_meet() -> None:
+    x = np.array([0.0, 0.03, 0.2, 0.5, 0.79999999, 0.8, 1.0, 3.0])
+    slope = npdiff.elementwise_grad(scipy.special.kolmogorov)
+    np.testing.assert_allclose(slope(x), scipy.special._ufuncs._kolmogp(x), rtol=1e-11, atol=1e-300)
+    bend = npdiff.elementwise_grad(slope)
+    np.testing.assert_allclose(bend(x[4:5]), bend(x[5:6]), rtol=1e-6)
 
 
 # ---------------------------------------------------------------------- points
@@ -237,9 +260,12 @@ def test_points_without_derivative() -> None:
     (lambda m: scipy.special.ellipkinc(0.8, m), 0.0), (lambda m: scipy.special.ellipeinc(4.0, m), 0.0),
     (lambda p: scipy.special.boxcox(1.7, p), 0.0), (lambda p: scipy.special.inv_boxcox(0.7, p), 0.0),
     (lambda p: scipy.special.tklmbda(0.7, p), 0.0), (scipy.special.spence, 1.0),
-    (lambda x: scipy.special.elliprf(x, x * x, x), 1.0), (lambda b: scipy.special.agm(b, 1.0), 1.0)],
+    (lambda x: scipy.special.elliprf(x, x * x, x), 1.0), (lambda p: scipy.special.elliprj(1.0, 2.0, 3.0, p), 2.0),
+    (lambda x: scipy.special.elliprj(x, 2.0, 2.0, 2.0), 2.0),
+    (lambda x: scipy.special.elliprd(x, 3.0, 2.0), 2.0),
+    (lambda b: scipy.special.agm(b, 1.0), 1.0)],
     ids=["ellipk", "ellipe", "exprel", "ellipkinc", "ellipeinc", "boxcox", "inv_boxcox", "tklmbda", "spence",
-         "elliprf", "agm"])
+         "elliprf", "elliprj p", "elliprj x", "elliprd", "agm"])
 def test_limits(f: Any, at: float) -> None:
     check_grads(f, (np.array([at]),), order=1)
 
@@ -257,3 +283,38 @@ def test_eigenvectors(lower: bool) -> None:
         return v @ np.diag(np.exp(w)) @ v.T
 
     check_grads(rebuilt, (np.array([[2.0, 0.3, 0.1], [0.3, 1.0, 0.2], [0.1, 0.2, 3.0]]),), order=2)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_generalised_eigenvectors(lower: bool) -> None:
+    def rebuilt(a: Any, b: Any) -> Any:
+        w, v = scipy.linalg.eigh(a, b, lower=lower)
+        return v @ np.diag(np.exp(w)) @ v.T
+
+    a = np.array([[2.0, 0.3, 0.1], [0.3, 1.0, 0.2], [0.1, 0.2, 3.0]])
+    b = np.array([[1.5, 0.2, 0.4], [0.2, 2.5, 0.1], [0.4, 0.1, 1.0]])
+    check_grads(rebuilt, (a, b), order=2)
+    w = npdiff.vjp(lambda a, b: scipy.linalg.eigvalsh(a, b), a, b)[0]
+    np.testing.assert_array_equal(w, scipy.linalg.eigh(a, b)[0])
+    with pytest.raises(UnsupportedError, match="is not recorded with type=2"):
+        npdiff.vjp(lambda a: scipy.linalg.eigh(a, b, type=2), a)
+
+
+@pytest.mark.parametrize("lower", [True, False])
+def test_eigenvectors_of_a_complex_matrix(lower: bool) -> None:
+    a = np.array([[2.0, 0.3 + 0.5j, 0.1j], [0.3 - 0.5j, 1.0, 0.2], [-0.1j, 0.2, 3.0]])
+
+    def invariant(a: Any) -> Any:  # does not depend on the phases of the vectors, which LAPACK chooses
+        w, v = scipy.linalg.eigh(a, lower=lower)
+        return w, v / v[1]
+
+    check_grads(invariant, (a,), order=1)
+
+
+def test_banded_systems_say_what_does_not_fit() -> None:
+    for call in (lambda x: scipy.linalg.solve_banded((1, 1), x, np.ones(3)),
+                 lambda x: scipy.linalg.solveh_banded(x, np.ones(3))):
+        with pytest.raises(ValueError, match="shapes of ab and b are not compatible"):
+            npdiff.vjp(call, np.ones((3, 4)))
+    with pytest.raises(ValueError, match="solve_banded: 4 diagonals are announced, 3 given"):
+        npdiff.vjp(lambda x: scipy.linalg.solve_banded((1, 2), x, np.ones(4)), np.ones((3, 4)))

@@ -183,7 +183,7 @@ def relative(f: Function) -> Function:
     return lambda x: 1 / f(x)
 
 
-def _exchanged() -> dict[str, tuple[Function, Function, dict[int, tuple[Any, Any, int]]]]:
+def exchanged() -> dict[str, tuple[Function, Function, dict[int, tuple[Any, Any, int]]]]:
     """Functions, weights, and by item size the interval and the degree."""
     root = mp.findroot(mp.digamma, mpf("1.46"))
     erf = series(lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1)
@@ -204,8 +204,12 @@ def _exchanged() -> dict[str, tuple[Function, Function, dict[int, tuple[Any, Any
     def both(low: Any, high: Any, double: int, single: int) -> dict[int, tuple[Any, Any, int]]:
         return {8: (low, high, double), 4: (low, high, single)}
 
+    def normal(z: Any) -> Any:
+        return mp.erf(mp.sqrt(z / 2)) / 2 / mp.sqrt(z)
+
     out: dict[str, tuple[Function, Function, dict[int, tuple[Any, Any, int]]]] = {
-        "ERF": (erf, lambda z: 1, both(0, mpf("0.2501"), 8, 4)),
+        "NDTR": (normal, lambda z: 4, both(least, mpf("1.124"), 10, 5)),
+        "ERF": (erf, lambda z: 1, both(0, mpf("0.5626"), 10, 5)),
         "LOG_ERFC": (lambda u: -mp.log(mp.erfc(u + mpf("0.5"))), lambda u: mp.erfc(u + mpf("0.5")),
                      {8: (0, mpf("5.5"), 20), 4: (0, mpf("3.5"), 6)}),
         "ERFCX": (_by_distance, relative(_by_distance), {8: (-1, ends[8], 22), 4: (-1, ends[4], 11)}),
@@ -227,7 +231,7 @@ def _exchanged() -> dict[str, tuple[Function, Function, dict[int, tuple[Any, Any
 
 
 # Polynomials whose first coefficient is kept in two words.
-_LONG = ("ERFCX", "I0", "I0_FAR", "I1", "I1_FAR")
+LONG = ("NDTR", "ERFCX", "I0", "I0_FAR", "I1", "I1_FAR")
 
 
 def rounded(values: list[Any], size: int) -> tuple[float, ...]:
@@ -252,13 +256,13 @@ def split(value: Any, parts: int, size: int, bits: int | None = None) -> tuple[f
     return tuple(out)
 
 
-def tables() -> dict[str, dict[int, tuple[float, ...]]]:
-    """All constants by name and item size."""
+def tables(long: bool = True) -> dict[str, dict[int, tuple[float, ...]]]:
+    """All constants by name and item size, with or without the polynomials found by exchange, which take long."""
     out: dict[str, dict[int, tuple[float, ...]]] = {}
     for name, (f, weight, low, high) in _polynomials().items():
         out[name] = {size: rounded(fit(f, weight, low, high, goal), size) for size, goal in GOAL.items()}
     with mp.workdps(60):
-        for name, (f, weight, by_size) in _exchanged().items():
+        for name, (f, weight, by_size) in exchanged().items() if long else ():
             out[name] = {}
             for size, (low, high, degree) in by_size.items():
                 try:
@@ -266,7 +270,7 @@ def tables() -> dict[str, dict[int, tuple[float, ...]]]:
                 except ArithmeticError as error:
                     raise ArithmeticError(f"{name}, {size} bytes: {error}") from None
                 out[name][size] = rounded(found, size)
-                if name in _LONG:
+                if name in LONG:
                     out.setdefault(f"{name}_REST", {})[size] = split(found[0], 2, size)[1:]
     # The start of a Newton iteration: a fixed degree.
     start = interpolate(lambda x: x**(-mpf(1) / 3), mpf(1), mpf(8), 6)

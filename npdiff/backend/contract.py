@@ -1,4 +1,4 @@
-"""What a backend has to provide. Whoever writes a further one (cuda, say) implements the two protocols of this file.
+"""What a backend has to provide. Whoever writes a further one implements the two protocols of this file.
 
 A *backend* turns a recorded graph into an *executable*. The graph is the whole description: typed variables, one
 equation per NumPy operation, in recorded order (npdiff/graph.py). Derivatives reach a backend as graphs like any
@@ -30,12 +30,57 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import numpy as np
+
+from npdiff.avals import ndarray
 from npdiff.graph import Graph
 from npdiff.steps import Step
 
-# While a call runs that was given arrays of the backend's own kind: these arrays, by the id of the ndarray that stands
-# for each. An executable takes them instead of their stand-ins, and gives arrays of that kind.
-own_arrays: ContextVar[dict[int, Any] | None] = ContextVar("npdiff_own_arrays", default=None)
+
+class OwnArrays(dict[int, Any]):
+    """Arrays of the backend's own kind that a call was given, by the id of the ndarray that stands for each.
+
+    Signatures, recordings and the function itself see the stand-ins; an executable takes the arrays instead, and gives
+    arrays of their kind. Here stand-ins are read-only copies, for arrays that cannot be written into.
+
+    Attributes
+    ----------
+    stand_ins
+        One for each array, in order; the same for the same array.
+    """
+
+    def __init__(self, backend: Backend, arrays: Sequence[Any]) -> None:
+        super().__init__()
+        self.backend = backend
+        self.stand_ins = self._stand_for(arrays)
+
+    def _stand_for(self, arrays: Sequence[Any]) -> list[Any]:
+        made: dict[int, Any] = {}
+        for a in arrays:
+            if id(a) not in made:
+                made[id(a)] = self.backend.to_numpy(a)
+                self[id(made[id(a)])] = a
+        return [made[id(a)] for a in arrays]
+
+    def fill(self) -> None:
+        """Before the function itself runs on the stand-ins: they hold the arrays' values from now on."""
+
+    def store(self) -> None:
+        """When the call is over: what the function itself wrote into stand-ins reaches the arrays."""
+
+    def write(self, target: Any, value: Any) -> None:
+        """Write an output of an executable into an argument or an array outside."""
+        target[...] = self.backend.to_numpy(value) if self.backend.is_array(value) else value
+
+    def result(self, leaf: Any) -> Any:
+        """A leaf of the function's result, in arrays of the backend's kind."""
+        if id(leaf) in self:
+            return self[id(leaf)]
+        return self.backend.to_array(leaf) if isinstance(leaf, (ndarray, np.generic)) else leaf
+
+
+# While a call runs that was given arrays of the backend's own kind.
+own_arrays: ContextVar[OwnArrays | None] = ContextVar("npdiff_own_arrays", default=None)
 
 
 class Executable(Protocol):
@@ -117,6 +162,12 @@ class Backend(Protocol):
     def to_array(self, value: Any) -> Any:
         """An ndarray or NumPy scalar as an array of the backend's own kind."""
 
+    def to_numpy(self, value: Any) -> Any:
+        """An array of the backend's own kind as an ndarray."""
+
+    def own(self, arrays: Sequence[Any]) -> OwnArrays:
+        """What stands for these arrays of the backend's own kind during a call."""
+
 
 @dataclass(frozen=True)
 class Compiler:
@@ -137,8 +188,11 @@ class Compiler:
 
 
 def names(values: Sequence[str]) -> str:
-    """``'cpu' and 'tpu'``."""
-    return " and ".join(repr(v) for v in values)
+    """``'cpu', 'cuda' and 'tpu'``."""
+    quoted = [repr(v) for v in values]
+    return " and ".join([", ".join(quoted[:-1]), quoted[-1]])
 
 
-__all__ = ["Backend", "Compiler", "Executable", "InSteps", "Placement", "Status", "names", "own_arrays"]
+__all__ = [
+    "Backend", "Compiler", "Executable", "InSteps", "OwnArrays", "Placement", "Status", "names", "own_arrays",
+]

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from typing import Any
 
 from npdiff import kernels
-from npdiff.backend.contract import Compiler, Placement, Status
+from npdiff.backend.contract import Compiler, OwnArrays, Placement, Status
 from npdiff.graph import Graph
 
 
@@ -31,6 +32,14 @@ class Cpu:
     def to_array(self, value: Any) -> Any:
         """The value itself."""
         return value
+
+    def to_numpy(self, value: Any) -> Any:
+        """The value itself."""
+        return value
+
+    def own(self, arrays: Sequence[Any]) -> OwnArrays:
+        """Nothing: there are no such arrays."""
+        return OwnArrays(self, arrays)
 
 
 CPU = Cpu()

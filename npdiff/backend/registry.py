@@ -6,10 +6,11 @@ import os
 
 from npdiff.backend.contract import Backend, Status, names
 from npdiff.backend.cpu import CPU
+from npdiff.backend.cuda import CUDA
 from npdiff.backend.tpu import TPU
 from npdiff.errors import ArgumentError, BackendError, message
 
-BACKENDS: dict[str, Backend] = {b.name: b for b in (CPU, TPU)}
+BACKENDS: dict[str, Backend] = {b.name: b for b in (CPU, CUDA, TPU)}
 VARIABLE = "NPDIFF_BACKEND"
 
 

@@ -10,11 +10,13 @@ import contextlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
+
 from npdiff.avals import Aval
-from npdiff.backend.contract import Placement, Status
+from npdiff.backend.contract import OwnArrays, Placement, Status
 from npdiff.backend.jax_executable import JaxExecutable
 from npdiff.errors import BackendError, message
 from npdiff.graph import Graph
@@ -85,6 +87,14 @@ class Tpu:
         jax = importlib.import_module("jax")
         with settings(jax):
             return jax.numpy.asarray(value)
+
+    def to_numpy(self, value: Any) -> Any:
+        """A read-only copy."""
+        return np.asarray(value)
+
+    def own(self, arrays: Sequence[Any]) -> OwnArrays:
+        """Read-only stand-ins, as jax arrays are."""
+        return OwnArrays(self, arrays)
 
 
 TPU = Tpu()

@@ -42,7 +42,8 @@ _ndarray, _vectorize = ndarray, np.vectorize
 
 # Code of these packages gets plain arrays: it works on plain values, and hands them to compiled code.
 _LIBRARIES = frozenset(
-    ["npdiff", "numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy"])
+    ["npdiff", "numpy", "scipy", "numba", "numba_cuda", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy",
+     "cupyx", "cupy_backends", "dask", "distributed", "sparse", "toolz"])
 
 
 def active() -> bool:

@@ -114,6 +114,11 @@ def _gaps(values: Any, scale: Any) -> Any:
     return np.where(np.eye(shape_of(values)[-1], dtype=bool), np.ones((), aval(values).dtype), closed(gap, scale))
 
 
+def rotation(inner: Any, w: Any, what: str) -> Any:
+    """How eigenvectors turn into each other: the matrix's change in their basis, over the gaps between eigenvalues."""
+    return over_gap(_off_diagonal(inner), _gaps(w, _largest(w)), what)
+
+
 def closed(gap: Any, scale: Any) -> Any:
     """A gap, or zero where it is rounding error beside `scale`."""
     tiny = np.finfo(aval(gap).dtype).eps * 8
@@ -176,7 +181,7 @@ def _eigh_jvp(out: Any, _primals: Any, tangents: Any, UPLO: str = "L") -> Any:
     if t is None:
         return None, None
     inner = np.matmul(adjoint(v), np.matmul(from_triangle(t, UPLO.upper()), v))
-    turn = over_gap(_off_diagonal(inner), _gaps(w, _largest(w)), "np.linalg.eigh")
+    turn = rotation(inner, w, "np.linalg.eigh")
     # The exact result is anti-Hermitian; saying so makes what cancels cancel before it is divided, on the way back.
     turn = np.multiply(0.5, np.subtract(turn, adjoint(turn)))
     dv = np.matmul(v, turn)
@@ -223,7 +228,7 @@ def _eig_jvp(out: Any, _primals: Any, tangents: Any) -> Any:
     if t is None or aval(w).size == 0:
         return None, None
     inner = np.linalg.solve(v, np.matmul(t, v))
-    turn = over_gap(_off_diagonal(inner), _gaps(w, _largest(w)), "np.linalg.eig")
+    turn = rotation(inner, w, "np.linalg.eig")
     dv = np.matmul(v, turn)
     # LAPACK scales each vector to length one and makes its largest component real.
     along = np.sum(np.multiply(np.conjugate(v), dv), axis=-2, keepdims=True)
@@ -427,4 +432,4 @@ def _reflectors(a: Any) -> tuple[Any, Any]:
     return np.swapaxes(a, -1, -2), np.stack(factors, axis=-1) if factors else np.zeros((*lead, 0), aval(a).dtype)
 
 
-__all__: Sequence[str] = ["EigResult", "EighResult", "QRResult", "SVDResult"]
+__all__: Sequence[str] = ["EigResult", "EighResult", "QRResult", "SVDResult", "rotation"]

@@ -15,6 +15,7 @@ from npdiff.dispatch import (  # noqa: F401
     elementary,
     emath,
     fft,
+    foreign,
     indexing,
     joining,
     linalg,

@@ -14,8 +14,10 @@ import numpy as np
 
 from npdiff.avals import Aval, python_type
 from npdiff.graph import Atom, Equation, Literal, droppable
-from npdiff.kernels.expressions import BOOL, Expressions, can_cast
-from npdiff.kernels.loop_ir import DTYPES, DType
+from npdiff.kernels import machine
+from npdiff.kernels.complex_rules import COMPLEX, product
+from npdiff.kernels.expressions import BOOL, HALF, SINGLE, Expressions, can_cast
+from npdiff.kernels.loop_ir import DTYPES, DType, part_of
 from npdiff.kernels.special_rules import SPECIAL
 from npdiff.kernels.ufunc_rules import RULES, Rule
 
@@ -32,7 +34,9 @@ def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def _native(a: Aval) -> bool:
-    return a.dtype in DTYPES and a.dtype.isnative and a.size > 0
+    # Without instructions for it, half precision would be converted by functions that are not everywhere.
+    here = a.dtype in DTYPES and (a.dtype != HALF or machine.has_fma())
+    return here and a.dtype.isnative and a.size > 0
 
 
 def loop_dtypes(eq: Equation) -> tuple[DType, ...] | None:
@@ -59,22 +63,30 @@ def _fits(a: Atom, dtype: DType) -> bool:
     return bool(info.min <= a.value <= info.max) if isinstance(a, Literal) else dtype == a.aval.dtype
 
 
+def _castable(a: Atom, dtype: DType) -> bool:
+    """Whether an operand can be had in a dtype; a number known now is rounded now."""
+    known = isinstance(a, Literal) and dtype == HALF and a.aval.dtype.kind == "f"
+    return (known or can_cast(a.aval.dtype, dtype)) and _fits(a, dtype)
+
+
 def _as_numpy(eq: Equation) -> bool:
     """Whether an operator on Python numbers does what NumPy does: it raises nothing, and its integers stay small."""
     return droppable(eq, ()) and eq.outputs[0].aval.dtype.kind in "fb"
 
 
-def rule_of(name: str) -> Rule | None:
-    """What a ufunc does at each point, by the name of its primitive; None if kernels do not know."""
+def rule_of(name: str, kind: str = "f") -> Rule | None:
+    """What a ufunc's loop for dtypes of a kind does at each point, by the name of its primitive; None if not known."""
+    if kind == "c":
+        return COMPLEX.get(name)
     return RULES.get(name) or SPECIAL.get(name)
 
 
 def _ufunc(eq: Equation) -> Build | None:
-    rule = rule_of(eq.prim.name)
     loop = loop_dtypes(eq)
-    if rule is None or loop is None or eq.params or eq.prim.ufunc is None:
+    if loop is None or eq.params or eq.prim.ufunc is None:
         return None
-    if eq.prim.ufunc.__name__ != eq.prim.name.rpartition(".")[2]:
+    rule = rule_of(eq.prim.name, loop[0].kind)
+    if rule is None or eq.prim.ufunc.__name__ != eq.prim.name.rpartition(".")[2]:
         return None
     if eq.prim.call is not eq.prim.ufunc and not _as_numpy(eq):
         return None
@@ -84,19 +96,26 @@ def _ufunc(eq: Equation) -> Build | None:
     dtype = operands[0]
     if result != eq.outputs[0].aval.dtype:
         return None
-    if not all(can_cast(a.aval.dtype, dtype) and _fits(a, dtype) for a in eq.inputs):
+    if not all(_castable(a, dtype) for a in eq.inputs):
         return None
+    # As NumPy's loops for half precision: computed in single precision, and rounded.
+    inside = SINGLE if dtype == HALF else dtype
+    computed = SINGLE if result == HALF else result
     trial = Expressions()
-    if trial.dtype(rule.build(trial, *[trial.const(1, dtype) for _ in operands])) != result:
+    if trial.dtype(rule.build(trial, *[trial.const(1, inside) for _ in operands])) != computed:
         return None
-    return lambda e, nodes: rule.build(e, *[e.cast(n, dtype) for n in nodes])
+
+    def build(e: Expressions, nodes: list[int]) -> int:
+        return e.cast(rule.build(e, *[e.cast(e.cast(n, dtype), inside) for n in nodes]), result)
+
+    return build
 
 
 def _where(eq: Equation) -> Build | None:
     out = eq.outputs[0].aval.dtype
     if len(eq.inputs) != 3 or eq.params:
         return None
-    if not all(can_cast(a.aval.dtype, out) and _fits(a, out) for a in eq.inputs[1:]):
+    if not all(_castable(a, out) for a in eq.inputs[1:]):
         return None
     return lambda e, n: e.select(e.cast(n[0], BOOL), e.cast(n[1], out), e.cast(n[2], out))
 
@@ -105,31 +124,43 @@ def _astype(eq: Equation) -> Build | None:
     out = eq.outputs[0].aval.dtype
     if len(eq.inputs) != 1 or set(eq.params) != {"dtype"} or eq.params["dtype"] != out:
         return None
-    if not can_cast(eq.inputs[0].aval.dtype, out) or not _fits(eq.inputs[0], out):
+    if not _castable(eq.inputs[0], out):
         return None
     return lambda e, n: e.cast(n[0], out)
 
 
 def _strong(eq: Equation) -> Build | None:
     out = eq.outputs[0].aval.dtype
-    if len(eq.inputs) != 2 or eq.params or out.kind not in "iuf":
+    if len(eq.inputs) != 2 or eq.params or out.kind not in "iufc":
         return None
-    if not all(can_cast(a.aval.dtype, out) and _fits(a, out) for a in eq.inputs):
+    if not all(_castable(a, out) for a in eq.inputs):
         return None
+    inside = SINGLE if out == HALF else out
 
     def build(e: Expressions, n: list[int]) -> int:
-        ct, p = e.cast(n[0], out), e.cast(n[1], out)
-        zero = e.const(0, out)
-        product = e.op("mul", ct, p)
+        ct, p = e.cast(e.cast(n[0], out), inside), e.cast(e.cast(n[1], out), inside)
+        zero = e.const(0, inside)
+        if out.kind == "c":
+            value = e.complex(*product(e, e.parts(ct), e.parts(p)))
+        else:
+            value = e.op("mul", ct, p)
         if eq.prim.name == "strong_product":
-            product = e.select(e.op("eq", p, zero), zero, product)
-        return e.select(e.op("eq", ct, zero), zero, product)
+            value = e.select(e.cast(p, BOOL), value, zero)
+        return e.cast(e.select(e.cast(ct, BOOL), value, zero), out)
 
     return build
 
 
+def _part(eq: Equation) -> Build | None:
+    a, out = eq.inputs[0].aval, eq.outputs[0].aval
+    if len(eq.inputs) != 1 or eq.params or a.dtype.kind != "c" or part_of(a.dtype) != out.dtype:
+        return None
+    return lambda e, n: e.parts(n[0])[eq.prim.name == "imag"]
+
+
 _OWN: dict[str, Callable[[Equation], Build | None]] = {
     "where": _where, "astype": _astype, "strong_multiply": _strong, "strong_product": _strong,
+    "real": _part, "imag": _part,
 }
 
 
@@ -161,7 +192,8 @@ def weight(eq: Equation, size: int) -> int:
     """How many of NumPy's calls the one for an equation counts as, when `size` points are computed."""
     if eq.prim.name.startswith("strong_"):
         return 3
-    rule = rule_of(eq.prim.name)
+    kind = eq.inputs[0].aval.dtype.kind if eq.inputs else ""
+    rule = rule_of(eq.prim.name, kind)
     return 3 if rule is not None and rule.math and size >= MATH_SIZE else 1
 
 
@@ -187,6 +219,8 @@ def reduction(eq: Equation) -> FusedReduction | None:
     axis: Any = eq.params.get("axis")
     keep: Any = eq.params.get("keepdims", False)
     axes = tuple(range(x.ndim)) if axis is None else axis
+    if any([a.dtype.kind == "c" or a.dtype == HALF for a in (x, out)]):
+        return None
     if not _native(x) or not _native(out) or type(keep) is not bool or type(axes) is not tuple:
         return None
     if not all(type(a) is int and 0 <= a < x.ndim for a in axes) or len(set(axes)) != len(axes):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from npdiff.kernels import machine
@@ -22,19 +21,10 @@ class Compiled(NamedTuple):
     cached: bool
 
 
-@lru_cache(maxsize=1)
-def has_fma() -> bool:
-    """Whether the machine has fused multiply-add instructions: only x86 has processors without."""
-    import llvmlite.binding as llvm
-
-    features = llvm.get_host_cpu_features()
-    return bool(features.get("fma", "sse2" not in features))
-
-
 def compile_kernel(kernel: Kernel) -> Compiled:
     """Machine code for a kernel."""
     work = work_of(kernel)
-    text = render(kernel, machine.vector_bits(), work, has_fma())
+    text = render(kernel, machine.vector_bits(), work, machine.has_fma())
     code = machine.load(text)
     return Compiled(code.addresses["npdiff_kernel"], code.addresses.get("npdiff_join", 0), work, text, code.seconds,
                     code.cached)

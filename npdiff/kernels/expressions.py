@@ -6,13 +6,21 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.kernels.loop_ir import COMPARISONS, Access, DType, Node
+from npdiff.kernels.loop_ir import COMPARISONS, Access, DType, Node, part_of
 
 BOOL = np.dtype(bool)
+HALF, SINGLE = np.dtype("f2"), np.dtype("f4")
 
 
 def can_cast(source: DType, target: DType) -> bool:
-    """True where a cast has one meaning on every machine: a float out of an integer's range has none."""
+    """True where a cast has one meaning on every machine: a float out of an integer's range has none.
+
+    What drops an imaginary part warns in NumPy; half precision is rounded to from single precision only.
+    """
+    if source.kind == "c":
+        return target.kind in "cb"
+    if target == HALF:
+        return source in (HALF, SINGLE) or source.kind in "biu"
     return not (source.kind == "f" and target.kind in "iu")
 
 
@@ -42,6 +50,8 @@ class Expressions:
     def const(self, value: Any, dtype: DType) -> int:
         """A number, in the given dtype."""
         scalar = dtype.type(value)
+        if dtype.kind == "c":
+            return self.complex(self.const(scalar.real, part_of(dtype)), self.const(scalar.imag, part_of(dtype)))
         # Keyed on its bytes: 0.0 and -0.0 are equal but not the same.
         return self._add(Node("const", dtype, (), scalar), ("const", dtype, scalar.tobytes()))
 
@@ -54,8 +64,24 @@ class Expressions:
 
     def select(self, condition: int, yes: int, no: int) -> int:
         """`yes` where the condition holds, else `no`."""
+        if self.dtype(yes).kind == "c":
+            parts = zip(self.parts(yes), self.parts(no), strict=True)
+            return self.complex(*[self.select(condition, *pair) for pair in parts])
         node = Node("select", self.dtype(yes), (condition, yes, no))
         return self._add(node, node)
+
+    def complex(self, real: int, imag: int) -> int:
+        """A complex number of two parts."""
+        node = Node("complex", np.result_type(self.dtype(real), np.complex64), (real, imag))
+        return self._add(node, node)
+
+    def parts(self, node: int) -> tuple[int, int]:
+        """Real and imaginary part of a complex number."""
+        made = self.nodes[node]
+        if made.op == "complex":
+            return made.args[0], made.args[1]
+        real, imag = (Node(name, part_of(made.dtype), (node,)) for name in ("real", "imag"))
+        return self._add(real, real), self._add(imag, imag)
 
     def call(self, name: str, *args: int) -> int:
         """A function of the math library."""
@@ -67,8 +93,18 @@ class Expressions:
         source = self.nodes[node]
         if source.dtype == dtype:
             return node
-        if source.op == "const" and can_cast(source.dtype, dtype):
+        if source.op == "const" and (can_cast(source.dtype, dtype) or dtype == HALF):
             return self.const(source.data.astype(dtype), dtype)
+        if source.dtype.kind == "c":
+            pair = [self.cast(x, part_of(dtype) if dtype.kind == "c" else dtype) for x in self.parts(node)]
+            return self.complex(*pair) if dtype.kind == "c" else self.op("or", *pair)
+        if dtype.kind == "c":
+            part = part_of(dtype)
+            return self.complex(self.cast(node, part), self.const(0, part))
+        if source.dtype == HALF and dtype != SINGLE:
+            return self.cast(self.cast(node, SINGLE), dtype)
+        if dtype == HALF and source.dtype != SINGLE:
+            return self.cast(self.cast(node, SINGLE), dtype)
         if dtype.kind == "b":
             return self.op("ne", node, self.const(0, source.dtype))
         cast = Node("cast", dtype, (node,))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from npdiff.kernels import llvm_complex
 from npdiff.kernels.llvm_text import Body, constant, register, scalar_type, suffix
 from npdiff.kernels.loop_ir import COMPARISONS, DType, Node
 from npdiff.kernels.vecmath.library import call
@@ -67,6 +68,10 @@ def emit(body: Body, node: Node, operand: DType, width: int, args: list[str]) ->
     """The value of any node but loads and constants; `operand` is the dtype of its first operand."""
     op, dtype = node.op, node.dtype
     kind = register(dtype, width)
+    if op in ("real", "imag"):
+        return llvm_complex.part(body, operand, width, args[0], int(op == "imag"))
+    if op == "complex":
+        return llvm_complex.join(body, dtype, width, args[0], args[1])
     if op == "signbit":
         return _signbit(body, operand, width, args[0])
     if op in COMPARISONS:

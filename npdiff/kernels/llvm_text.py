@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from npdiff.kernels.loop_ir import DType
+from npdiff.kernels.loop_ir import DType, part_of
 
 
 def scalar_type(dtype: DType) -> str:
@@ -15,12 +15,14 @@ def scalar_type(dtype: DType) -> str:
     if dtype.kind == "b":
         return "i1"
     if dtype.kind == "f":
-        return "double" if dtype.itemsize == 8 else "float"
+        return {8: "double", 4: "float", 2: "half"}[dtype.itemsize]
     return f"i{8 * dtype.itemsize}"
 
 
 def memory_type(dtype: DType) -> str:
-    """The type of one value in memory: NumPy's bool is a byte."""
+    """The type of one value in memory: NumPy's bool is a byte, its complex number two floats."""
+    if dtype.kind == "c":
+        return f"[2 x {scalar_type(part_of(dtype))}]"
     return "i8" if dtype.kind == "b" else scalar_type(dtype)
 
 
@@ -30,7 +32,9 @@ def wide(kind: str, width: int) -> str:
 
 
 def register(dtype: DType, width: int) -> str:
-    """The register type of `width` values."""
+    """The register type of `width` values; of complex ones, the parts in turn."""
+    if dtype.kind == "c":
+        return wide(scalar_type(part_of(dtype)), 2 * width)
     return wide(scalar_type(dtype), width)
 
 
@@ -44,6 +48,8 @@ def number(value: Any, dtype: DType) -> str:
     """A scalar constant."""
     if dtype.kind == "b":
         return "true" if value else "false"
+    if dtype.kind == "f" and dtype.itemsize == 2:
+        return f"0xH{struct.unpack('<H', struct.pack('<e', float(value)))[0]:04X}"
     if dtype.kind == "f":
         # LLVM spells a float as the double of the same value.
         return f"0x{struct.unpack('<Q', struct.pack('<d', float(value)))[0]:016X}"
@@ -113,7 +119,7 @@ class Body:
         return self.let(f"call {result} @{name}({given})")
 
     @contextmanager
-    def loop(self, begin: str | int, end: str | int, step: int) -> Iterator[str]:
+    def loop(self, begin: str | int, end: str | int, step: str | int) -> Iterator[str]:
         """``for i in range(begin, end, step)``; yields i."""
         head, body, latch, done = (self.name(s) for s in ("head", "body", "latch", "done"))
         i, following = f"%{self.name('i')}", f"%{self.name('n')}"

@@ -14,7 +14,7 @@ import numpy as np
 
 DType = np.dtype[Any]
 
-DTYPES = frozenset(np.dtype(c) for c in "?bhilqBHILQfd")
+DTYPES = frozenset(np.dtype(c) for c in "?bhilqBHILQefdFD")
 # operation -> number of operands; `call` takes any number and names a function of the math library.
 ARITHMETIC = {
     "add": 2, "sub": 2, "mul": 2, "div": 2, "neg": 1, "abs": 1, "sqrt": 1, "floor": 1, "ceil": 1, "trunc": 1,
@@ -24,6 +24,11 @@ COMPARISONS = {"eq": 2, "ne": 2, "lt": 2, "le": 2, "gt": 2, "ge": 2, "signbit": 
 FLOAT_ONLY = frozenset(["div", "sqrt", "floor", "ceil", "trunc", "rint", "copysign", "fmax", "fmin", "signbit", "call"])
 BITWISE = frozenset(["and", "or", "xor", "not"])
 REDUCTIONS = frozenset(["add", "mul", "maximum", "minimum", "and", "or"])
+
+
+def part_of(dtype: DType) -> DType:
+    """The dtype of a complex number's parts; any other dtype itself."""
+    return np.dtype(f"f{dtype.itemsize // 2}") if dtype.kind == "c" else dtype
 
 
 class IRError(AssertionError):
@@ -162,9 +167,14 @@ def _verify_node(kernel: Kernel, i: int) -> None:
         _check(kernel.inputs[node.data.buffer].dtype == node.dtype, f"{what} has another dtype than its buffer")
     elif node.op == "const":
         _check(isinstance(node.data, np.generic) and node.data.dtype == node.dtype, f"{what} holds {node.data!r}")
+    elif node.op == "complex":
+        _check(len(kinds) == 2 and kinds[0] == kinds[1] == part_of(node.dtype) != node.dtype, f"{what} is ill-typed")
+    elif node.op in ("real", "imag"):
+        _check(len(kinds) == 1 and kinds[0].kind == "c" and part_of(kinds[0]) == node.dtype, f"{what} is ill-typed")
     elif node.op == "cast":
         _check(len(kinds) == 1, f"{what} has {len(kinds)} operands")
         to_int = node.dtype.kind in "iu" and kinds[0].kind == "f"
+        _check("c" not in (node.dtype.kind, kinds[0].kind), f"{what} is of a complex number")
         _check(not to_int, f"{what} from {kinds[0]} to {node.dtype} is not defined for every value")
     elif node.op == "select":
         _check(len(kinds) == 3 and kinds[0].kind == "b" and kinds[1] == kinds[2] == node.dtype, f"{what} is ill-typed")

@@ -11,6 +11,7 @@ import os
 import re
 import threading
 import time
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from npdiff import cache
@@ -81,6 +82,18 @@ def machine() -> Machine:
 def vector_bits() -> int:
     """Width of the machine's vector registers."""
     return machine().bits
+
+
+@lru_cache(maxsize=1)
+def has_fma() -> bool:
+    """Whether the machine has fused multiply-add instructions, and with them those for half precision.
+
+    Only x86 has processors without.
+    """
+    import llvmlite.binding as llvm
+
+    features = llvm.get_host_cpu_features()
+    return bool(features.get("fma", "sse2" not in features) and features.get("f16c", "sse2" not in features))
 
 
 def load(text: str) -> Code:
@@ -168,4 +181,4 @@ def _link(code: bytes, symbols: dict[str, str]) -> dict[str, int]:
     return {name: _engine.get_function_address(symbol) for name, symbol in symbols.items()}
 
 
-__all__ = ["Code", "Machine", "load", "machine", "vector_bits"]
+__all__ = ["Code", "Machine", "has_fma", "load", "machine", "vector_bits"]

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from npdiff.kernels import llvm_complex
 from npdiff.kernels.chunks import Work
 from npdiff.kernels.llvm_ops import combine, emit
 from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat, wide
-from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, identity
+from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, identity, part_of
 from npdiff.kernels.vecmath.library import FUNCTIONS
 
 # Elements each accumulator lane adds up before its partial sum is set aside, and partial sums likewise.
@@ -49,7 +50,7 @@ class Renderer:
         self.level = _levels(kernel)
         self.inner = kernel.sizes[-1] if kernel.sizes else 1
         inside = [n for n in self.order if self.level[n] == self.depth]
-        sizes = [kernel.nodes[n].dtype.itemsize for n in inside] or [8]
+        sizes = [part_of(kernel.nodes[n].dtype).itemsize for n in inside] or [8]
         registers = [r for r in kernel.reductions if self._scope(r) < self.depth]
         calls = sum(n.op == "call" and n.data in FUNCTIONS for n in kernel.nodes) if fma else 0
         self.width = self._vectors(max(bits // 8 // max(sizes), 1), calls)
@@ -281,7 +282,10 @@ class Renderer:
             return constant(node.data, node.dtype, width)
         if n in values:
             return values[n]
-        values[n] = splat(self.body, self.fixed[n], scalar_type(node.dtype), width)
+        if node.dtype.kind == "c":
+            values[n] = llvm_complex.splat(self.body, node.dtype, width, self.fixed[n])
+        else:
+            values[n] = splat(self.body, self.fixed[n], scalar_type(node.dtype), width)
         return values[n]
 
     def _node(self, n: int, width: int, i: str | None, values: dict[int, str]) -> str:
@@ -310,6 +314,8 @@ class Renderer:
     def _load(self, stem: str, a: Access, i: str | None, dtype: DType, width: int) -> str:
         kind = memory_type(dtype)
         stride = a.strides[-1] if i is not None else 0
+        if dtype.kind == "c":
+            return llvm_complex.load(self.body, dtype, width, stride, lambda k: self._address(stem, a, i, dtype, k))
         if width == 1:
             p = self._address(stem, a, i, dtype)
             value = self.body.let(f"load {kind}, ptr {p}, align 1")
@@ -339,6 +345,10 @@ class Renderer:
         return self.body.let(f"zext {register(dtype, width)} {value} to {wide('i8', width)}")
 
     def _store(self, a: Access, i: str | None, dtype: DType, width: int, value: str) -> None:
+        if dtype.kind == "c":
+            llvm_complex.store(self.body, dtype, width, a.strides[-1] if i is not None else 0,
+                               lambda k: self._address("out", a, i, dtype, k), value)
+            return
         kind = memory_type(dtype)
         value = self._to_memory(value, dtype, width)
         p = self._address("out", a, i, dtype)

@@ -18,7 +18,7 @@ from npdiff.graph import Equation, Graph, Literal, Var, droppable
 from npdiff.kernels import classify, views
 from npdiff.kernels.loop_ir import Kernel
 from npdiff.kernels.lower import Group, Program
-from npdiff.kernels.small import Small, find
+from npdiff.kernels.matrices import Operation, find
 from npdiff.kernels.views import View
 
 # A scalar expression of at most this many equations is computed again in each kernel that reads it.
@@ -46,13 +46,13 @@ class KernelStep:
 
 
 @dataclass(slots=True)
-class SmallStep(HostStep):
+class MatrixStep(HostStep):
     """Run a kernel on stacks of small matrices; NumPy does the same where that cannot.
 
     `equation` reads the arrays below the operands, of which these are `views`.
     """
 
-    small: Small
+    operation: Operation
     views: list[View]
 
     @property
@@ -70,14 +70,18 @@ Step = HostStep | KernelStep
 
 
 class Scheduler:
-    """Decides, for one simplified graph, which equations share kernels and when each step runs."""
+    """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    def __init__(self, graph: Graph) -> None:
+    Without `matrices`, there are no kernels for products and factorisations.
+    """
+
+    def __init__(self, graph: Graph, matrices: bool = True) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
         self.program = Program(graph.equations)
-        # What needs no view made, by index: see `small`.
-        self.small: dict[int, SmallStep] = {}
+        # What needs no view made, by index: see `MatrixStep`.
+        self.matrices: dict[int, MatrixStep] = {}
+        self._matrices = matrices
         for i, eq in enumerate(graph.equations):
             self._classify(i, eq)
         self._settle()
@@ -97,13 +101,13 @@ class Scheduler:
             program.builds[i] = build
         elif reduction is not None:
             program.reductions[i] = reduction
-        elif (found := find(eq, program.seen_from)) is not None:
-            small, roots, seen = found
-            self.small[i] = SmallStep(Equation(eq.prim, roots, eq.params, eq.outputs, eq.source), small, seen)
+        elif self._matrices and (found := find(eq, program.seen_from)) is not None:
+            operation, roots, seen = found
+            self.matrices[i] = MatrixStep(Equation(eq.prim, roots, eq.params, eq.outputs, eq.source), operation, seen)
 
     def _unfused(self, i: int) -> HostStep:
         """The step of an equation that is no part of a fused kernel."""
-        return self.small.get(i) or HostStep(self.program.equations[i])
+        return self.matrices.get(i) or HostStep(self.program.equations[i])
 
     def _fused(self, i: int) -> bool:
         return i in self.program.builds or i in self.program.reductions
@@ -292,6 +296,6 @@ class Scheduler:
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph) -> list[Step]:
-    """Order the work of a simplified graph: kernels, and host calls between them."""
-    return Scheduler(graph).steps()
+def schedule(graph: Graph, matrices: bool = True) -> list[Step]:
+    """Order the work of a simplified graph: kernels, for matrices too if wanted, and host calls between them."""
+    return Scheduler(graph, matrices).steps()

@@ -6,6 +6,8 @@ Optimization, for the entropies; G. E. P. Box and D. R. Cox, An Analysis of Tran
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from npdiff.kernels.expressions import Expressions
@@ -73,8 +75,9 @@ def _loggamma(e: Expressions, x: int) -> int:
 
 def _rules() -> dict[str, Rule]:
     same = "cbrt exp2 exp10 expm1 log1p erf erfc erfcx ndtr log_ndtr logit i0 i1 i0e i1e".split()
-    composed = {"expit": _expit, "log_expit": _log_expit, "entr": _entr, "rel_entr": _rel_entr, "kl_div": _kl_div,
-                "loggamma": _loggamma}
+    composed: dict[str, Callable[..., int]] = {
+        "expit": _expit, "log_expit": _log_expit, "entr": _entr, "rel_entr": _rel_entr, "kl_div": _kl_div,
+        "loggamma": _loggamma}
     found = {name: called(name) for name in same}
     found |= {"gammaln": called("lgamma"), "psi": called("digamma"), "xlogy": _times_log("log"),
               "xlog1py": _times_log("log1p"), "huber": Rule("f", _huber)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,17 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
+from npdiff.kernels import cuda
+
 sys.path.insert(0, os.path.dirname(__file__))
+
+# Numba reads this when it is imported. test_cuda.py starts a session of its own with it; on a card it is not set.
+if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
+    import cupy_standin
+
+    cupy_standin.install()
+    # Every thread of the simulator is one of Python's: small blocks.
+    cuda.compiled = functools.partial(cuda.compiled, config=cuda.Config(block=32, threads=64, blocks=2, run=8))
 
 
 @pytest.fixture(autouse=True)

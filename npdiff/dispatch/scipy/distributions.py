@@ -2,7 +2,8 @@
 
 Each distribution function's derivative is its density; an inverse's is one over the density, and along a parameter the
 negative quotient of the two derivatives. Formulas: Abramowitz and Stegun, chapter 26; Johnson, Kotz and Balakrishnan,
-Continuous Univariate Distributions, chapters 18, 27 and 29. Most derivatives along a shape parameter have no closed
+Continuous Univariate Distributions, chapters 18, 27 and 29; W. Feller, On the Kolmogorov-Smirnov limit theorems for
+empirical distributions, Ann. Math. Statist. 19 (1948). Most derivatives along a shape parameter have no closed
 form: asking for them is an error.
 """
 
@@ -139,10 +140,32 @@ unknown("nctdtrit", "df", "nc", "p", cases=("3, 0.7, 0.4",))
 
 # ---------------------------------------------------------------------- Kolmogorov, Smirnov, Tukey
 
-unknown("kolmogorov", "x", cases=("0.7",))
-unknown("kolmogi", "p", cases=("0.4",))
-unknown("smirnov", "n", "d", cases=("5, 0.4",))
-unknown("smirnovi", "n", "p", cases=("5, 0.4",))
+_TERMS = np.arange(1.0, 13)
+
+
+def _kolmogorov_slope(x: Any) -> Any:
+    """Kolmogorov's series for large x, and its transform by Jacobi's theta functions for small x (W. Feller 1948)."""
+    near, tiny = np.less(x, 0.8), np.less(x, 0.04)
+    large = np.expand_dims(np.where(near, 1.0, x), -1)
+    small = np.expand_dims(np.where(np.logical_or(tiny, np.greater_equal(x, 0.8)), 0.5, x), -1)
+    squares = _TERMS * _TERMS
+    waves = np.multiply((-1) ** _TERMS * squares, np.exp(np.multiply(-2 * squares, np.multiply(large, large))))
+    rates = (2 * _TERMS - 1) ** 2 * (np.pi**2 / 8)
+    inverse = np.divide(1, np.multiply(small, small))
+    bumps = np.multiply(np.exp(np.multiply(-rates, inverse)),
+                        np.multiply(inverse, np.subtract(1, np.multiply(2 * rates, inverse))))
+    above = np.multiply(np.multiply(8, np.squeeze(large, -1)), np.sum(waves, axis=-1))
+    below = np.multiply(np.sqrt(2 * np.pi), np.sum(bumps, axis=-1))
+    return np.where(tiny, 0.0, np.where(near, below, above))
+
+
+_SIZE = "n, the sample size"
+special("kolmogorov", lambda _y, x: _kolmogorov_slope(x), cases=("P(3)", "3 * P(3)"))
+special("kolmogi", lambda x, _p: np.divide(1, _kolmogorov_slope(x)), cases=(_CHANCE,))
+special("smirnov", _SIZE, lambda _y, n, d: S._smirnovp(n, d), cases=("5, 0.4",), notes="first derivatives")
+special("smirnovi", _SIZE, lambda d, n, _p: np.divide(1, S._smirnovp(n, d)), cases=("5, 0.4",),
+        notes="first derivatives")
+special("_smirnovp", _SIZE, "d", cases=("5, 0.4",))
 
 
 def _tukey_slope(p: Any, power: Any) -> Any:

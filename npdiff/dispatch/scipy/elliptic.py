@@ -24,7 +24,7 @@ def _mixed(y: Any, x: Any, other: Any, z: Any) -> Any:
     """The derivative of R_D(x, other, z) with respect to x, from R_F's own (DLMF 19.18.6); its limit where x = z."""
     gap = np.subtract(x, z)
     tie = np.equal(gap, 0)
-    safe = np.where(tie, 1, z)
+    safe = np.where(tie, z, 1)
     ratio = np.subtract(1, np.divide(other, safe))
     limit = np.multiply(-0.3, np.multiply(np.power(safe, -2.5), S.hyp2f1(2.5, 0.5, 3.5, np.where(tie, ratio, 0))))
     slope = np.divide(np.subtract(S.elliprd(other, z, x), y), np.multiply(2, np.where(tie, 1, gap)))
@@ -63,7 +63,26 @@ special("elliprd", lambda r, x, y, z: _mixed(r, x, y, z), lambda r, x, y, z: _mi
 special("elliprg", lambda _r, x, y, z: _surface(x, y, z), lambda _r, x, y, z: _surface(y, z, x),
         lambda _r, x, y, z: _surface(z, x, y), cases=("P(3), P(3), P(3)",))
 special("elliprc", _degenerate_first, _degenerate_last, cases=("P(2, 1), P(3)",))
-special("elliprj", "x", "y", "z", "p", cases=("0.7, 1.2, 0.4, 1.5",))
+
+
+def _third(r: Any, x: Any, y: Any, z: Any, p: Any) -> Any:
+    """The derivative of R_J(x, y, z, p) with respect to x, by partial fractions (19.16.2); its limit where x = p."""
+    gap = np.subtract(p, x)
+    tie = np.equal(gap, 0)
+    other = S.elliprd(y, z, x)
+    slope = np.divide(np.subtract(r, other), np.multiply(2, np.where(tie, 1, gap)))
+    return np.where(tie, np.multiply(1 / 3, _last(other, y, z, x)), slope)
+
+
+def _along_p(r: Any, x: Any, y: Any, z: Any, p: Any) -> Any:
+    """The derivative of R_J(x, y, z, p) with respect to p: R_J is homogeneous of degree -3/2."""
+    rest = np.add(np.add(_times(x, _third(r, x, y, z, p)), _times(y, _third(r, y, z, x, p))),
+                  _times(z, _third(r, z, x, y, p)))
+    return np.negative(np.divide(np.add(np.multiply(1.5, r), rest), p))
+
+
+special("elliprj", _third, lambda r, x, y, z, p: _third(r, y, z, x, p), lambda r, x, y, z, p: _third(r, z, x, y, p),
+        _along_p, cases=("P(3), P(3), P(3), 2 + P(3)", "0.0, P(3), 1.2, 0.7"))
 
 # ---------------------------------------------------------------------- complete integrals
 

@@ -199,6 +199,29 @@ for _name, _even in (("spherical_jn", 1), ("spherical_yn", -1), ("spherical_in",
 _spherical("spherical_kn", 0)
 
 
+def _along_z(name: str, of: str, phase: int, sign: int) -> None:
+    """The n-th derivative of a Bessel function: binomial sums of neighbouring orders (Abramowitz and Stegun 9.1.31)."""
+    original = getattr(_sp, name)
+
+    @composite(_sp, name, cases=("1, P(3)", "2, P(3), 2", "I(3), P(3), 0"))
+    def derivative(v: Any, z: Any, n: Any = 1) -> Any:
+        f, n, v = getattr(S, of), static(n), _array(v)
+        if type(n) is not int or n < 0:
+            original(0.0, 1.0, n)  # SciPy's own error
+        if n == 0:
+            return f(v, z)
+        weight, total = 1.0, f(np.subtract(v, n), z)
+        for k in range(1, n + 1):
+            weight = phase * weight * (n - k + 1) / k
+            total = np.add(total, np.multiply(weight, f(np.add(v, 2 * k - n), z)))
+        return np.multiply(float(sign) ** n / 2.0**n, total)
+
+
+for _name, _of, _phase, _sign in (("jvp", "jv", -1, 1), ("yvp", "yv", -1, 1), ("ivp", "iv", 1, 1), ("kvp", "kv", 1, -1),
+                                  ("h1vp", "hankel1", -1, 1), ("h2vp", "hankel2", -1, 1)):
+    _along_z(_name, _of, _phase, _sign)
+
+
 @composite(_sp, "lambertw", cases=("C(3)", "P(3)", "C(3), 1"))
 def lambertw(z: Any, k: Any = 0, tol: Any = 1e-8) -> Any:
     return S._lambertw(z, np.asarray(static(k), dtype=np.dtype("long")), static(tol))
@@ -226,8 +249,6 @@ def diric(x: Any, n: Any) -> Any:
 
 
 through(_sp, "softplus", "assoc_laguerre")
-for _name in ("jvp", "yvp", "ivp", "kvp", "h1vp", "h2vp"):
-    through(_sp, _name, cases=("1, P(3)", "2, P(3), 2"))
 
 # ---------------------------------------------------------------------- what has no rule, and what needs none
 

@@ -20,35 +20,11 @@ from npdiff.dispatch.indexing import per_example
 from npdiff.dispatch.linalg import from_triangle
 from npdiff.dispatch.operands import anywhere, phantom
 from npdiff.dispatch.rules import add_tangents, constant_primitive
-from npdiff.dispatch.scipy import matrix_functions  # noqa: F401
+from npdiff.dispatch.scipy import matrix_functions, structured  # noqa: F401
 from npdiff.dispatch.scipy.declare import capture_functions, composite, is_complex, refused, untracked
+from npdiff.dispatch.scipy.matrix_operands import columns, matrix, only
 
 _sp = scipy.linalg
-
-
-def _matrix(a: Any, check_finite: Any, ndims: tuple[int, ...] = (2,)) -> Any:
-    """An operand of the right number of axes, finite if that is asked."""
-    a = operand(a)
-    if aval(a).ndim not in ndims:
-        raise unsupported("scipy.linalg", "is recorded for single matrices, not for stacks", a,
-                          instead="use np.linalg, or npdiff.vmap over the stack")
-    if check_finite and anywhere(np.logical_not(np.isfinite(a))):
-        raise ValueError("array must not contain infs or NaNs")
-    return a if aval(a).dtype.kind in "fc" else np.multiply(1.0, a)
-
-
-def _only(name: str, *args: Any, **options: bool) -> None:
-    """Raise if an option was chosen that is not recorded."""
-    for option, chosen in options.items():
-        if chosen:
-            raise unsupported(f"scipy.linalg.{name}", f"is not recorded with {option}", *args,
-                              instead="leave it out, or give the function a rule with npdiff.custom_jvp")
-
-
-def _columns(b: Any) -> tuple[Any, bool]:
-    """The right-hand side as a matrix, and whether it was a vector."""
-    vector = aval(b).ndim == 1
-    return (np.expand_dims(b, -1) if vector else b), vector
 
 
 def _triangle(a: Any, lower: bool, k: int = 0) -> Any:
@@ -95,7 +71,7 @@ def _tri(a: Any, b: Any, lower: bool, trans: int = 0, unit: bool = False) -> Any
     "M(3), A(3)", "M(3), A(3, 2), lower=True", "M(3), A(3), trans=1", "M(3), A(3), trans='C', unit_diagonal=True"))
 def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: Any = False, unit_diagonal: Any = False,
                      overwrite_b: Any = False, check_finite: Any = True) -> Any:
-    a, (b, vector) = _matrix(a, check_finite), _columns(_matrix(b, check_finite, (1, 2)))
+    a, (b, vector) = matrix(a, check_finite), columns(matrix(b, check_finite, (1, 2)))
     trans = static(trans)
     code = {"N": 0, "T": 1, "C": 2}.get(trans, trans)
     if code == 2 and is_complex(a):
@@ -110,12 +86,12 @@ def solve_triangular(a: Any, b: Any, trans: Any = 0, lower: Any = False, unit_di
 @composite(_sp, "inv", cases=("M(3)", "C(2, 2)"))
 def inv(a: Any, overwrite_a: Any = False, check_finite: Any = True, *, assume_a: Any = None,
         lower: Any = False) -> Any:
-    return np.linalg.inv(_structured("inv", _matrix(a, check_finite), assume_a, lower))
+    return np.linalg.inv(_structured("inv", matrix(a, check_finite), assume_a, lower))
 
 
 @composite(_sp, "det", cases=("np.zeros(3) + M(3)", "np.zeros(2) + C(2, 2)"))
 def det(a: Any, overwrite_a: Any = False, check_finite: Any = True) -> Any:
-    a = _matrix(a, check_finite)
+    a = matrix(a, check_finite)
     wide = np.dtype(complex if is_complex(a) else float)  # SciPy computes determinants in double precision
     return np.linalg.det(a if aval(a).dtype == wide else np.multiply(np.ones((), wide), a))
 
@@ -128,7 +104,7 @@ def _structured(name: str, a: Any, assume_a: Any, lower: Any) -> Any:
     """The matrix that LAPACK sees: it reads one triangle of a symmetric one."""
     if assume_a in _GENERAL:
         return a
-    _only(name, a, **{f"assume_a={assume_a!r}": assume_a not in _SYMMETRIC or (
+    only(name, a, **{f"assume_a={assume_a!r}": assume_a not in _SYMMETRIC or (
         assume_a in ("sym", "symmetric") and is_complex(a))})
     return from_triangle(a, "L" if lower else "U")
 
@@ -137,7 +113,7 @@ def _structured(name: str, a: Any, assume_a: Any, lower: Any) -> Any:
                                 "S(3), A(3), lower=True, assume_a='pos'", "M(3), A(3), transposed=True"))
 def solve(a: Any, b: Any, lower: Any = False, overwrite_a: Any = False, overwrite_b: Any = False,
           check_finite: Any = True, assume_a: Any = None, transposed: Any = False) -> Any:
-    a, b = _matrix(a, check_finite), _matrix(b, check_finite, (1, 2))
+    a, b = matrix(a, check_finite), matrix(b, check_finite, (1, 2))
     if assume_a in ("upper triangular", "lower triangular"):
         return solve_triangular(a, b, int(transposed), assume_a.startswith("lower"), check_finite=False)
     if transposed and (is_complex(a) or is_complex(b)):
@@ -153,16 +129,16 @@ def _cutoff(a: Any, rtol: Any) -> Any:
 
 @composite(_sp, "pinv", notes="at constant rank", cases=("A(3, 2) + np.eye(3, 2)", "M(3)"))
 def pinv(a: Any, *, atol: Any = None, rtol: Any = None, return_rank: Any = False, check_finite: Any = True) -> Any:
-    a = _matrix(a, check_finite)
-    _only("pinv", a, atol=atol is not None, return_rank=bool(return_rank))
+    a = matrix(a, check_finite)
+    only("pinv", a, atol=atol is not None, return_rank=bool(return_rank))
     return np.linalg.pinv(a, rtol=_cutoff(a, rtol))
 
 
 @composite(_sp, "pinvh", notes="at constant rank", cases=("S(3)", "S(3), lower=False"))
 def pinvh(a: Any, atol: Any = None, rtol: Any = None, lower: Any = True, return_rank: Any = False,
           check_finite: Any = True) -> Any:
-    a = _matrix(a, check_finite)
-    _only("pinvh", a, atol=atol is not None, return_rank=bool(return_rank))
+    a = matrix(a, check_finite)
+    only("pinvh", a, atol=atol is not None, return_rank=bool(return_rank))
     return np.linalg.pinv(from_triangle(a, "L" if lower else "U"), rtol=_cutoff(a, rtol))
 
 
@@ -173,7 +149,7 @@ _, _RESIDUALS, _RANK, _ = _sp.lstsq(np.ones((2, 1), complex), np.ones(2))
 @composite(_sp, "lstsq", notes="at constant rank", cases=("A(4, 2), A(4)", "A(4, 2), A(4, 3)", "A(2, 3), A(2)"))
 def lstsq(a: Any, b: Any, cond: Any = None, overwrite_a: Any = False, overwrite_b: Any = False,
           check_finite: Any = True, lapack_driver: Any = None) -> Any:
-    a, b = _matrix(a, check_finite), _matrix(b, check_finite, (1, 2))
+    a, b = matrix(a, check_finite), matrix(b, check_finite, (1, 2))
     eps = np.finfo(np.result_type(aval(a).dtype, aval(b).dtype)).eps
     x, residuals, rank, s = np.linalg.lstsq(a, b, rcond=eps if cond is None else static(cond))
     if aval(b).ndim == 1 and aval(residuals).size:
@@ -190,7 +166,7 @@ def lstsq(a: Any, b: Any, cond: Any = None, overwrite_a: Any = False, overwrite_
 
 @composite(_sp, "norm", cases=("A(3), 3", "A(2, 3)", "A(2, 3), 'nuc'", "A(3), 1", "A(2, 3), axis=1"))
 def norm(a: Any, ord: Any = None, axis: Any = None, keepdims: Any = False, check_finite: Any = True) -> Any:
-    return np.linalg.norm(_matrix(a, check_finite, tuple(range(33))), ord, axis, keepdims)
+    return np.linalg.norm(matrix(a, check_finite, tuple(range(33))), ord, axis, keepdims)
 
 
 # ---------------------------------------------------------------------- Cholesky
@@ -198,7 +174,7 @@ def norm(a: Any, ord: Any = None, axis: Any = None, keepdims: Any = False, check
 
 @composite(_sp, "cholesky", notes="reads one triangle", cases=("S(3)", "S(3), lower=True"))
 def cholesky(a: Any, lower: Any = False, overwrite_a: Any = False, check_finite: Any = True) -> Any:
-    return np.linalg.cholesky(_matrix(a, check_finite), upper=not lower)
+    return np.linalg.cholesky(matrix(a, check_finite), upper=not lower)
 
 
 # Newer SciPy clears the other triangle, older leaves the matrix there.
@@ -209,7 +185,7 @@ _CLEARS = not _FACTOR[0][1, 0]
 @composite(_sp, "cho_factor", notes="the other triangle is zero or that of the matrix, as SciPy has it",
            cases=("S(3)", "S(3), lower=True"))
 def cho_factor(a: Any, lower: Any = False, overwrite_a: Any = False, check_finite: Any = True) -> Any:
-    a = _matrix(a, check_finite)
+    a = matrix(a, check_finite)
     inside = np.tri(shape_of(a)[-1], dtype=bool)
     factor = np.linalg.cholesky(a, upper=not lower)
     other = np.zeros((), aval(a).dtype) if _CLEARS else a
@@ -220,7 +196,7 @@ def cho_factor(a: Any, lower: Any = False, overwrite_a: Any = False, check_finit
 @composite(_sp, "cho_solve", cases=("(M(3), True), A(3)", "(M(3), False), A(3, 2)"))
 def cho_solve(c_and_lower: Any, b: Any, overwrite_b: Any = False, check_finite: Any = True) -> Any:
     c, lower = c_and_lower
-    c, (b, vector) = _matrix(c, check_finite), _columns(_matrix(b, check_finite, (1, 2)))
+    c, (b, vector) = matrix(c, check_finite), columns(matrix(b, check_finite, (1, 2)))
     turned, lower = adjoint(c), bool(static(lower))
     x = _tri(turned, _tri(c, b, True), False) if lower else _tri(c, _tri(turned, b, True), False)
     return x[:, 0] if vector else x
@@ -247,14 +223,14 @@ lu_p: Primitive = own_primitive("scipy.linalg.lu", lambda a: tuple(_lu_plain(a, 
 
 
 def _square(name: str, a: Any) -> Any:
-    _only(name, a, **{"a matrix that is not square": len(set(shape_of(a))) > 1})
+    only(name, a, **{"a matrix that is not square": len(set(shape_of(a))) > 1})
     return a
 
 
 @composite(_sp, "lu", kind="nonlinear", notes="square matrices", cases=("M(3)", "M(3), permute_l=True"))
 def lu(a: Any, permute_l: Any = False, overwrite_a: Any = False, check_finite: Any = True,
        p_indices: Any = False) -> Any:
-    a = _square("lu", _matrix(a, check_finite))
+    a = _square("lu", matrix(a, check_finite))
     p, lower, upper = bind(lu_p, (a,), {})
     if permute_l:
         return np.matmul(p, lower), upper
@@ -287,13 +263,13 @@ lu_factor_p: Primitive = own_primitive("scipy.linalg.lu_factor", lambda a: tuple
 
 @composite(_sp, "lu_factor", kind="nonlinear", notes="square matrices", cases=("M(3)",))
 def lu_factor(a: Any, overwrite_a: Any = False, check_finite: Any = True) -> Any:
-    return bind(lu_factor_p, (_square("lu_factor", _matrix(a, check_finite)),), {})
+    return bind(lu_factor_p, (_square("lu_factor", matrix(a, check_finite)),), {})
 
 
 @composite(_sp, "lu_solve", cases=("(M(3), np.array([1, 1, 2])), A(3)", "(M(3), np.array([0, 2, 2])), A(3, 2), 1"))
 def lu_solve(lu_and_piv: Any, b: Any, trans: Any = 0, overwrite_b: Any = False, check_finite: Any = True) -> Any:
     packed, piv = lu_and_piv
-    packed, (b, vector) = _matrix(packed, check_finite), _columns(_matrix(b, check_finite, (1, 2)))
+    packed, (b, vector) = matrix(packed, check_finite), columns(matrix(b, check_finite, (1, 2)))
     if 0 in shape_of(packed):
         return _lu_solve((phantom(packed), phantom(piv)), phantom(b)[:, 0] if vector else phantom(b), trans)
     order = bind(order_p, (operand(piv),), {})
@@ -312,8 +288,8 @@ def lu_solve(lu_and_piv: Any, b: Any, trans: Any = 0, overwrite_b: Any = False, 
     "M(3)", "A(4, 2), mode='economic'", "A(2, 3)", "M(3), mode='r'"))
 def qr(a: Any, overwrite_a: Any = False, lwork: Any = None, mode: Any = "full", pivoting: Any = False,
        check_finite: Any = True) -> Any:
-    a = _matrix(a, check_finite)
-    _only("qr", a, pivoting=bool(pivoting), **{"mode='raw'": mode == "raw"})
+    a = matrix(a, check_finite)
+    only("qr", a, pivoting=bool(pivoting), **{"mode='raw'": mode == "raw"})
     q, r = np.linalg.qr(a, "reduced" if mode == "economic" else "complete")
     return (r,) if mode == "r" else (q, r)
 
@@ -322,13 +298,13 @@ def qr(a: Any, overwrite_a: Any = False, lwork: Any = None, mode: Any = "full", 
     "M(3) + np.diag([0., 1, 2]), False", "A(4, 2), full_matrices=False", "A(3, 2), compute_uv=False"))
 def svd(a: Any, full_matrices: Any = True, compute_uv: Any = True, overwrite_a: Any = False,
         check_finite: Any = True, lapack_driver: Any = "gesdd") -> Any:
-    a = _matrix(a, check_finite)
+    a = matrix(a, check_finite)
     return tuple(np.linalg.svd(a, full_matrices)) if compute_uv else np.linalg.svd(a, compute_uv=False)
 
 
 @composite(_sp, "svdvals", cases=("A(3, 2)", "M(3)"))
 def svdvals(a: Any, overwrite_a: Any = False, check_finite: Any = True) -> Any:
-    return np.linalg.svd(_matrix(a, check_finite), compute_uv=False)
+    return np.linalg.svd(matrix(a, check_finite), compute_uv=False)
 
 
 _eigh_plain = _sp.eigh
@@ -337,16 +313,45 @@ eigh_p: Primitive = own_primitive(
     jvp=decompositions.eigh_p.jvp, multiple=True)
 
 
-@composite(_sp, "eigh", kind="nonlinear", notes="real matrices; reads one triangle; an error at equal eigenvalues",
-           cases=("S(3), eigvals_only=True", "S(3), lower=False, eigvals_only=True"))
+
+
+def _eigh_general_jvp(out: Any, _primals: Any, tangents: Any, UPLO: str = "L") -> Any:
+    """Of ``a v = w b v`` with ``v^T b v = 1`` (J. de Leeuw, Derivatives of generalized eigensystems, 2007)."""
+    (w, v), (da, db) = out, tangents
+    if da is None and db is None:
+        return None, None
+    change: Any = None if da is None else np.matmul(from_triangle(da, UPLO), v)
+    scaled = None
+    if db is not None:
+        moved = np.matmul(from_triangle(db, UPLO), v)
+        change = add_tangents(change, np.negative(np.multiply(moved, w)))
+        scaled = np.multiply(-0.5, np.sum(np.multiply(np.conjugate(v), moved), axis=-2))
+    inner = np.matmul(adjoint(v), change)
+    dv = np.matmul(v, decompositions.rotation(inner, w, "scipy.linalg.eigh"))
+    return np.real(np.einsum("ii->i", inner)), dv if scaled is None else np.add(dv, np.multiply(v, scaled))
+
+
+eigh_general_p: Primitive = own_primitive(
+    "scipy.linalg.eigh_general",
+    lambda a, b, UPLO="L": tuple(_eigh_plain(a, b, lower=UPLO == "L", check_finite=False)),
+    jvp=_eigh_general_jvp, multiple=True)
+
+
+@composite(_sp, "eigh", kind="nonlinear", notes="reads one triangle; an error at equal eigenvalues", cases=(
+    "S(3), eigvals_only=True", "S(3), lower=False, eigvals_only=True", "S(3), 3 * np.eye(3) + S(3), eigvals_only=True"))
 def eigh(a: Any, b: Any = None, *, lower: Any = True, eigvals_only: Any = False, overwrite_a: Any = False,
          overwrite_b: Any = False, type: Any = 1, check_finite: Any = True, subset_by_index: Any = None,
          subset_by_value: Any = None, driver: Any = None) -> Any:
-    a = _matrix(a, check_finite)
-    _only("eigh", a, b=b is not None, subset_by_index=subset_by_index is not None,
+    a = matrix(a, check_finite)
+    b = None if b is None else matrix(b, check_finite)
+    only("eigh", a, subset_by_index=subset_by_index is not None,
           subset_by_value=subset_by_value is not None, driver=driver is not None,
-          **{"the vectors of a complex matrix": is_complex(a) and not eigvals_only})
+          **{"the vectors of complex matrices and b": b is not None and not eigvals_only and is_complex(a, b),
+            f"type={type}": b is not None and type != 1})
     uplo: Any = "L" if lower else "U"
+    if b is not None:
+        w, v = bind(eigh_general_p, (a, b), {"UPLO": uplo})
+        return w if eigvals_only else (w, v)
     return np.linalg.eigvalsh(a, uplo) if eigvals_only else bind(eigh_p, (a,), {"UPLO": uplo})
 
 
@@ -361,16 +366,16 @@ def eigvalsh(a: Any, b: Any = None, *, lower: Any = True, overwrite_a: Any = Fal
 @composite(_sp, "eigvals", notes="distinct eigenvalues", cases=("S(3)", "M(3) + np.diag([0., 1, 2])"))
 def eigvals(a: Any, b: Any = None, overwrite_a: Any = False, overwrite_b: Any = False, check_finite: Any = True,
             homogeneous_eigvals: Any = False) -> Any:
-    a = _matrix(a, check_finite)
-    _only("eigvals", a, b=b is not None, homogeneous_eigvals=bool(homogeneous_eigvals))
+    a = matrix(a, check_finite)
+    only("eigvals", a, b=b is not None, homogeneous_eigvals=bool(homogeneous_eigvals))
     return np.add(np.linalg.eigvals(a), np.zeros((), np.result_type(aval(a).dtype, np.complex64)))
 
 
 @composite(_sp, "eig", notes="distinct eigenvalues; right vectors", cases=("M(3) + np.diag([0., 1, 2])",))
 def eig(a: Any, b: Any = None, left: Any = False, right: Any = True, overwrite_a: Any = False,
         overwrite_b: Any = False, check_finite: Any = True, homogeneous_eigvals: Any = False) -> Any:
-    a = _matrix(a, check_finite)
-    _only("eig", a, b=b is not None, left=bool(left), homogeneous_eigvals=bool(homogeneous_eigvals))
+    a = matrix(a, check_finite)
+    only("eig", a, b=b is not None, left=bool(left), homogeneous_eigvals=bool(homogeneous_eigvals))
     if not right:
         return eigvals(a, check_finite=False)
     w, v = np.linalg.eig(a)
@@ -397,34 +402,6 @@ def block_diag(*arrs: Any) -> Any:
                                     np.zeros((high, width - before - wide), dtype)], axis=1))
         before += wide
     return np.concatenate(rows)
-
-
-def _vector(name: str, a: Any) -> Any:
-    a = operand(a)
-    _only(name, a, **{"anything but vectors": aval(a).ndim != 1})
-    return a
-
-
-@composite(_sp, "toeplitz", cases=("A(3)", "A(3), A(4)", "C(3)"))
-def toeplitz(c: Any, r: Any = None) -> Any:
-    c = _vector("toeplitz", c)
-    r = np.conjugate(c) if r is None else _vector("toeplitz", r)
-    n, m = shape_of(c)[0], shape_of(r)[0]
-    return pick(np.concatenate([c[::-1], r[1:]]), n - 1 - np.arange(n)[:, None] + np.arange(m))
-
-
-@composite(_sp, "hankel", cases=("A(3)", "A(3), A(4)"))
-def hankel(c: Any, r: Any = None) -> Any:
-    c = _vector("hankel", c)
-    r = np.zeros_like(c) if r is None else _vector("hankel", r)
-    return pick(np.concatenate([c, r[1:]]), np.arange(shape_of(c)[0])[:, None] + np.arange(shape_of(r)[0]))
-
-
-@composite(_sp, "circulant", cases=("A(3)",))
-def circulant(c: Any) -> Any:
-    c = _vector("circulant", c)
-    n = shape_of(c)[0]
-    return pick(c, (np.arange(n)[:, None] - np.arange(n)) % max(n, 1))
 
 
 @composite(_sp, "khatri_rao", cases=("A(2, 3), A(4, 3)",))
@@ -460,13 +437,13 @@ sylvester_p: Primitive = own_primitive("scipy.linalg.solve_sylvester", lambda a,
 
 @composite(_sp, "solve_sylvester", kind="nonlinear", cases=("M(3), M(2), np.ones((3, 2)) + A(3, 2)",))
 def solve_sylvester(a: Any, b: Any, q: Any) -> Any:
-    return bind(sylvester_p, tuple([_matrix(m, True) for m in (a, b, q)]), {})
+    return bind(sylvester_p, tuple([matrix(m, True) for m in (a, b, q)]), {})
 
 
 @composite(_sp, "solve_lyapunov")
 @composite(_sp, "solve_continuous_lyapunov", cases=("M(3), A(3, 3)",))
 def solve_continuous_lyapunov(a: Any, q: Any) -> Any:
-    a, q = _matrix(a, True), _matrix(q, True)
+    a, q = matrix(a, True), matrix(q, True)
     if len({*shape_of(a), *shape_of(q)}) > 1:
         _lyapunov(phantom(a), phantom(q))  # SciPy's own error
     return bind(sylvester_p, (a, adjoint(a), q), {})
@@ -475,7 +452,7 @@ def solve_continuous_lyapunov(a: Any, q: Any) -> Any:
 @composite(_sp, "polar", notes="distinct singular values", cases=("M(3) + np.diag([0., 1, 2])",
                                                                   "A(3, 2), side='left'"))
 def polar(a: Any, side: Any = "right") -> Any:
-    a = _matrix(a, False)
+    a = matrix(a, False)
     u, s, vh = np.linalg.svd(a, full_matrices=False)
     if side not in ("right", "left"):
         raise ValueError("`side` must be either 'right' or 'left'")
@@ -488,11 +465,11 @@ def polar(a: Any, side: Any = "right") -> Any:
 
 refused(_sp, "hands plain matrices to compiled code, and npdiff has no rule for it",
         "bandwidth cdf2rdf cho_solve_banded cholesky_banded clarkson_woodruff_transform companion convolution_matrix "
-        "cossin diagsvd eig_banded eigh_tridiagonal eigvals_banded eigvalsh_tridiagonal expm_cond expm_frechet "
-        "fiedler fiedler_companion funm hessenberg ishermitian issymmetric ldl leslie matmul_toeplitz matrix_balance "
+        "cossin diagsvd eig_banded eigh_tridiagonal eigvals_banded expm_cond "
+        "fiedler fiedler_companion funm hessenberg ishermitian issymmetric ldl leslie matrix_balance "
         "null_space ordqz orth orthogonal_procrustes qr_delete qr_insert qr_multiply qr_update qz rq rsf2csf schur "
-        "solve_banded solve_circulant solve_continuous_are solve_discrete_are solve_discrete_lyapunov solve_toeplitz "
-        "solveh_banded subspace_angles",
+        "solve_continuous_are solve_discrete_are "
+        "subspace_angles",
         "write it with np.linalg, compute it on x.value, the plain array, or give it a rule with npdiff.custom_jvp")
 untracked(_sp, "makes a matrix from sizes", "dft hadamard helmert hilbert invhilbert invpascal pascal")
 untracked(_sp, "looks up compiled code", "find_best_blas_type get_blas_funcs get_lapack_funcs test")

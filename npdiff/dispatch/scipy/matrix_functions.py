@@ -16,7 +16,8 @@ import scipy.linalg
 from npdiff.core import Primitive, aval, bind, own_primitive, shape_of, unsupported
 from npdiff.dispatch.common import one_by_one
 from npdiff.dispatch.declare import operand, static
-from npdiff.dispatch.scipy.declare import composite
+from npdiff.dispatch.scipy.declare import composite, is_complex
+from npdiff.dispatch.scipy.matrix_operands import matrix
 
 _sp = scipy.linalg
 
@@ -108,6 +109,17 @@ def tanm(A: Any) -> Any:
 @composite(_sp, "tanhm", cases=("0.3 * M(2)",))
 def tanhm(A: Any) -> Any:
     return np.linalg.solve(coshm(A), sinhm(A))
+
+
+@composite(_sp, "expm_frechet", cases=(
+    "np.zeros(2) + 0.3 * M(2), np.zeros(2) + A(2, 2)",
+    "np.zeros(2) + 0.3 * M(2), np.zeros(2) + A(2, 2), compute_expm=False"))
+def expm_frechet(A: Any, E: Any, method: Any = None, compute_expm: Any = True, check_finite: Any = True) -> Any:
+    a, e = matrix(A, check_finite), matrix(E, check_finite)
+    wide = np.ones((), complex if is_complex(a, e) else float)  # SciPy computes this in double precision
+    a, e = np.multiply(wide, a), np.multiply(wide, e)
+    along = _corner(_expm_p, a, e, {})
+    return (bind(_expm_p, (a,), {}), along) if compute_expm else along
 
 
 _power_p = _matrix_function("fractional_matrix_power", _sp.fractional_matrix_power)

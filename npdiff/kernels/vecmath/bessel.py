@@ -1,8 +1,8 @@
 """i0, i1, i0e, i1e: the modified Bessel functions of the first kind, orders 0 and 1.
 
-exp(a) / (1 + a) or a exp(a) / (2 + a)**2 times a polynomial in a up to 8, and beyond exp(a) / sqrt(a) times a polynomial
-in 1 / a (C. W. Clenshaw, Chebyshev Series for Mathematical Functions, 1962; NIST Digital Library of Mathematical
-Functions, 10.40.1).
+exp(a) / (1 + a) or a exp(a) / (2 + a)**2 times a polynomial in a up to 8, beyond it exp(a) / sqrt(a) times one in 1 / a
+(C. W. Clenshaw, Chebyshev Series for Mathematical Functions, 1962; NIST Digital Library of Mathematical Functions,
+10.40.1).
 """
 
 from __future__ import annotations

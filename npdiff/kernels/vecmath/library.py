@@ -37,10 +37,11 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "i0": bessel.i0, "i1": bessel.i1, "i0e": bessel.i0e, "i1e": bessel.i1e,
 }
 # Those that the C library does not have.
-_OWN = frozenset(["exp10", "logit", "log_ratio", "log1p_exp", "erfcx", "ndtr", "log_ndtr", "digamma", "i0", "i1", "i0e", "i1e"])
+_OWN = frozenset(["exp10", "logit", "log_ratio", "log1p_exp", "erfcx", "ndtr", "log_ndtr", "digamma", "i0", "i1", "i0e",
+                  "i1e"])
 # Functions that are left to the C library where an operand is at least this large.
 _LIMITED = {"sin": trigonometric.limit, "cos": trigonometric.limit, "tan": trigonometric.limit}
-# Shorter ways to the same bits, and where they do not hold: if anywhere in a vector, the whole vector goes the long way.
+# Shorter ways to the same bits, and where they do not hold: if one lane is there, all of them go the long way.
 _QUICK: dict[str, Callable[..., tuple[Value, Value]]] = {
     "exp": exponential.quick_exp, "log": logarithm.quick_log, "pow": power.quick_power,
 }

@@ -1,0 +1,74 @@
+"""Linear algebra through CuPy (cuSOLVER), which gives NaN or nothing at all where NumPy raises."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from npdiff.backend.cuda_equations import Operation
+
+
+def _result_finite(m: Operation, out: Any, *operands: Any) -> Any:
+    """Where NumPy would raise (a singular matrix), CuPy gives NaN or infinity."""
+    good = m.xp.all(m.xp.isfinite(out))
+    for a in operands:
+        good = good | ~m.xp.all(m.xp.isfinite(a))
+    m.check(good)
+    return out
+
+
+def inv(m: Operation, a: Any) -> Any:
+    """The inverse."""
+    a = m.array(a, m.dtype)
+    return _result_finite(m, m.xp.linalg.inv(a), a)
+
+
+def solve(m: Operation, a: Any, b: Any) -> Any:
+    """Linear equations, for stacks of matrices on both sides; CuPy does not broadcast these."""
+    a, b = m.arrays((a, b), m.dtype)
+    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    one = m.xp.broadcast_to(a, stack + a.shape[-2:])
+    other = m.xp.broadcast_to(b, stack + b.shape[-2:])
+    if a.size == 0 or b.size == 0:
+        return m.xp.zeros(m.shape, m.dtype)
+    return _result_finite(m, m.xp.linalg.solve(one, other), a, b)
+
+
+def cholesky(m: Operation, a: Any, upper: bool = False) -> Any:
+    """The Cholesky factor; here CuPy is asked to look whether there is one, which waits for the device."""
+    xp, a = m.xp, m.array(a, m.dtype)
+    with m.extra.errstate(linalg="raise"):
+        # One triangle is read, as LAPACK does.
+        low = xp.linalg.cholesky(xp.conj(xp.swapaxes(a, -1, -2)) if upper else a)
+    m.check_finite(low)
+    return xp.conj(xp.swapaxes(low, -1, -2)) if upper else low
+
+
+def spectral(name: str, **how: Any) -> Callable[..., Any]:
+    """A decomposition, for which NumPy refuses what is not finite."""
+
+    def rule(m: Operation, a: Any, **params: Any) -> Any:
+        a = m.array(a)
+        a = m.array(a, float) if a.dtype.kind in "biu" else a
+        m.check_finite(a)
+        out = getattr(m.xp.linalg, name)(a, **params, **how)
+        m.check_finite(*(out if isinstance(out, tuple) else (out,)))
+        return out
+
+    return rule
+
+
+def cofactor(m: Operation, a: Any) -> Any:
+    """The matrix of cofactors, from a singular value decomposition."""
+    xp, a = m.xp, m.array(a, m.dtype)
+    if a.size == 0:
+        return xp.zeros_like(a)
+    u, s, vh = xp.linalg.svd(a)
+    others = xp.prod(xp.where(xp.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]), axis=-1)
+    turn = xp.linalg.det(u) * xp.linalg.det(vh)
+    return turn[..., None, None] * xp.matmul(xp.conj(u) * others[..., None, :], xp.conj(vh))
+
+
+__all__ = ["cholesky", "cofactor", "inv", "solve", "spectral"]

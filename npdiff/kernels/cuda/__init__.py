@@ -1,0 +1,17 @@
+"""Loop IR on NVIDIA cards: kernels rendered as Python functions that Numba compiles for CUDA.
+
+``compiled(kernel)`` gives a function that launches it, ``source(kernel)`` the Python text of its passes, ``ptx(kernel,
+cc)`` their assembly for a compute capability, which needs no card. With NUMBA_ENABLE_CUDASIM=1 in the environment the
+same text runs in Numba's simulator, on NumPy arrays.
+
+The layers, each importing only from those before it: operations, plan, render, toolchain, device, simulated,
+compile, run.
+"""
+
+from __future__ import annotations
+
+from npdiff.kernels.cuda.plan import Config
+from npdiff.kernels.cuda.run import compiled, ptx, source
+from npdiff.kernels.cuda.toolchain import simulating
+
+__all__ = ["Config", "compiled", "ptx", "simulating", "source"]

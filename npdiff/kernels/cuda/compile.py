@@ -1,0 +1,100 @@
+"""The source of a pass to PTX, to code for a card, or to a function for the simulator."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from npdiff.kernels.cuda import device, simulated
+from npdiff.kernels.cuda.plan import Config, Pass
+from npdiff.kernels.cuda.render import render, wide
+from npdiff.kernels.cuda.toolchain import core, numba_cuda, part
+from npdiff.kernels.loop_ir import Buffer
+
+# A compiled pass: called with its arrays.
+Launch = Callable[[list[Any]], None]
+_ENTRY = re.compile(r"\.visible \.entry (\w+)\(")
+
+
+def _memory(buffer: Buffer) -> str:
+    """The type of a buffer's elements; truth values are bytes."""
+    return "uint8" if buffer.dtype.kind == "b" else buffer.dtype.name
+
+
+def _kinds(work: Pass) -> tuple[str, ...]:
+    return tuple(_memory(b) for b in (*work.kernel.inputs, *work.kernel.outputs))
+
+
+def assemble(work: Pass, config: Config, cc: tuple[int, int]) -> str:
+    """PTX for a compute capability."""
+    return _assemble(render(work, config), _kinds(work), wide(work, config), cc)
+
+
+@lru_cache(maxsize=1024)
+def _assemble(source: str, kinds: tuple[str, ...], far: bool, cc: tuple[int, int]) -> str:
+    cuda = numba_cuda()
+    types = part("types")
+    scope = {"cuda": cuda, **device.names(far)}
+    exec(source, scope)
+    signature = types.void(*[types.CPointer(getattr(types, k)) for k in kinds])
+    text, _ = cuda.compile(scope["kernel"], signature, device=False, cc=cc, output="ptx", abi="numba")
+    return str(text)
+
+
+def simulate(work: Pass, config: Config) -> Launch:
+    """A function that runs a pass in the simulator, on NumPy arrays."""
+    cuda = numba_cuda()
+    scope = {"cuda": cuda, **simulated.names(wide(work, config))}
+    exec(render(work, config) + simulated.CALL, scope)
+    run = cuda.jit(scope["simulated"])[work.grid(config), config.block]
+
+    def launch(arrays: list[Any]) -> None:
+        run(*[a.reshape(-1).view(np.uint8) if a.dtype.kind == "b" else a.reshape(-1) for a in arrays])
+
+    return launch
+
+
+def load(work: Pass, config: Config) -> Launch:
+    """A function that launches a pass on the current device, in its current stream."""
+    cuda = core()
+    here = cuda.Device()
+    here.set_current()
+    kernel = _linked(render(work, config), _kinds(work), wide(work, config), tuple(here.compute_capability),
+                     here.device_id)
+    grid = cuda.LaunchConfig(grid=work.grid(config), block=config.block)
+
+    def launch(arrays: list[Any]) -> None:
+        cuda.launch(stream(), grid, kernel, *[address(a) for a in arrays])
+
+    return launch
+
+
+@lru_cache(maxsize=1024)
+def _linked(source: str, kinds: tuple[str, ...], far: bool, cc: tuple[int, int], _device: int) -> Any:
+    cuda = core()
+    text = _assemble(source, kinds, far, cc)
+    found = _ENTRY.search(text)
+    assert found is not None, "a pass has an entry"
+    options = cuda.LinkerOptions(arch=f"sm_{cc[0]}{cc[1]}")
+    code = cuda.Linker(cuda.ObjectCode.from_ptx(text.encode()), options=options).link("cubin")
+    return code.get_kernel(found[1])
+
+
+def stream() -> Any:
+    """The stream that CuPy uses here, if it is there, else the default one."""
+    cuda = core()
+    cupy = sys.modules.get("cupy")
+    handle = cupy.cuda.get_current_stream().ptr if cupy is not None else 0
+    return cuda.Stream.from_handle(handle) if handle else cuda.LEGACY_DEFAULT_STREAM
+
+
+def address(array: Any) -> int:
+    """Where an array's elements begin."""
+    if isinstance(array, np.ndarray):
+        return int(array.ctypes.data)
+    return int(array.__cuda_array_interface__["data"][0])

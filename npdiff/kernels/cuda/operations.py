@@ -1,0 +1,93 @@
+"""Loop IR operations as expressions of Python that Numba compiles for CUDA: one table.
+
+Every expression gives a value of exactly its node's dtype. Integers are cast back after each step, because Numba widens
+them; sums of floats are rounded by a function of their own, so that no product before them is contracted with them.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from npdiff.kernels.loop_ir import COMPARISONS, DType, Node
+
+_SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+_INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"}
+# Functions of libdevice for float64, of one and of two operands; those for float32 end in f.
+FUNCTIONS = frozenset([
+    "sqrt", "floor", "ceil", "trunc", "rint", "copysign", "fabs",
+    "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "cbrt", "pow", "hypot", "fmod", "sin", "cos", "tan",
+    "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
+])
+# As NumPy defines them: maximum and minimum hand on NaN, fmax and fmin pass over it.
+_CHOICES = {
+    "maximum": "{x} if {x} >= {y} or {x} != {x} else {y}",
+    "minimum": "{x} if {x} <= {y} or {x} != {x} else {y}",
+    "fmax": "{x} if {x} >= {y} or {y} != {y} else {y}",
+    "fmin": "{x} if {x} <= {y} or {y} != {y} else {y}",
+}
+
+
+def constant(value: Any, dtype: DType) -> str:
+    """A number as an expression of its dtype."""
+    if dtype.kind == "b":
+        return repr(bool(value))
+    if dtype.kind != "f":
+        return f"{dtype.name}({int(value)})"
+    number = float(value)
+    # repr writes -inf and nan too, as names that the source knows.
+    return f"{dtype.name}({'nan' if math.isnan(number) else repr(number)})"
+
+
+def function(name: str, dtype: DType, *args: str) -> str:
+    """A call of libdevice."""
+    return f"libdevice.{name}{'f' if dtype.itemsize == 4 else ''}({', '.join(args)})"
+
+
+def cast(source: DType, target: DType, x: str) -> str:
+    """A value in another dtype."""
+    if source == target:
+        return x
+    if source.kind == "b":
+        return f"{target.name}(1) if {x} else {target.name}(0)"
+    return f"{target.name}({x})"
+
+
+def combine(op: str, dtype: DType, x: str, y: str) -> str:
+    """An operation on two values of one dtype, which is also the dtype of the result."""
+    if op in _CHOICES:
+        if dtype.kind == "f":
+            return _CHOICES[op].format(x=x, y=y)
+        return f"{x} if {x} {'>=' if op == 'maximum' else '<='} {y} else {y}"
+    if op in ("add", "sub") and dtype.kind == "f":
+        return f"libdevice.{'f' if dtype.itemsize == 4 else 'd'}add_rn({x}, {'-' if op == 'sub' else ''}{y})"
+    if op == "copysign":
+        return function(op, dtype, x, y)
+    text = f"{x} {_INFIX[op]} {y}"
+    return text if dtype.kind in "fb" else f"{dtype.name}({text})"
+
+
+def expression(node: Node, operand: DType, args: list[str]) -> str:
+    """The value of any node but loads and constants; `operand` is the dtype of its last operand."""
+    op, dtype = node.op, node.dtype
+    if op == "signbit":
+        return f"libdevice.signbit{'f' if operand.itemsize == 4 else 'd'}({args[0]}) != 0"
+    if op in COMPARISONS:
+        return f"{args[0]} {_SIGNS[op]} {args[1]}"
+    if op == "cast":
+        return cast(operand, dtype, args[0])
+    if op == "select":
+        return f"{args[1]} if {args[0]} else {args[2]}"
+    if op == "call":
+        return function(node.data, dtype, *args)
+    if op == "neg":
+        return f"-{args[0]}" if dtype.kind == "f" else f"{dtype.name}({constant(0, dtype)} - {args[0]})"
+    if op == "not":
+        return f"not {args[0]}" if dtype.kind == "b" else f"{dtype.name}(~{args[0]})"
+    if len(args) == 2:
+        return combine(op, dtype, *args)
+    if dtype.kind == "f":
+        return function("fabs" if op == "abs" else op, dtype, *args)
+    # The integer abs: the smallest number stays itself, as in NumPy.
+    zero = constant(0, dtype)
+    return f"{args[0]} if {args[0]} >= {zero} else {dtype.name}({zero} - {args[0]})"

@@ -1,0 +1,62 @@
+"""What the source of a pass names, for Numba's CUDA simulator: it runs the source as Python on NumPy's scalars.
+
+The simulator knows neither libdevice nor shuffles nor vectors in memory, so these are stood in for here; the source is
+the same as on a card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from npdiff.kernels.cuda.operations import FUNCTIONS
+
+_NUMPY = {"pow": "power", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2",
+          "asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
+# Threads of the simulator start with NumPy's warnings on; a card has none.
+CALL = """
+def simulated(*arrays):
+    with errstate(all="ignore"):
+        kernel(*arrays)
+def shuffle(value, step):
+    # By turns in two places: whoever comes round to the first again knows that all have read it.
+    at = cuda.threadIdx.x
+    turn[at] ^= 1
+    exchanged = places[turn[at]]
+    exchanged[at] = value
+    cuda.syncthreads()
+    return exchanged[at + step] if at % 32 + step < 32 and at + step < cuda.blockDim.x else value
+"""
+
+
+def _integer(kind: Any) -> Callable[[Any], Any]:
+    return lambda v: v.astype(kind) if isinstance(v, np.generic) else kind(v)
+
+
+def _load(lanes: int) -> Callable[..., Any]:
+    return lambda buffer, at: tuple(buffer[at + k] for k in range(lanes))
+
+
+def _store(buffer: Any, at: int, *values: Any) -> None:
+    for k, v in enumerate(values):
+        buffer[at + k] = v
+
+
+def names(_wide: bool) -> dict[str, Any]:
+    """The globals of a pass's function."""
+    functions: dict[str, Any] = {"fadd_rn": np.add, "dadd_rn": np.add, "signbitf": np.signbit,
+                                 "signbitd": np.signbit}
+    for name in FUNCTIONS:
+        functions[name] = functions[f"{name}f"] = getattr(np, _NUMPY.get(name, name))
+    scope: dict[str, Any] = {"libdevice": SimpleNamespace(**functions), "index": int, "inf": np.inf, "nan": np.nan,
+                             "errstate": np.errstate, "turn": [0] * 1024, "places": ([None] * 1024, [None] * 1024)}
+    for code in "bhilqBHILQfd":
+        kind = np.dtype(code)
+        scope[kind.name] = kind.type if kind.kind == "f" else _integer(kind.type)
+        scope[f"{kind.name}_type"] = kind
+    for lanes in (2, 4):
+        scope[f"load{lanes}"], scope[f"store{lanes}"] = _load(lanes), _store
+    return scope

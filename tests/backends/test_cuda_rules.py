@@ -1,0 +1,117 @@
+"""Where CuPy's functions are not NumPy's, the cuda backend gives what NumPy gives, to the bit where NumPy is exact."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from machines import needs_cuda
+
+import npdiff
+
+pytestmark = needs_cuda
+NUMBERS = np.array([0.0, -0.0, 1.0, -1.0, 0.1, -0.3, 2.5, -7.0, 1e300, np.inf, -np.inf, np.nan])
+PAIRS = [np.array(p) for p in zip(*[(a, b) for a in NUMBERS for b in NUMBERS], strict=True)]
+INTEGERS = np.array([0, 1, -1, 7, -7, 2**53 + 1, -(2**62) - 3, 2**63 - 1, -(2**63)])
+WHOLE = [np.array(p) for p in zip(*[(a, b) for a in INTEGERS for b in INTEGERS], strict=True)]
+
+
+def same(f: Any, *args: Any, rtol: float = 0.0) -> None:
+    """A replay gives what NumPy gives."""
+    jitted = npdiff.jit(f, "cuda")
+    wanted = f(*args)
+    jitted(*args)
+    ours = jitted(*args)
+    assert [r.calls for entry in jitted._entries.values() for r in entry.recordings] == [1]
+    assert (ours.dtype, ours.shape) == (wanted.dtype, wanted.shape)
+    np.testing.assert_allclose(ours, wanted, rtol=rtol, atol=0)
+    if rtol == 0:
+        np.testing.assert_array_equal(np.signbit(ours) if ours.dtype.kind == "f" else ours,
+                                      np.signbit(wanted) if ours.dtype.kind == "f" else wanted)
+
+
+@pytest.mark.parametrize("name", ["floor_divide", "remainder", "fmod"])
+def test_divisions(name: str) -> None:
+    f = getattr(np, name)
+    same(f, *PAIRS)
+    same(f, *[p.astype("f4") for p in PAIRS], rtol=2e-6)
+    same(f, *WHOLE)
+    same(f, *[p.astype("u1") for p in WHOLE])
+
+
+def test_integers() -> None:
+    counts = np.array([0, 1, 31, 63, 64, 200, -1])
+    for f in (np.left_shift, np.right_shift):
+        same(lambda a, k, f=f: f(a[:, None], k), INTEGERS, counts)
+        same(lambda a, k, f=f: f(a[:, None], k), INTEGERS.astype("u1"), np.arange(10).astype("u1"))
+    same(np.power, INTEGERS[:5], np.array([0, 3, 2, 1, 4]))
+    same(np.ldexp, NUMBERS, np.array([0, 1, -1, 4000, 2**40, -(2**40), 3, 2, -900, 1, 1, 1]))
+    same(np.gcd, *WHOLE)
+
+
+def test_half_precision() -> None:
+    a, b = [p.astype("f2") for p in PAIRS]
+    same(np.logaddexp, a, b, rtol=2e-3)
+    same(np.logaddexp2, a, b, rtol=1e-2)
+    same(np.maximum, a, b)
+    same(lambda x: x * x + 1, np.array([0.5, -2, 3], "f2"))
+
+
+@pytest.mark.parametrize("f", [np.argmax, np.argmin, np.fmax.reduce, np.fmin.reduce, np.max, np.min])
+def test_nan_among_the_largest(f: Any) -> None:
+    for a in (NUMBERS, NUMBERS[:-1], NUMBERS[::-1], np.full(3, np.nan), np.array([1.0, 3.0, 3.0, np.nan, np.nan])):
+        same(lambda x: np.asarray(f(x)), a)
+
+
+def test_orders_with_nan() -> None:
+    bins = np.array([-1.0, 0.0, 2.0, np.nan, np.nan])
+    for side in ("left", "right"):
+        same(lambda b, v, side=side: np.searchsorted(b, v, side), bins, NUMBERS)
+    same(lambda a: np.argsort(a, kind="stable"), NUMBERS)
+    with pytest.raises(ValueError, match="All-NaN slice encountered"):
+        npdiff.jit(np.nanargmax, "cuda")(np.full(3, np.nan))
+
+
+def test_convolutions_keep_small_values() -> None:
+    a, v = np.array([1e20, 1.0, 1e-20, 3.0, 0.0]), np.array([1.0, 1e-3])
+    for mode in ("full", "same", "valid"):
+        same(lambda a, v, mode=mode: np.convolve(a, v, mode), a, v, rtol=1e-15)
+        same(lambda a, v, mode=mode: np.convolve(v, a, mode), a, v, rtol=1e-15)
+    same(lambda a, v: np.convolve(a, v), np.arange(4), np.array([2, -1, 5]))
+
+
+@pytest.mark.parametrize("n", [None, 3, 4, 5, 8])
+def test_spectra_of_no_real_signal(n: Any) -> None:
+    spectrum = np.array([1 + 2j, 3 - 1j, 0.5 + 4j])
+    same(lambda a: np.fft.irfft(a, n), spectrum, rtol=1e-12)
+    same(lambda a: np.fft.irfft(a, n, axis=0), np.stack([spectrum, spectrum[::-1]], 1), rtol=1e-12)
+
+
+def test_the_last_of_several_writes_wins() -> None:
+    def f(x: Any, k: Any, v: Any) -> Any:
+        y = np.zeros_like(x)
+        y[k] = v
+        y[:, k] += y[k]
+        return y
+
+    same(f, np.ones((4, 4)), np.array([0, 2, 2, -1]), np.arange(16.0).reshape(4, 4))
+    for dtype in ("i4", "i8", "f2", "c16", "u1"):
+        same(lambda x, k: np.add.at(x, k, x[k] + x.dtype.type(1)) or x, np.ones(5, dtype), np.array([1, 1, 1, -1, 0]))
+
+
+@pytest.mark.parametrize("f", [
+    lambda a, b: np.linalg.solve(a, b), lambda a, b: np.linalg.cholesky(a @ np.swapaxes(a, -1, -2)) @ b,
+    lambda a, b: np.linalg.inv(a) * np.linalg.det(a)[..., None, None] + b[..., :1],
+    lambda a, b: np.linalg.svd(a)[1] + np.linalg.eigvalsh(a + np.swapaxes(a, -1, -2)),
+    lambda a, b: np.abs(np.linalg.qr(b)[1][..., 0]) + a[..., 0]])
+def test_stacks_of_matrices(f: Any) -> None:
+    rng = np.random.default_rng(0)
+    same(f, rng.normal(size=(2, 1, 3, 3)), rng.normal(size=(4, 3, 3)), rtol=1e-9)
+
+
+def test_complex_numbers() -> None:
+    z = np.array([1 + 2j, -0.5j, 3 + 0j, -2 - 1j])
+    same(lambda z: np.exp(z) * np.sqrt(z) / z.conj() + np.abs(z) ** 2 - z ** 2.5, z, rtol=1e-13)
+    same(lambda z: np.sum(z) + np.prod(z) * z.real.max(), z, rtol=1e-13)
+    same(lambda z: z != z[::-1], z)
