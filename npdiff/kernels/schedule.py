@@ -72,16 +72,17 @@ Step = HostStep | KernelStep
 class Scheduler:
     """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    Without `matrices`, there are no kernels for products and factorisations.
+    Without `matrices`, there are no kernels for products and factorisations; primitives that are named in `apart` are
+    not fused.
     """
 
-    def __init__(self, graph: Graph, matrices: bool = True) -> None:
+    def __init__(self, graph: Graph, matrices: bool = True, apart: frozenset[str] = frozenset()) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
         self.program = Program(graph.equations)
         # What needs no view made, by index: see `MatrixStep`.
         self.matrices: dict[int, MatrixStep] = {}
-        self._matrices = matrices
+        self._matrices, self._apart = matrices, apart
         for i, eq in enumerate(graph.equations):
             self._classify(i, eq)
         self._settle()
@@ -95,7 +96,7 @@ class Scheduler:
             if view is not None and view.shape == out.aval.shape and root.aval.dtype == out.aval.dtype:
                 program.views[out] = (root, view)
                 return
-        build = classify.elementwise(eq)
+        build = None if eq.prim.name in self._apart else classify.elementwise(eq)
         reduction = classify.reduction(eq) if build is None else None
         if build is not None:
             program.builds[i] = build
@@ -296,6 +297,6 @@ class Scheduler:
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph, matrices: bool = True) -> list[Step]:
+def schedule(graph: Graph, matrices: bool = True, apart: frozenset[str] = frozenset()) -> list[Step]:
     """Order the work of a simplified graph: kernels, for matrices too if wanted, and host calls between them."""
-    return Scheduler(graph, matrices).steps()
+    return Scheduler(graph, matrices, apart).steps()
