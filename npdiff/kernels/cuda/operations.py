@@ -41,9 +41,14 @@ _COMPOSED = {
                 "libdevice.log{c}(libdevice.erfcx{c}(-{x} * {h}) * {t}(0.5)) - {x} * {x} * {t}(0.5), "
                 "libdevice.log1p{c}(-libdevice.erfc{c}({x} * {h}) * {t}(0.5)))",
 }
-# Primitives whose functions libdevice does not have: they are not fused.
-APART = frozenset(f"scipy.special.{name}" for name in ("psi", "i0", "i1", "i0e", "i1e"))
 CALLS = FUNCTIONS | _COMPOSED.keys()
+
+
+def renders(node: Node) -> bool:
+    """Whether a kernel for CUDA can hold a node: libdevice has no digamma, for one."""
+    return node.op != "call" or node.data in CALLS
+
+
 # As NumPy defines them: maximum and minimum hand on NaN, fmax and fmin pass over it.
 _CHOICES = {
     "maximum": "select(({x} >= {y}) | ({x} != {x}), {x}, {y})",
