@@ -32,7 +32,9 @@ class Cuda:
         """Available where CuPy and numba-cuda can be imported and find a device, or in Numba's simulator."""
         if "cupy" not in sys.modules and importlib.util.find_spec("cupy") is None:
             return Status(self.name, False, why="the package cupy is not installed", install=INSTALL)
-        lacking = "" if cuda.simulating() else cuda.missing()
+        # The simulator needs no compiler, only the package.
+        ready = importlib.util.find_spec("numba_cuda") is not None and cuda.simulating()
+        lacking = "" if ready else cuda.missing()
         if lacking:
             return Status(self.name, False, why=lacking, install=INSTALL)
         try:
