@@ -69,8 +69,8 @@ class Device:
         # A number goes along with the launch of a kernel, which costs no transfer.
         try:
             return self.xp.full(np.shape(value), np.asarray(value, a.dtype)[()], a.dtype)
-        except OverflowError as error:  # a Python integer beyond 64 bits
-            raise GuardFailed from error
+        except OverflowError:
+            raise GuardFailed("a Python integer beyond 64 bits, which no device array can hold") from None
 
     def get(self, value: Any) -> Any:
         """A device array as an ndarray of its own; waits for the device."""

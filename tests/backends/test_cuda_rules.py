@@ -76,8 +76,8 @@ def test_orders_with_nan() -> None:
 def test_convolutions_keep_small_values() -> None:
     a, v = np.array([1e20, 1.0, 1e-20, 3.0, 0.0]), np.array([1.0, 1e-3])
     for mode in ("full", "same", "valid"):
-        same(lambda a, v, mode=mode: np.convolve(a, v, mode), a, v, rtol=1e-15)
-        same(lambda a, v, mode=mode: np.convolve(v, a, mode), a, v, rtol=1e-15)
+        same(lambda a, v, mode=mode: np.convolve(a, v, mode), a, v, rtol=1e-14)
+        same(lambda a, v, mode=mode: np.convolve(v, a, mode), a, v, rtol=1e-14)
     same(lambda a, v: np.convolve(a, v), np.arange(4), np.array([2, -1, 5]))
 
 
@@ -124,6 +124,6 @@ def test_stacks_of_matrices(f: Any) -> None:
 
 def test_complex_numbers() -> None:
     z = np.array([1 + 2j, -0.5j, 3 + 0j, -2 - 1j])
-    same(lambda z: np.exp(z) * np.sqrt(z) / z.conj() + np.abs(z) ** 2 - z ** 2.5, z, rtol=1e-13)
-    same(lambda z: np.sum(z) + np.prod(z) * z.real.max(), z, rtol=1e-13)
+    same(lambda z: np.exp(z) * np.sqrt(z) / z.conj() + np.abs(z) ** 2 - z ** 2.5, z, rtol=1e-11)
+    same(lambda z: np.sum(z) + np.prod(z) * z.real.max(), z, rtol=1e-11)
     same(lambda z: z != z[::-1], z)
