@@ -9,14 +9,14 @@ order they were recorded in, so no guard is overtaken by a call that might raise
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from npdiff.graph import Equation, Graph, Literal, Var, droppable
 from npdiff.kernels import classify, views
-from npdiff.kernels.loop_ir import Kernel
+from npdiff.kernels.loop_ir import Kernel, Node
 from npdiff.kernels.lower import Group, Program
 from npdiff.kernels.matrices import Operation, find
 from npdiff.kernels.views import View
@@ -67,21 +67,25 @@ class MatrixStep(HostStep):
 
 
 Step = HostStep | KernelStep
+# Whether a renderer of kernels has a way to write a node.
+Renders = Callable[[Node], bool]
 
 
 class Scheduler:
     """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    Without `matrices`, there are no kernels for products and factorisations.
+    Without `matrices`, there are no kernels for products and factorisations. `renders` says of a node whether
+    kernels may hold it; None: all of them.
     """
 
-    def __init__(self, graph: Graph, matrices: bool = True) -> None:
+    def __init__(self, graph: Graph, matrices: bool = True, renders: Renders | None = None) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
         self.program = Program(graph.equations)
         # What needs no view made, by index: see `MatrixStep`.
         self.matrices: dict[int, MatrixStep] = {}
         self._matrices = matrices
+        self._renders = renders
         for i, eq in enumerate(graph.equations):
             self._classify(i, eq)
         self._settle()
@@ -96,6 +100,8 @@ class Scheduler:
                 program.views[out] = (root, view)
                 return
         build = classify.elementwise(eq)
+        if build is not None and self._renders is not None and not all(map(self._renders, classify.nodes(eq, build))):
+            return
         reduction = classify.reduction(eq) if build is None else None
         if build is not None:
             program.builds[i] = build
@@ -296,6 +302,9 @@ class Scheduler:
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph, matrices: bool = True) -> list[Step]:
-    """Order the work of a simplified graph: kernels, for matrices too if wanted, and host calls between them."""
-    return Scheduler(graph, matrices).steps()
+def schedule(graph: Graph, matrices: bool = True, renders: Renders | None = None) -> list[Step]:
+    """Order the work of a simplified graph: kernels, for matrices too if wanted, and host calls between them.
+
+    What holds a node that `renders` refuses is not put into a kernel.
+    """
+    return Scheduler(graph, matrices, renders).steps()
