@@ -53,7 +53,8 @@ class CudaExecutable:
         small = simplify(graph)
         self._device, self._graph = device, small
         outputs = {a for a in small.outputs if isinstance(a, Var)}
-        self._plan, copied = readers_first(schedule(small, matrices=False, renders=renders), outputs)
+        planned = schedule(small, matrices=False, placements=False, renders=renders)
+        self._plan, copied = readers_first(planned, outputs)
         dead = last_reads(self._plan, outputs)
         self._in_place = writes_in_place(self._plan, dead, copied)
         self._on_host: dict[int, str] = {}

@@ -7,9 +7,10 @@ another order, functions such as exp are those of `vecmath`, the sign of a zero 
 where maximum or minimum meets two zeros, and a fused loop emits no floating-point RuntimeWarning.
 A multiplication and an addition of the graph are never contracted into one rounding.
 
-The layers, each importing only from those before it: loop_ir, expressions, ufunc_rules, views,
-simplify, classify, lower, schedule, reuse, chunks, llvm_text, vecmath, llvm_ops, render_cpu, machine, compile_cpu,
-native, threads, executable. runtime/ holds LLVM IR that is the same for every kernel.
+The layers, each importing only from those before it: loop_ir, expressions, ufunc_rules, views, places,
+simplify, classify, placements, lower, absorb, order, pieces, schedule, reuse, chunks, layouts, llvm_text, vecmath,
+llvm_ops, render_cpu, machine, compile_cpu, native, threads, executable.
+runtime/ holds LLVM IR that is the same for every kernel.
 """
 
 from __future__ import annotations
