@@ -51,7 +51,7 @@ class CudaExecutable:
         small = simplify(graph)
         self._device, self._graph = device, small
         outputs = {a for a in small.outputs if isinstance(a, Var)}
-        self._plan, copied = readers_first(schedule(small, small=False), outputs)
+        self._plan, copied = readers_first(schedule(small, small=False, special=False), outputs)
         dead = last_reads(self._plan, outputs)
         self._in_place = writes_in_place(self._plan, dead, copied)
         self._on_host: dict[int, str] = {}

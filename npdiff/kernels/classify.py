@@ -168,6 +168,12 @@ _OWN: dict[str, Callable[[Equation], Build | None]] = {
 _NEVER_RAISES = frozenset(["add", "subtract", "multiply", "negative", "positive", "absolute"])
 
 
+def special(eq: Equation) -> bool:
+    """Whether an equation is a function of scipy.special, or on complex numbers or half precision."""
+    return eq.prim.name in SPECIAL or any(
+        [a.aval.dtype.kind == "c" or a.aval.dtype == HALF for a in [*eq.inputs, *eq.outputs]])
+
+
 def elementwise(eq: Equation) -> Build | None:
     """How to build the result of a fusable elementwise equation, or None."""
     prim = eq.prim

@@ -72,16 +72,18 @@ Step = HostStep | KernelStep
 class Scheduler:
     """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    Without `small`, there is no step for small matrices.
+    Without `small`, there is no step for small matrices; without `special`, kernels have neither functions of
+    scipy.special nor complex numbers nor half precision.
     """
 
-    def __init__(self, graph: Graph, small: bool = True) -> None:
+    def __init__(self, graph: Graph, small: bool = True, special: bool = True) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
         self.program = Program(graph.equations)
         # What needs no view made, by index: see `small`.
         self.small: dict[int, SmallStep] = {}
         self._small = small
+        self._special = special
         for i, eq in enumerate(graph.equations):
             self._classify(i, eq)
         self._settle()
@@ -95,7 +97,7 @@ class Scheduler:
             if view is not None and view.shape == out.aval.shape and root.aval.dtype == out.aval.dtype:
                 program.views[out] = (root, view)
                 return
-        build = classify.elementwise(eq)
+        build = classify.elementwise(eq) if self._special or not classify.special(eq) else None
         reduction = classify.reduction(eq) if build is None else None
         if build is not None:
             program.builds[i] = build
@@ -296,6 +298,6 @@ class Scheduler:
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph, small: bool = True) -> list[Step]:
-    """Order the work of a simplified graph: kernels, for small matrices too if wanted, and host calls between them."""
-    return Scheduler(graph, small).steps()
+def schedule(graph: Graph, small: bool = True, special: bool = True) -> list[Step]:
+    """Order the work of a simplified graph: kernels, as far as the renderer knows them, and host calls between them."""
+    return Scheduler(graph, small, special).steps()

@@ -78,6 +78,8 @@ def expression(node: Node, operand: DType, args: list[str]) -> str:
         return cast(operand, dtype, args[0])
     if op == "select":
         return f"{args[1]} if {args[0]} else {args[2]}"
+    if op == "call" and node.data == "log1p_exp":
+        return function("log1p", dtype, function("exp", dtype, *args))
     if op == "call":
         return function(node.data, dtype, *args)
     if op == "neg":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from npdiff.kernels import machine
 from npdiff.kernels.chunks import CHUNK, LONG, MOST_CHUNKS, Work
-from npdiff.kernels.compile_cpu import Compiled, has_fma
+from npdiff.kernels.compile_cpu import Compiled
 from npdiff.kernels.llvm_text import LOOP_HINTS
 from npdiff.kernels.small.factors import Factors
 from npdiff.kernels.small.forms import Small
@@ -57,7 +57,8 @@ def compile_small(small: Small) -> Compiled:
 def render(small: Small, width: int, lanes: int, work: Work) -> str:
     """The module's text, with the functions that `render_cpu.render` describes."""
     names = [f"%in{k}" for k in range(len(small.inputs))] + [f"%out{k}" for k in range(len(small.outputs))]
-    renderer = Products(small, width, has_fma()) if small.op == "matmul" else Factors(small, width, has_fma())
+    fma = machine.has_fma()
+    renderer = Products(small, width, fma) if small.op == "matmul" else Factors(small, width, fma)
     body = renderer.body
     renderer.start(names)
     with body.loop("%begin", "%end", lanes) as i:
