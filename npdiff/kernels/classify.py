@@ -170,8 +170,9 @@ _NEVER_RAISES = frozenset(["add", "subtract", "multiply", "negative", "positive"
 
 def special(eq: Equation) -> bool:
     """Whether an equation is a function of scipy.special, or on complex numbers or half precision."""
-    return eq.prim.name in SPECIAL or any(
-        [a.aval.dtype.kind == "c" or a.aval.dtype == HALF for a in [*eq.inputs, *eq.outputs]])
+    # signbit of a byte is a loop for half precision.
+    dtypes = [*[a.aval.dtype for a in [*eq.inputs, *eq.outputs]], *(loop_dtypes(eq) or ())]
+    return eq.prim.name in SPECIAL or any([t.kind == "c" or t == HALF for t in dtypes])
 
 
 def elementwise(eq: Equation) -> Build | None:
