@@ -2,9 +2,10 @@
 
 Run it as ``python asv_bench/versus.py`` (``--help`` for a selection). Both work in 64 bits unless ``--dtype float32``
 says otherwise; the arrays lie where each wants them (NumPy's, or JAX's on its device) before the clock starts.
-With ``--backend cuda`` npdiff runs on the card, on CuPy arrays, and so do JAX and, in NumPy's place, CuPy itself; a copy
-of a large array on the card says what its memory can do, and elementwise workloads go up to 1e8 elements if --largest
-does. Contestants take turns; figures are medians of wall time. A ratio above one means that npdiff takes less time.
+With ``--backend cuda`` npdiff runs on the card, on CuPy arrays, and so do JAX and, in NumPy's place, CuPy itself; a
+copy of a large array on the card says what its memory can do, and elementwise workloads go up to 1e8 elements if
+--largest does. Contestants take turns; figures are medians of wall time. A ratio above one means that npdiff takes less
+time.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from npdiff import core, tree
-from npdiff.avals import PYTHON_NUMBERS, is_differentiable, ndarray
+from npdiff.avals import PYTHON_NUMBERS, is_differentiable, is_foreign, ndarray
 from npdiff.bytecode import calls, formats, stores_item
 from npdiff.core import Handle, aval, bind, innermost, overrides, services, ufunc_primitives
 from npdiff.errors import TracedValueError, message
@@ -27,6 +27,7 @@ from npdiff.errors import TracedValueError, message
 # Operands that need no second look.
 PLAIN = frozenset([ndarray, *PYTHON_NUMBERS, *[np.dtype(c).type for c in np.typecodes["AllFloat"] + "?bBhHiIlLqQ"]])
 _NUMBERS = frozenset(PYTHON_NUMBERS)
+_ARRAY_LIBRARIES = frozenset(["dask", "distributed", "cupy", "sparse"])
 _NO_PARAMS: dict[str, Any] = {}
 
 
@@ -97,7 +98,10 @@ class DiffArray(Handle):
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:  # type: ignore[override]
-        # isinstance(x, ndarray) and isinstance(x, float) in unmodified code must answer as for the plain value.
+        # isinstance(x, ndarray) and isinstance(x, float) in unmodified code must answer as for the plain value; but a
+        # library of arrays that took x for one would put it into a graph or a kernel of its own.
+        if (sys._getframe(1).f_globals.get("__name__") or "").partition(".")[0] in _ARRAY_LIBRARIES:
+            return type(self)
         value = innermost(self)
         if isinstance(value, ndarray):
             return ndarray if not is_scalar(self) else value.dtype.type
@@ -106,6 +110,12 @@ class DiffArray(Handle):
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TracedValueError(message("pickle: a tracked array cannot be stored", self,
                                        instead="store x.value, the plain array"))
+
+    def __dask_tokenize__(self) -> NoReturn:
+        # dask asks this of whatever it puts into a graph, where a derivative would be lost.
+        raise TracedValueError(message("dask: a function of its own was given a tracked value", self,
+                                       instead="call NumPy's function of that name: np.concatenate, not "
+                                       "da.concatenate; or take x.value if no derivative is wanted"))
 
     def _npdiff_describe(self) -> str:
         a = aval(self)
@@ -206,8 +216,8 @@ class DiffArray(Handle):
         return layout(self).strides  # type: ignore[no-any-return]
 
     @property
-    def device(self) -> str:
-        return "cpu"
+    def device(self) -> Any:
+        return getattr(innermost(self), "device", "cpu")
 
     @property
     def T(self) -> Any:
@@ -258,6 +268,11 @@ class DiffArray(Handle):
             if name == "is_integer":
                 return lambda: ask(self, label).is_integer()
             return lambda *args, **kwargs: getattr(self._number(label), name)(*args, **kwargs)
+        theirs = hasattr(kind, name) and not hasattr(ndarray, name) and not name.startswith("_")
+        if theirs and is_foreign(innermost(self)):
+            raise core.unsupported(f"{kind.__module__}.{kind.__name__}.{name}", "belongs to this library alone, and is "
+                                   "not recorded", self, instead="use NumPy's functions and methods; or take x.value, "
+                                   "if no derivative is needed")
         if name.startswith("_") or not hasattr(ndarray, name):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
         raise core.unsupported(f"ndarray.{name}", "is not supported on a tracked array", self,
@@ -517,7 +532,21 @@ def view_of(base: Any, get: Callable[[Any], Any], put: Callable[[Any, Any], Any]
     """A view on `base` where NumPy would give one; a plain result for scalars, which have no memory to share."""
     if is_scalar(base):
         return get(snapshot(base))
-    return View(base, get, put)
+    return View(base, get, put if put is None or not cut_apart(base) else _refuse_put)
+
+
+def _refuse_put(base: Any, _new: Any) -> NoReturn:
+    raise core.unsupported("setitem", "a write into a part of an array reaches the array in NumPy, and not in the "
+                           "library that this one is of", base, instead="write into the array itself: x[i, j] = v, not "
+                           "x[i][j] = v")
+
+
+def cut_apart(h: Any) -> bool:
+    """True for arrays of a library in which no array shares memory with another: those without strides."""
+    v = h._value
+    while isinstance(v, Handle):
+        v = v._value
+    return type(v) is not ndarray and is_foreign(v) and not hasattr(v, "strides")
 
 
 def is_scalar(h: Any) -> bool:
@@ -525,8 +554,11 @@ def is_scalar(h: Any) -> bool:
     h._sync()
     v = h._value
     t = h._trace
-    if t is not None and t.batches:
-        return len(core.shape_of(v)) == 1 and type(h) is DiffArray
+    if t is not None:
+        if t.batches:
+            return len(core.shape_of(v)) == 1 and type(h) is DiffArray
+        if t.foreign:
+            return False
     return is_scalar(v) if isinstance(v, Handle) else type(v) is not ndarray
 
 
@@ -568,6 +600,10 @@ def layout(h: Any) -> Any:
     if isinstance(v, Handle):
         v = layout(v)
     t = h._trace
+    if t is not None and t.foreign:
+        # Strides without the memory: nobody reads an element of it.
+        strides = getattr(v, "strides", None) or np.cumprod([v.dtype.itemsize, *v.shape[:0:-1]])[::-1].tolist()
+        return np.lib.stride_tricks.as_strided(np.empty(1, v.dtype), v.shape, strides[: len(v.shape)], writeable=False)
     if t is None or not t.batches:
         return v
     if v.shape[0] == 0:
@@ -625,6 +661,6 @@ core.set_array_type(DiffArray)
 tree.leaf_types.update((DiffArray, View))
 
 __all__ = [
-    "PLAIN", "DiffArray", "View", "ask", "copy_layout", "is_scalar", "is_weak", "layout", "shown", "snapshot", "take",
-    "view_of",
+    "PLAIN", "DiffArray", "View", "ask", "copy_layout", "cut_apart", "is_scalar", "is_weak", "layout", "shown",
+    "snapshot", "take", "view_of",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,6 +53,18 @@ def aval_of(value: Any) -> Aval:
     if kind in _PYTHON_DTYPES:
         return Aval((), _PYTHON_DTYPES[kind], True)
     return _new(Aval, (value.shape, value.dtype, False))  # type: ignore[no-any-return]
+
+
+def is_foreign(value: Any) -> bool:
+    """True for an array of another library that takes part in NumPy's protocols (CuPy's, dask's)."""
+    kind: Any = type(value)
+    return _joins_protocols(kind) and hasattr(value, "shape") and hasattr(value, "dtype")
+
+
+@functools.cache
+def _joins_protocols(kind: type) -> bool:
+    return (not issubclass(kind, ndarray) and not hasattr(kind, "_npdiff_describe")
+            and hasattr(kind, "__array_ufunc__") and hasattr(kind, "__array_function__"))
 
 
 def is_differentiable(dtype: np.dtype[Any]) -> bool:

@@ -141,9 +141,20 @@ def stores_item(frame: types.FrameType) -> bool:
     return frame.f_code.co_code[frame.f_lasti] in _STORES
 
 
+def puts_back(frame: types.FrameType) -> bool:
+    """True if a frame is in the middle of ``a[i] += x`` (or ``a.b += x``), which stores what the operator returns."""
+    code, at = frame.f_code.co_code, frame.f_lasti
+    if code[at] != dis.opmap["BINARY_OP"]:
+        return False
+    at += 2
+    while code[at] == dis.opmap["CACHE"]:
+        at += 2
+    return code[at] == dis.opmap["SWAP"]
+
+
 def formats(frame: types.FrameType) -> bool:
     """True if a frame is in the middle of ``a % b``, which asks no operand for its float but to write it as text."""
     return tuple(frame.f_code.co_code[frame.f_lasti: frame.f_lasti + 2]) in _REMAINDERS
 
 
-__all__ = ["calls", "calls_another", "formats", "global_names", "outside_stores", "stores_item"]
+__all__ = ["calls", "calls_another", "formats", "global_names", "outside_stores", "puts_back", "stores_item"]

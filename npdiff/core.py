@@ -14,7 +14,9 @@ later than the one around it, so its number is higher and perturbations cannot b
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -107,10 +109,12 @@ class Primitive:
         True if it has a result whatever the values of operands whose shapes and dtypes it takes. An equation that
         nobody reads is dropped only then: ``np.linalg.cholesky`` and ``x[i]`` must still raise. May also be a
         function ``total(equation, fixed)``, where `fixed` says which operands are constants of the graph.
+    plain
+        True if `call` takes ndarrays and handles only, and no other library's arrays (see `own_primitive`).
     """
 
-    __slots__ = ("back", "batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "pull", "saves",
-                 "terms", "total", "ufunc")
+    __slots__ = ("back", "batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "plain", "pull",
+                 "saves", "terms", "total", "ufunc")
 
     def __init__(
         self,
@@ -145,12 +149,40 @@ class Primitive:
         # A map by its kind, or a ufunc: nothing in it looks at values; of all others a row has to say so.
         self.total = total if total is not None else kind in ("elementwise", "linear", "bilinear") or ufunc is not None
         self.call: Callable[..., Any] = call if call is not None else self
+        self.plain = False
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         return bind(self, args, params)
 
     def __repr__(self) -> str:
         return f"Primitive({self.name})"
+
+    def __reduce__(self) -> Any:
+        return found_again, place_of(self)
+
+
+def place_of(prim: Primitive) -> tuple[str, str, Any]:
+    """Where npdiff holds a primitive: a module, a name in it, and the key if that is a table."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] != "npdiff":
+            continue
+        for attribute, held in vars(module).items():
+            if held is prim:
+                return name, attribute, None
+            if isinstance(held, dict):
+                for key, value in held.items():
+                    if (value is prim or getattr(value, "prim", None) is prim) and isinstance(key, (str, np.ufunc)):
+                        return name, attribute, key
+    raise UnsupportedError(message(f"pickle: the operation {prim.name} belongs to this process (a rule or a graph of "
+                                   "your own)", instead="pickle the function, and let the other process record it"))
+
+
+def found_again(module: str, attribute: str, key: Any) -> Primitive:
+    """The primitive that `place_of` described, in another process."""
+    held: Any = getattr(importlib.import_module(module), attribute)
+    if key is not None:
+        held = held[key]
+    return held if isinstance(held, Primitive) else held.prim  # type: ignore[no-any-return]
 
 
 def own_primitive(name: str, impl: Callable[..., Any], **rules: Any) -> Primitive:
@@ -163,6 +195,7 @@ def own_primitive(name: str, impl: Callable[..., Any], **rules: Any) -> Primitiv
         return impl(*args, **params)
 
     prim = Primitive(name, call, **rules)
+    prim.plain = True
     return prim
 
 
@@ -171,6 +204,7 @@ class Trace:
 
     kind = "trace"
     batches = False
+    foreign = False  # the values are arrays of another library (foreign.py)
 
     def __init__(self) -> None:
         self.level = next(_levels)
@@ -255,7 +289,7 @@ def open_traces() -> list[Trace]:
 def bind(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
     """Apply a primitive: the newest trace among the operands decides what that means."""
     top = None
-    level = -1
+    level = -2
     tracked = False
     for a in args:
         if isinstance(a, Handle):
@@ -311,6 +345,11 @@ def innermost(value: Any) -> Any:
     return value
 
 
+def above_foreign(args: Sequence[Any]) -> bool:
+    """True if a trace stands over an operand that does more than compute with arrays of another library."""
+    return any([isinstance(a, Handle) and a._trace is not None and not a._trace.foreign for a in args])
+
+
 def shape_of(value: Any) -> tuple[int, ...]:
     """Shape of an array, a handle or a Python number."""
     s = getattr(value, "shape", ())
@@ -334,7 +373,7 @@ def unsupported(name: str, why: str, *received: Any, instead: str) -> Unsupporte
 
 
 __all__ = [
-    "AVAL", "NOTHING", "VALUE", "Handle", "Primitive", "Trace", "aval", "bind", "constant", "innermost", "lower",
-    "open_traces", "overrides", "own_primitive", "python_primitives", "services", "set_array_type", "shape_of",
-    "ufunc_primitives", "unchanged", "unsupported", "wrap",
+    "AVAL", "NOTHING", "VALUE", "Handle", "Primitive", "Trace", "above_foreign", "aval", "bind", "constant",
+    "innermost", "lower", "open_traces", "overrides", "own_primitive", "python_primitives", "services",
+    "set_array_type", "shape_of", "ufunc_primitives", "unchanged", "unsupported", "wrap",
 ]

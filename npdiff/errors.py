@@ -110,10 +110,18 @@ def describe(value: Any) -> str:
         return f"{type(value).__name__} scalar"
     if isinstance(value, (bool, int, float, complex, str)) or value is None:
         return f"{type(value).__name__} {value!r}"
+    if hasattr(type(value), "__array_function__") and hasattr(value, "dtype"):
+        return f"{type(value).__name__} {value.dtype}{list(value.shape)}"
     if isinstance(value, (list, tuple)):
         inside = ", ".join(describe(v) for v in value[:4]) + (", ..." if len(value) > 4 else "")
         return f"{type(value).__name__} of ({inside})"
     return type(value).__name__
+
+
+def in_package(frame: FrameType) -> bool:
+    """True for a frame of npdiff's own code."""
+    name = frame.f_code.co_filename
+    return name.startswith(_PACKAGE) and name != _DEMO
 
 
 def user_frame() -> FrameType | None:
@@ -146,7 +154,7 @@ def scipy_call() -> str:
 def user_line() -> str:
     """``file.py:12`` of the user's code that led here."""
     frame = user_frame()
-    while frame is not None and _in_scipy(frame):
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith(("scipy.", "dask.")):
         frame = frame.f_back
     if frame is None:
         return "unknown"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import inspect
 import operator
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from npdiff import core
-from npdiff.array import PLAIN, DiffArray, ask, is_scalar, is_weak, take
+from npdiff.array import PLAIN, DiffArray, View, ask, cut_apart, is_scalar, is_weak, take
 from npdiff.avals import ndarray
+from npdiff.bytecode import puts_back
 from npdiff.core import Handle, bind, innermost, overrides, python_primitives, services, ufunc_primitives
 
 _BINARY = {
@@ -115,6 +117,8 @@ def _in_place(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
     def op(self: Any, other: Any) -> Any:
         if is_scalar(self):  # NumPy scalars and Python numbers are immutable: the name is bound anew
             return forward(self, other)
+        if type(self) is View and cut_apart(self) and puts_back(sys._getframe(1)):
+            return forward(self, other)  # x[i] += v stores the result itself
         return services["ufunc"](ufunc, "__call__", (self, other), {"out": (self,)})
 
     return op

@@ -16,7 +16,7 @@ class Step:
     Attributes
     ----------
     kind
-        "kernel", "small kernel" (for stacks of small matrices), "call" (of NumPy), "write" (in place), "view" (another
+        "kernel", "matrix kernel" (products and factorisations), "call" (of NumPy), "write" (in place), "view" (another
         look at an array), "jax function".
     equations
         Those of the compiled graph that the step computes.
@@ -58,7 +58,7 @@ class Step:
     @property
     def compiled(self) -> bool:
         """True for machine code, false for what NumPy does."""
-        return self.kind in ("kernel", "small kernel", "jax function")
+        return self.kind in ("kernel", "matrix kernel", "jax function")
 
     @property
     def bytes(self) -> int:

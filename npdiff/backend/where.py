@@ -38,7 +38,7 @@ def table() -> str:
         (_listed(REDUCED), "kernel", "kernel", "XLA"),
         (f"on complex numbers: {_listed(COMPLEX)}; the former on float16", "kernel", "CuPy", "XLA"),
         ("other ufuncs, and reductions of complex numbers and float16", "NumPy", "CuPy", "XLA"),
-        (_listed(same), "NumPy", "CuPy", "XLA"),
+        (_listed(same), "NumPy; kernels for some matrices", "CuPy", "XLA"),
         (f"masks as an index, {_listed(SIZED)}", "NumPy", "CuPy", f"NumPy: {_SIZE}"),
         (_listed(SPECIAL.keys() & cuda_rules.SPECIAL), "kernel", "CuPy", "SciPy"),
         (_listed(SPECIAL.keys() - cuda_rules.SPECIAL), "kernel", "SciPy", "SciPy"),

@@ -16,6 +16,7 @@ from npdiff.dispatch.declare import composite, function, operand, static
 from npdiff.dispatch.indexing import Slot, index_add_p, setitem_p
 from npdiff.dispatch.operands import operands, phantom, picked
 from npdiff.dispatch.rules import linear_primitive
+from npdiff.foreign import filled
 
 # ---------------------------------------------------------------------- dimensions
 
@@ -66,7 +67,7 @@ def broadcast_arrays(*args: Any, subok: Any = False) -> Any:
 
 def _windows_transpose(ct: Any, a: Any, *, window: tuple[int, ...], axes: tuple[int, ...]) -> Any:
     spots = numpy_sliding_window_view(np.arange(a.size).reshape(a.shape), window, axes)
-    total = index_add_p.call(np.zeros(a.size, aval(ct).dtype), ct, spots, index=(Slot(0),))
+    total = index_add_p.call(filled(a.size, 0, aval(ct).dtype, ct), ct, spots, index=(Slot(0),))
     return np.reshape(total, a.shape)
 
 

@@ -13,6 +13,7 @@ from npdiff.dispatch.declare import composite, operand, static
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import phantom
 from npdiff.errors import UnsupportedError, message
+from npdiff.foreign import filled, foreign_in
 
 
 def no_dtype(dtype: Any, *received: Any) -> UnsupportedError:
@@ -86,11 +87,13 @@ def _fresh(array: np.ndarray[Any, Any]) -> Any:
     return services["fresh"](array)
 
 
-def _like(make: Any) -> Any:
+def _like(make: Any, one: bool = False) -> Any:
     """A rule for ``np.zeros_like`` and its kin: NumPy's own, on an array of the same layout."""
 
     def impl(a: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
              device: Any = None) -> Any:
+        if foreign_in(a) is not None:
+            return full_like(a, int(one), dtype or aval(a).dtype, shape=shape)
         return _fresh(make(layout(a), dtype, order, subok, static(shape)))
 
     return impl
@@ -99,7 +102,7 @@ def _like(make: Any) -> Any:
 zeros_like = composite(np.zeros_like, captured="made", cases=("A(2, 3)", "A(3), complex", "A(2, 3), shape=4",
     "I(3)"))(_like(np.zeros_like))
 ones_like = composite(np.ones_like, captured="made",
-                      cases=("A(2, 3)", "A(3), np.float32", "A(2, 3), shape=(2, 2)"))(_like(np.ones_like))
+                      cases=("A(2, 3)", "A(3), np.float32", "A(2, 3), shape=(2, 2)"))(_like(np.ones_like, True))
 _empty_like = _like(np.empty_like)
 
 
@@ -114,6 +117,9 @@ def empty_like(prototype: Any, /, dtype: Any = None, order: Any = "K", subok: An
 def full_like(a: Any, fill_value: Any, dtype: Any = None, order: Any = "K", subok: Any = True, shape: Any = None, *,
               device: Any = None) -> Any:
     fill_value = operand(fill_value)
+    if foreign_in(a) is not None and not isinstance(fill_value, Handle) and not np.ndim(fill_value):
+        size = aval(a).shape if shape is None else np.broadcast_to(False, static(shape)).shape
+        return filled(size, np.asarray(fill_value)[()], dtype or aval(a).dtype, a)
     like = np.empty_like(layout(a) if isinstance(a, Handle) else a, dtype, order, subok, static(shape))
     if not isinstance(fill_value, Handle):
         np.copyto(like, fill_value, casting="unsafe")

@@ -18,7 +18,7 @@ import numpy as np
 
 from npdiff import core
 from npdiff.array import ask, is_weak, take
-from npdiff.avals import is_differentiable, ndarray
+from npdiff.avals import is_differentiable, is_foreign, ndarray
 from npdiff.core import (
     Handle,
     Primitive,
@@ -29,6 +29,7 @@ from npdiff.core import (
 )
 from npdiff.dispatch.rules import Rule, batch_elementwise, constant_primitive, elementwise_primitive
 from npdiff.errors import warn_user
+from npdiff.foreign import adopt
 
 _NO_VALUE = np._NoValue  # type: ignore[attr-defined]
 
@@ -130,6 +131,8 @@ def operand(a: Any) -> Any:
         return a
     if isinstance(a, (list, tuple)):
         return core.services["array"](a)
+    if is_foreign(a):
+        return adopt(a)
     if hasattr(a, "__array_function__"):
         return a
     return np.asarray(a)

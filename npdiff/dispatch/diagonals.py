@@ -13,6 +13,7 @@ from npdiff.dispatch.declare import composite, function, operand, static
 from npdiff.dispatch.indexing import Slot, setitem_p
 from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.rules import linear_primitive
+from npdiff.foreign import counting, filled, foreign_in
 
 
 def _diagonal_index(rows: int, columns: int, k: int) -> tuple[Any, Any]:
@@ -21,9 +22,23 @@ def _diagonal_index(rows: int, columns: int, k: int) -> tuple[Any, Any]:
     return steps - min(k, 0), steps + max(k, 0)
 
 
+def _on_diagonal(a: Any, rows: int, columns: int, k: int) -> Any:
+    """Matrices with `a` on the k-th diagonal, without writing at places of two dimensions, as few libraries can."""
+    along, other = (rows, columns) if k >= 0 else (columns, rows)
+    short = along - aval(a).shape[-1]
+    if short:
+        rest = filled((*aval(a).shape[:-1], short), 0, aval(a).dtype, a)
+        a = np.concatenate([a, rest], axis=-1)
+    here = np.equal(np.expand_dims(np.add(counting(along, a), abs(k)), -1), counting(other, a))
+    spread = np.where(here, np.expand_dims(a, -1), np.zeros((), aval(a).dtype))
+    return spread if k >= 0 else np.swapaxes(spread, -1, -2)
+
+
 def _diagonal_transpose(ct: Any, a: Any, *, offset: int, axes: tuple[int, int]) -> Any:
     rest = tuple([n for k, n in enumerate(a.shape) if k not in axes])
     rows, columns = a.shape[axes[0]], a.shape[axes[1]]
+    if foreign_in(ct) is not None:
+        return np.moveaxis(_on_diagonal(ct, rows, columns, offset), (-2, -1), axes)
     zeros = np.zeros((*rest, rows, columns), aval(ct).dtype)
     spread = setitem_p.call(zeros, ct, *_diagonal_index(rows, columns, offset), index=(Ellipsis, Slot(0), Slot(1)))
     return np.moveaxis(spread, (-2, -1), axes)
@@ -59,6 +74,8 @@ def diag(v: Any, k: Any = 0) -> Any:
         np.diag(np.empty((1,) * aval(v).ndim), k)  # NumPy's own error
         return np.diagonal(v, k)
     n = aval(v).shape[0] + abs(k)
+    if foreign_in(v) is not None:
+        return _on_diagonal(v, n, n, k)
     rows, columns = _diagonal_index(n, n, k)
     return setitem_p.call(np.zeros((n, n), aval(v).dtype), v, rows, columns, index=(Slot(0), Slot(1)))
 
@@ -78,8 +95,13 @@ def _triangle(m: Any, k: Any, lower: bool) -> Any:
     m = operand(m)
     shape = aval(m).shape
     np.tril(np.empty((1,) * len(shape)))  # NumPy's own error
-    keep: Any = np.tri(shape[-2] if len(shape) > 1 else shape[0], shape[-1], k=int(static(k)) - (not lower), dtype=bool)
-    zero = np.zeros((1,), aval(m).dtype)
+    rows, columns = shape[-2] if len(shape) > 1 else shape[0], shape[-1]
+    offset = int(static(k)) - (not lower)
+    if foreign_in(m) is None:
+        keep: Any = np.tri(rows, columns, k=offset, dtype=bool)
+    else:  # (no matrix of NumPy's beside a library's)
+        keep = np.less_equal(counting(columns, m), np.expand_dims(np.add(counting(rows, m), offset), -1))
+    zero = np.zeros((), aval(m).dtype)
     return np.where(keep, m, zero) if lower else np.where(keep, zero, m)
 
 

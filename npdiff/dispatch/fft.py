@@ -16,6 +16,7 @@ from npdiff.core import Primitive, aval, bind, shape_of
 from npdiff.dispatch.common import along, batch_axis
 from npdiff.dispatch.declare import composite, function, operand, static, write_out
 from npdiff.dispatch.rules import linear_primitive
+from npdiff.foreign import filled
 
 _TURNED = {None: "forward", "backward": "forward", "ortho": "ortho", "forward": "backward"}
 
@@ -29,7 +30,7 @@ def fitted(a: Any, n: int, axis: int) -> Any:
         return a[along(axis, None, n)]
     shape = list(shape_of(a))
     shape[axis] = n - have
-    return np.concatenate([a, np.zeros(shape, aval(a).dtype)], axis=axis)
+    return np.concatenate([a, filled(shape, 0, aval(a).dtype, a)], axis=axis)
 
 
 def _transform(name: str, transpose: Any) -> Any:
@@ -51,7 +52,7 @@ def _ifft_transpose(ct: Any, a: Any, *, n: int, axis: int, norm: Any) -> Any:
 
 
 def _rfft_transpose(ct: Any, a: Any, *, n: int, axis: int, norm: Any) -> Any:
-    whole = fft_p.call(fitted(ct, n, axis), n=n, axis=axis, norm=norm)
+    whole = fft_p.call(ct, n=n, axis=axis, norm=norm)
     return fitted(np.real(whole), a.shape[axis], axis)
 
 

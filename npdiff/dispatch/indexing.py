@@ -14,6 +14,7 @@ from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
 from npdiff.dispatch.declare import operand
 from npdiff.dispatch.rules import linear_primitive
 from npdiff.errors import BranchError, message
+from npdiff.foreign import filled
 
 
 class Slot:
@@ -122,7 +123,7 @@ def _index_add(a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
 
 
 def _getitem_transpose(ct: Any, a: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
-    zeros = np.zeros(a.shape, aval(ct).dtype)
+    zeros = filled(a.shape, 0, aval(ct).dtype, ct)
     put = setitem_p if is_basic(index) else index_add_p
     return (put.call(zeros, ct, *arrays, index=index), *[None] * len(arrays))
 

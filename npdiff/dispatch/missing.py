@@ -65,7 +65,7 @@ def _extremum(func: Any, ufunc: np.ufunc) -> None:
              where: Any = _NO_VALUE) -> Any:
         result = reduce(ufunc, operand(a), axis, None, None, truth(keepdims), initial,
                         True if where is _NO_VALUE else where, name)
-        if aval(result).dtype.kind in "fc" and anywhere(np.isnan(result)):
+        if aval(result).dtype.kind in "fc" and anywhere(np.isnan(result), warns=True):
             warnings.warn("All-NaN slice encountered" if aval(result).ndim else "All-NaN axis encountered",
                           RuntimeWarning, stacklevel=3)
         check_out(ufunc.reduce, out, a, axis=axis, keepdims=truth(keepdims))
@@ -93,7 +93,7 @@ def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdi
     if aval(a).dtype.kind not in "fc":
         return np.mean(a, axis=axis, dtype=dtype, out=out, **_given(keepdims=keepdims, where=where))
     _, count = _present(a, axis, keepdims, where)
-    if anywhere(np.equal(count, 0)):
+    if anywhere(np.equal(count, 0), warns=True):
         warnings.warn("Mean of empty slice", RuntimeWarning, stacklevel=2)
     total = np.nansum(a, axis=axis, dtype=dtype, **_given(keepdims=keepdims, where=where))
     return write_out(divided(total, count), out, "np.nanmean", "unsafe")
@@ -119,7 +119,7 @@ def _nanvar(a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any,
         square = cast(square, np.empty(0, dtype).real.dtype)
     free = np.subtract(count, ddof)
     short = np.less_equal(free, 0)
-    if anywhere(short):
+    if anywhere(short, warns=True):
         warnings.warn("Degrees of freedom <= 0 for slice.", RuntimeWarning, stacklevel=3)
     total = np.sum(square, axis=axis, keepdims=truth(keepdims))
     result = divided(total, np.where(short, 1, free))

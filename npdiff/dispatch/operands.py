@@ -12,6 +12,7 @@ from npdiff.avals import ndarray, python_type
 from npdiff.core import Handle, aval
 from npdiff.dispatch.declare import operand
 from npdiff.errors import OutsideWriteError, message
+from npdiff.foreign import foreign_in
 
 
 def phantom(a: Any) -> Any:
@@ -74,8 +75,13 @@ def picked(a: Any, spots: Any) -> Any:
     return np.reshape(flat[np.ravel(spots)], np.shape(spots)) if np.ndim(spots) != 1 else flat[spots]
 
 
-def anywhere(test: Any) -> bool:
-    """True if `test` holds for any element, in any example of a batch: for errors that depend on values."""
+def anywhere(test: Any, warns: bool = False) -> bool:
+    """True if `test` holds for any element, in any example of a batch: for errors that depend on values.
+
+    Where it only `warns`, an array of another library is not asked.
+    """
+    if warns and foreign_in(test) is not None:
+        return False
     test = np.any(test)
     while isinstance(test, Handle):
         t = test._trace

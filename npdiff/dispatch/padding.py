@@ -14,6 +14,7 @@ from npdiff.dispatch.creation import full
 from npdiff.dispatch.declare import composite, function, operand, since, static
 from npdiff.dispatch.indexing import getitem_dynamic_p, setitem_p
 from npdiff.dispatch.operands import numbered, picked
+from npdiff.foreign import foreign_in
 
 _STATISTICS: dict[str, Any] = {"maximum": np.max, "minimum": np.min, "mean": np.mean, "median": np.median}
 Pairs = list[tuple[Any, Any]]
@@ -90,7 +91,8 @@ def _constant(a: Any, widths: Sequence[tuple[int, int]], values: Pairs) -> Any:
     dtype = aval(a).dtype
     if all(v is values[0][0] or _same(v, values[0][0]) for pair in values for v in pair):
         grown = tuple([n + sum(w) for n, w in zip(shape, widths, strict=True)])
-        whole = full(grown, values[0][0] if values else 0, dtype)
+        value = values[0][0] if values else 0
+        whole = full(grown, value, dtype) if foreign_in(a) is None else np.full_like(a, value, shape=grown)
         inner = tuple([slice(w[0], w[0] + n) for n, w in zip(shape, widths, strict=True)])
         return setitem_p.call(whole, a, index=inner) if shape else np.copy(a)
     return _axis_by_axis(a, widths, lambda x, axis, side, width: full(

@@ -179,7 +179,7 @@ def _over_nan(s: Any, q: Any, method: str) -> Any:
     missing = np.isnan(s) if aval(s).dtype.kind in "fc" else np.zeros((1,), bool)
     count = np.sum(np.logical_not(np.broadcast_to(missing, shape_of(s))), axis=-1)
     none = np.equal(count, 0)
-    if anywhere(none):
+    if anywhere(none, warns=True):
         warnings.warn("All-NaN slice encountered", RuntimeWarning, stacklevel=5)
     lead = len(shape_of(s)) - 1
     flat = np.reshape(q, (-1,) + (1,) * lead)

@@ -11,6 +11,7 @@ from npdiff.core import Handle, aval
 from npdiff.dispatch.declare import composite, operand, static
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import anywhere, phantom
+from npdiff.foreign import foreign_in
 
 
 def _placed(out: Any, axis: Any, dtype: Any) -> Any:
@@ -32,7 +33,10 @@ def _ramp(start: Any, stop: Any, num: int, endpoint: Any, dtype: np.dtype[Any]) 
     if gaps < 1:
         return np.add(np.multiply(counts, rise), start), np.multiply(rise, np.nan)
     step = np.divide(rise, gaps)
-    if not isinstance(step, Handle) or not anywhere(np.equal(step, 0)):
+    if foreign_in(step) is not None:
+        out = np.add(np.where(np.equal(step, 0), np.multiply(np.divide(counts, gaps), rise),
+                              np.multiply(counts, step)), start)
+    elif not isinstance(step, Handle) or not anywhere(np.equal(step, 0)):
         out = np.add(np.multiply(counts, step), start)
     else:  # the step may have vanished in rounding
         out = np.add(np.multiply(np.divide(counts, gaps), rise), start)

@@ -15,6 +15,7 @@ from npdiff.dispatch.declare import _NO_VALUE, function, operand, point, static,
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import check_out, mask_of
 from npdiff.dispatch.rules import constant_primitive, linear_primitive, strong_multiply, strong_product
+from npdiff.foreign import filled
 
 
 def axes_of(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -73,7 +74,7 @@ def _others_product(a: Any, axis: tuple[int, ...]) -> Any:
     lead = a.shape[: a.ndim - len(axis)]
     n = int(np.prod(a.shape[a.ndim - len(axis):], dtype=int))
     flat = np.reshape(a, (*lead, n))
-    ones = np.ones((*lead, 1), aval(a).dtype)
+    ones = filled((*lead, 1), 1, aval(a).dtype, a)
     before = np.cumprod(np.concatenate([ones, flat[..., :-1]], axis=-1), axis=-1)
     after = np.flip(np.cumprod(np.concatenate([ones, np.flip(flat[..., 1:], axis=-1)], axis=-1), axis=-1), axis=-1)
     out = np.reshape(before * after, a.shape)

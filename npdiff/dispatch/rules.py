@@ -109,8 +109,8 @@ def _product_primitive(name: str, impl: Rule, left: Rule) -> Primitive:
     return prim
 
 
-_strong_multiply_p = _product_primitive("strong_multiply", _strong_multiply_arrays, lambda a, b: strong_multiply(a, b))
-_strong_product_p = _product_primitive("strong_product", _strong_product_arrays, lambda a, b: strong_product(a, b))
+strong_multiply_p = _product_primitive("strong_multiply", _strong_multiply_arrays, lambda a, b: strong_multiply(a, b))
+strong_product_p = _product_primitive("strong_product", _strong_product_arrays, lambda a, b: strong_product(a, b))
 
 
 def strong_multiply(ct: Any, p: Any) -> Any:
@@ -122,7 +122,7 @@ def strong_multiply(ct: Any, p: Any) -> Any:
     if type(ct) in _NUMBERS and ct:  # above all the 1.0 that every gradient starts from
         return ct * p
     if isinstance(ct, Handle) or isinstance(p, Handle):
-        return bind(_strong_multiply_p, (ct, p), {})
+        return bind(strong_multiply_p, (ct, p), {})
     if type(p) in _NUMBERS and cmath.isfinite(p):  # one product, and no primitive where p is a constant
         return ct * p
     return _strong_multiply_arrays(ct, p)
@@ -131,7 +131,7 @@ def strong_multiply(ct: Any, p: Any) -> Any:
 def strong_product(a: Any, b: Any) -> Any:
     """``a * b``, but zero where either is zero, even if the other is infinite or NaN there."""
     if isinstance(a, Handle) or isinstance(b, Handle):
-        return bind(_strong_product_p, (a, b), {})
+        return bind(strong_product_p, (a, b), {})
     if type(a) in _NUMBERS and type(b) in _NUMBERS and cmath.isfinite(a) and cmath.isfinite(b):
         return a * b
     return _strong_product_arrays(a, b)
@@ -336,5 +336,5 @@ def batch_leading(prim_of: Callable[[], Primitive]) -> Rule:
 __all__ = [
     "NoPartial", "Rule", "add_tangents", "align", "batch_elementwise", "batch_leading", "bilinear_primitive",
     "constant_primitive", "elementwise_primitive", "first", "linear_primitive", "second", "shift_axis",
-    "strong_multiply", "strong_product", "wants",
+    "strong_multiply", "strong_multiply_p", "strong_product", "strong_product_p", "wants",
 ]

@@ -16,6 +16,7 @@ from npdiff.dispatch.declare import composite, function, operand, point, since, 
 from npdiff.dispatch.operands import anywhere, check_out, operands, phantom
 from npdiff.dispatch.rules import align, constant_primitive
 from npdiff.errors import BranchError, message
+from npdiff.foreign import filled
 
 # ---------------------------------------------------------------------- where the nonzero elements are
 
@@ -183,7 +184,8 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
     elif len(conditions) != len(funclist):
         n = len(conditions)
         raise ValueError(f"with {n} condition(s), either {n} or {n + 1} functions are expected")
-    out = constant(np.zeros(aval(x).shape, aval(x).dtype))
+    out = filled(aval(x).shape, 0, aval(x).dtype, x)
+    out = out if isinstance(out, Handle) else constant(out)
     for condition, func in zip(conditions, funclist, strict=True):
         if not callable(func):
             out[condition] = func

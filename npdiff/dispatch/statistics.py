@@ -158,7 +158,7 @@ def average(a: Any, axis: Any = None, weights: Any = None, returned: Any = False
             weights = np.reshape(weights, [n if k in axes else 1 for k, n in enumerate(aval(a).shape)])
         spread = np.broadcast_to(weights, aval(a).shape)
         total = np.sum(spread, axis=axes, keepdims=keep, dtype=dtype)
-        if anywhere(np.equal(total, 0.0)):
+        if anywhere(np.equal(total, 0.0), warns=True):
             raise ZeroDivisionError("Weights sum to zero, can't be normalized")
         result = np.divide(np.sum(np.multiply(a, weights), axis=axes, keepdims=keep, dtype=dtype), total)
     if not returned:

@@ -17,7 +17,7 @@ from npdiff.graph import Atom, Equation, Literal, droppable
 from npdiff.kernels import machine
 from npdiff.kernels.complex_rules import COMPLEX, product
 from npdiff.kernels.expressions import BOOL, HALF, SINGLE, Expressions, can_cast
-from npdiff.kernels.loop_ir import DTYPES, DType, part_of
+from npdiff.kernels.loop_ir import DTYPES, Access, DType, Node, part_of
 from npdiff.kernels.special_rules import SPECIAL
 from npdiff.kernels.ufunc_rules import RULES, Rule
 
@@ -168,13 +168,6 @@ _OWN: dict[str, Callable[[Equation], Build | None]] = {
 _NEVER_RAISES = frozenset(["add", "subtract", "multiply", "negative", "positive", "absolute"])
 
 
-def special(eq: Equation) -> bool:
-    """Whether an equation is a function of scipy.special, or on complex numbers or half precision."""
-    # signbit of a byte is a loop for half precision.
-    dtypes = [*[a.aval.dtype for a in [*eq.inputs, *eq.outputs]], *(loop_dtypes(eq) or ())]
-    return eq.prim.name in SPECIAL or any([t.kind == "c" or t == HALF for t in dtypes])
-
-
 def elementwise(eq: Equation) -> Build | None:
     """How to build the result of a fusable elementwise equation, or None."""
     prim = eq.prim
@@ -193,6 +186,13 @@ def elementwise(eq: Equation) -> Build | None:
         return _ufunc(eq)
     own = _OWN.get(prim.name)
     return own(eq) if own is not None else None
+
+
+def nodes(eq: Equation, build: Build) -> list[Node]:
+    """What the result is built of."""
+    trial = Expressions()
+    build(trial, [trial.load(Access(k, 0, ()), a.aval.dtype) for k, a in enumerate(eq.inputs)])
+    return trial.nodes
 
 
 def weight(eq: Equation, size: int) -> int:

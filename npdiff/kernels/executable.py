@@ -22,10 +22,10 @@ from npdiff.kernels.chunks import Work, nanoseconds
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel
 from npdiff.kernels.loop_ir import DType, show
 from npdiff.kernels.machine import vector_bits
+from npdiff.kernels.matrices import compile_matrices, matrix_nanoseconds
 from npdiff.kernels.reuse import readers_first, writes_in_place
-from npdiff.kernels.schedule import HostStep, KernelStep, SmallStep, Step
+from npdiff.kernels.schedule import HostStep, KernelStep, MatrixStep, Step, schedule
 from npdiff.kernels.simplify import window
-from npdiff.kernels.small import compile_small
 from npdiff.steps import Step as Shown
 from npdiff.steps import nbytes
 
@@ -57,12 +57,12 @@ def _check_shape(name: str, value: Any, shape: tuple[int, ...]) -> None:
         raise GuardFailed(f"{name}: recorded shape {shape}, found {np.shape(value)}")
 
 
-def _by_numpy(step: SmallStep) -> Callable[..., Any]:
+def _by_numpy(step: MatrixStep) -> Callable[..., Any]:
     """What a kernel of small matrices could not do: the NumPy call, with its errors, on the arrays the kernel took."""
     prim, params = step.equation.prim, step.equation.params
 
     def redo(*arrays: np.ndarray[Any, Any]) -> Any:
-        size = step.small.dtype.itemsize
+        size = step.operation.dtype.itemsize
         operands = [ndarray(v.shape, a.dtype, a, v.offset * size, [s * size for s in v.strides])
                     for v, a in zip(step.views, arrays, strict=True)]
         return prim.call(*operands, **params)
@@ -96,23 +96,25 @@ class _Source:
         v = self.name(a)
         return f"({v} if type({v}) in numbers else {v}.item())" if a.aval.weak else v
 
-    def small(self, launch: Callable[..., Any], step: SmallStep) -> None:
-        """Run a kernel on small matrices."""
-        self.kernel(launch, step, ["unclear"] if step.small.checked else [])
-        if step.small.checked:
+    def matrices(self, launch: Callable[..., Any], numbers: np.ndarray[Any, Any] | None, step: MatrixStep) -> None:
+        """Run a kernel on matrices."""
+        self.kernel(launch, step, [] if numbers is None else [self.bind(numbers, "numbers")],
+                    ["unclear"] if step.operation.checked else [])
+        if step.operation.checked:
             outs = ", ".join(map(self.name, step.equation.outputs))
             redo = self.bind(_by_numpy(step), "redo")
             self.lines.append(f"if unclear: {outs} = {redo}({', '.join(map(self.name, step.inputs))})")
 
-    def kernel(self, launch: Callable[..., Any], step: KernelStep | SmallStep, more: Sequence[str] = ()) -> None:
-        """Run a kernel, which may give `more` than arrays; inputs that it does not take as they are are made to fit."""
+    def kernel(self, launch: Callable[..., Any], step: KernelStep | MatrixStep, numbers: Sequence[str] = (),
+               more: Sequence[str] = ()) -> None:
+        """Run a kernel, which may take `numbers` too and give `more`; inputs that it does not take are made to fit."""
         run = self.bind(launch, "kernel")
-        ins = [self.name(v) for v in step.inputs]
+        ins = [*[self.name(v) for v in step.inputs], *numbers]
         outs = [*[self.name(v) for v in step.outputs], *more]
         first = outs[0] if len(outs) == 1 else "made"
         self.lines.append(f"{first} = {run}({', '.join(ins)})")
         self.lines.append(f"if {first} is None:")
-        for name, v in zip(ins, step.inputs, strict=True):
+        for name, v in zip(ins, step.inputs, strict=False):
             shape, dtype = self.bind(v.aval.shape, "shape"), self.bind(v.aval.dtype, "dtype")
             self.lines.append(f"    {name} = fit({name}, {shape}, {dtype})")
         self.lines.append(f"    {first} = {run}({', '.join(ins)})")
@@ -197,21 +199,12 @@ class Executable:
         marks: list[int] = []
         for k, (step, gone) in enumerate(zip(steps, dead, strict=True)):
             marks.append(len(source.lines))
-            if isinstance(step, (KernelStep, SmallStep)):
-                compiled = compile_small(step.small) if isinstance(step, SmallStep) else compile_kernel(step.kernel)
-                self._kernels.append(compiled)
-                if compiled.work.wide:
-                    threads.ready()
+            if isinstance(step, KernelStep):
+                source.kernel(self._launcher(compile_kernel(step.kernel), step.inputs, step.outputs), step)
                 fresh.update(step.outputs)
-                results = [(v.aval.dtype, v.aval.shape) for v in step.outputs]
-                if isinstance(step, SmallStep) and step.small.checked:
-                    results.append((_FLAG, ()))
-                launch = native.launcher(compiled.loops, compiled.join, compiled.work,
-                                         [(v.aval.dtype, v.aval.shape) for v in step.inputs], results)
-                if isinstance(step, SmallStep):
-                    source.small(launch, step)
-                else:
-                    source.kernel(launch, step)
+            elif isinstance(step, MatrixStep):
+                source.matrices(*self._matrices(step), step)
+                fresh.update(step.outputs)
             elif k in self._in_place:
                 source.write(step.equation)
             else:
@@ -223,6 +216,34 @@ class Executable:
         self.run = source.function(graph.inputs)
         self._timed: Callable[..., list[Any]] | None = None
         self._make_timed = functools.partial(source.timed, graph.inputs, marks)
+
+    def _launcher(self, compiled: Compiled, inputs: Sequence[Var], outputs: Sequence[Var],
+                  numbers: Sequence[tuple[DType, tuple[int, ...]]] = (),
+                  more: Sequence[tuple[DType, tuple[int, ...]]] = ()) -> Callable[..., Any]:
+        """What runs a kernel, on its inputs and `numbers` besides; it gives `more` than its outputs."""
+        self._kernels.append(compiled)
+        if compiled.work.wide:
+            threads.ready()
+        return native.launcher(compiled.loops, compiled.join, compiled.work,
+                               [*[(v.aval.dtype, v.aval.shape) for v in inputs], *numbers],
+                               [*[(v.aval.dtype, v.aval.shape) for v in outputs], *more])
+
+    def _matrices(self, step: MatrixStep) -> tuple[Callable[..., Any], np.ndarray[Any, Any] | None]:
+        """What runs a kernel on matrices, and the numbers it takes besides its inputs."""
+        compiled, shapes = compile_matrices(step.operation)
+        numbers = np.array(shapes, np.int64) if shapes else None
+        also = [] if numbers is None else [(numbers.dtype, numbers.shape)]
+        more = [(_FLAG, ())] if step.operation.checked else []
+        return self._launcher(compiled, step.inputs, step.outputs, also, more), numbers
+
+    def __reduce__(self) -> Any:
+        # Machine code stays here: elsewhere the graph is scheduled again, and kernels come from the cache on disk.
+        return Executable.of, (self._graph, any([not isinstance(step, HostStep) for step in self._plan]))
+
+    @staticmethod
+    def of(graph: Graph, compiled: bool) -> Executable:
+        """A simplified graph with its kernels, or as it stands."""
+        return Executable(graph, schedule(graph) if compiled else [HostStep(eq) for eq in graph.equations])
 
     def _return(self, source: _Source, fresh: set[Var]) -> None:
         """Results are scalars, arrays that a kernel just made, or made our own."""
@@ -274,8 +295,8 @@ class Executable:
         for k, step in enumerate(self._plan):
             if isinstance(step, KernelStep):
                 shown.append(_shown_kernel(step, next(kernels)))
-            elif isinstance(step, SmallStep):
-                shown.append(_shown_small(step, own[step.outputs[0]], next(kernels)))
+            elif isinstance(step, MatrixStep):
+                shown.append(_shown_matrices(step, own[step.outputs[0]], next(kernels)))
             else:
                 shown.append(_shown_call(step.equation, k in self._in_place))
         return shown
@@ -292,11 +313,11 @@ class Executable:
         for a in [*self._graph.inputs, *self._graph.constants]:
             name(a)
         for k, step in enumerate(self._plan):
-            if isinstance(step, SmallStep):
+            if isinstance(step, MatrixStep):
                 compiled = next(kernels)
-                lines.append(f"{k}: small {', '.join(_typed(v, name) for v in step.outputs)} = "
+                lines.append(f"{k}: matrices {', '.join(_typed(v, name) for v in step.outputs)} = "
                              f"{show_equation(step.equation, name)} ({1e3 * compiled.seconds:.0f} ms)")
-                lines += ["   " + line for line in step.small.show()]
+                lines += ["   " + line for line in step.operation.show()]
                 continue
             if isinstance(step, HostStep):
                 left = ", ".join(name(v) for v in step.equation.outputs)
@@ -326,11 +347,12 @@ def _sharing(work: Work) -> int:
     return min(threads.get_num_threads(), -(-work.extent // work.chunk)) if work.wide else 1
 
 
-def _shown_small(step: SmallStep, own: Equation, compiled: Compiled) -> Shown:
-    read, written = [sum(nbytes(v.aval) for v in vs) for vs in (step.inputs, step.outputs)]
-    return Shown("small kernel", [own], step.inputs, step.outputs, read=read, written=written,
-                 operations=_products(own), vector=costs.vector(compiled.text), threads=_sharing(compiled.work),
-                 compile_seconds=compiled.seconds, cached=compiled.cached)
+def _shown_matrices(step: MatrixStep, own: Equation, compiled: Compiled) -> Shown:
+    operation, shared = step.operation, _sharing(compiled.work)
+    return Shown("matrix kernel", [own], step.inputs, step.outputs, operation.batch,
+                 sum(nbytes(v.aval) for v in step.inputs), sum(nbytes(v.aval) for v in step.outputs),
+                 operation.operations, costs.vector(compiled.text), shared,
+                 matrix_nanoseconds(operation) * 1e-9 / shared, compiled.seconds, compiled.cached)
 
 
 def _shown_kernel(step: KernelStep, compiled: Compiled) -> Shown:

@@ -119,7 +119,7 @@ class Body:
         return self.let(f"call {result} @{name}({given})")
 
     @contextmanager
-    def loop(self, begin: str | int, end: str | int, step: int) -> Iterator[str]:
+    def loop(self, begin: str | int, end: str | int, step: str | int) -> Iterator[str]:
         """``for i in range(begin, end, step)``; yields i."""
         head, body, latch, done = (self.name(s) for s in ("head", "body", "latch", "done"))
         i, following = f"%{self.name('i')}", f"%{self.name('n')}"

@@ -9,16 +9,16 @@ order they were recorded in, so no guard is overtaken by a call that might raise
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from npdiff.graph import Equation, Graph, Literal, Var, droppable
 from npdiff.kernels import classify, views
-from npdiff.kernels.loop_ir import Kernel
+from npdiff.kernels.loop_ir import Kernel, Node
 from npdiff.kernels.lower import Group, Program
-from npdiff.kernels.small import Small, find
+from npdiff.kernels.matrices import Operation, find
 from npdiff.kernels.views import View
 
 # A scalar expression of at most this many equations is computed again in each kernel that reads it.
@@ -46,13 +46,13 @@ class KernelStep:
 
 
 @dataclass(slots=True)
-class SmallStep(HostStep):
+class MatrixStep(HostStep):
     """Run a kernel on stacks of small matrices; NumPy does the same where that cannot.
 
     `equation` reads the arrays below the operands, of which these are `views`.
     """
 
-    small: Small
+    operation: Operation
     views: list[View]
 
     @property
@@ -67,23 +67,25 @@ class SmallStep(HostStep):
 
 
 Step = HostStep | KernelStep
+# Whether a renderer of kernels has a way to write a node.
+Renders = Callable[[Node], bool]
 
 
 class Scheduler:
     """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    Without `small`, there is no step for small matrices; without `special`, kernels have neither functions of
-    scipy.special nor complex numbers nor half precision.
+    Without `matrices`, there are no kernels for products and factorisations. `renders` says of a node whether
+    kernels may hold it; None: all of them.
     """
 
-    def __init__(self, graph: Graph, small: bool = True, special: bool = True) -> None:
+    def __init__(self, graph: Graph, matrices: bool = True, renders: Renders | None = None) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
         self.program = Program(graph.equations)
-        # What needs no view made, by index: see `small`.
-        self.small: dict[int, SmallStep] = {}
-        self._small = small
-        self._special = special
+        # What needs no view made, by index: see `MatrixStep`.
+        self.matrices: dict[int, MatrixStep] = {}
+        self._matrices = matrices
+        self._renders = renders
         for i, eq in enumerate(graph.equations):
             self._classify(i, eq)
         self._settle()
@@ -97,19 +99,21 @@ class Scheduler:
             if view is not None and view.shape == out.aval.shape and root.aval.dtype == out.aval.dtype:
                 program.views[out] = (root, view)
                 return
-        build = classify.elementwise(eq) if self._special or not classify.special(eq) else None
+        build = classify.elementwise(eq)
+        if build is not None and self._renders is not None and not all(map(self._renders, classify.nodes(eq, build))):
+            return
         reduction = classify.reduction(eq) if build is None else None
         if build is not None:
             program.builds[i] = build
         elif reduction is not None:
             program.reductions[i] = reduction
-        elif self._small and (found := find(eq, program.seen_from)) is not None:
-            small, roots, seen = found
-            self.small[i] = SmallStep(Equation(eq.prim, roots, eq.params, eq.outputs, eq.source), small, seen)
+        elif self._matrices and (found := find(eq, program.seen_from)) is not None:
+            operation, roots, seen = found
+            self.matrices[i] = MatrixStep(Equation(eq.prim, roots, eq.params, eq.outputs, eq.source), operation, seen)
 
     def _unfused(self, i: int) -> HostStep:
         """The step of an equation that is no part of a fused kernel."""
-        return self.small.get(i) or HostStep(self.program.equations[i])
+        return self.matrices.get(i) or HostStep(self.program.equations[i])
 
     def _fused(self, i: int) -> bool:
         return i in self.program.builds or i in self.program.reductions
@@ -298,6 +302,9 @@ class Scheduler:
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph, small: bool = True, special: bool = True) -> list[Step]:
-    """Order the work of a simplified graph: kernels, as far as the renderer knows them, and host calls between them."""
-    return Scheduler(graph, small, special).steps()
+def schedule(graph: Graph, matrices: bool = True, renders: Renders | None = None) -> list[Step]:
+    """Order the work of a simplified graph: kernels, for matrices too if wanted, and host calls between them.
+
+    What holds a node that `renders` refuses is not put into a kernel.
+    """
+    return Scheduler(graph, matrices, renders).steps()

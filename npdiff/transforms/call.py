@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from npdiff.array import DiffArray
-from npdiff.core import Handle, Primitive, aval, bind
+from npdiff.core import Handle, Primitive, above_foreign, aval, bind
 from npdiff.graph import Graph, Var, evaluate
 from npdiff.transforms.jvp import JvpTrace
 from npdiff.transforms.reverse import ReverseTrace, cast_cotangent, pullback, seed
@@ -18,9 +18,8 @@ from npdiff.transforms.vmap import BatchTrace, batch_output
 
 
 def _run(*args: Any, graph: Graph) -> Any:
-    for a in args:
-        if isinstance(a, Handle):
-            return bind(call_graph_p, args, {"graph": graph})
+    if above_foreign(args):
+        return bind(call_graph_p, args, {"graph": graph})
     return tuple(evaluate(graph, args))
 
 

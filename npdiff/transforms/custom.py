@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from npdiff import tree
-from npdiff.core import Handle, Primitive, aval, bind
+from npdiff.core import Handle, Primitive, above_foreign, aval, bind
 from npdiff.errors import ArgumentError, NotDifferentiableError, message
 from npdiff.transforms.call import batch
 from npdiff.transforms.reverse import cast_cotangent, unbroadcast
@@ -55,10 +55,7 @@ def _primitive(name: str, run: Callable[..., Any], jvp: Any, pull: Any = None) -
     """A primitive with the user's rules; for a whole batch it is another one, with the batched rules."""
 
     def call(*xs: Any) -> Any:
-        for x in xs:
-            if isinstance(x, Handle) and x._trace is not None:
-                return bind(prim, xs, {})
-        return run(*xs)
+        return bind(prim, xs, {}) if above_foreign(xs) else run(*xs)
 
     def batched(size: int, xs: Sequence[Any], which: Sequence[bool], _params: Any) -> Any:
         def run_all(*ys: Any) -> Any:

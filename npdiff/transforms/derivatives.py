@@ -10,17 +10,20 @@ import numpy as np
 
 from npdiff import tree
 from npdiff.array import DiffArray
-from npdiff.avals import is_differentiable, ndarray
+from npdiff.avals import is_differentiable, is_foreign, ndarray
 from npdiff.core import Handle, aval, shape_of
 from npdiff.errors import ArgumentError, message
+from npdiff.foreign import filled, foreign_in, released
 from npdiff.graph import Graph, prune
 from npdiff.transforms.jvp import JvpTrace
+from npdiff.transforms.portable import portable
 from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, cotangents, seed
 from npdiff.transforms.run import (
     Inputs,
     called,
     check_input,
     check_output,
+    is_array_like,
     own,
     result_of,
     running,
@@ -36,7 +39,14 @@ F = Callable[..., Any]
 
 def _zeros(leaf: Any) -> Any:
     a = aval(leaf)
-    return np.zeros(a.shape, a.dtype)[()]
+    return filled(a.shape, 0, a.dtype, leaf)[()]
+
+
+def _ones(node: Node, out: Any) -> Any:
+    """The cotangent that a way back starts from, where it is one for every element."""
+    if not node[1] and (not isinstance(out._value, Handle) or foreign_in(out) is None):
+        return node[2].type(1)
+    return filled(node[1], 1, node[2], out)
 
 
 def _pull(outputs: Sequence[tuple[Node, Any]], nodes: Sequence[Node], leaves: Sequence[Any]) -> list[Any]:
@@ -48,7 +58,7 @@ def _plain(ct: Any, like: Any = None) -> Any:
     """A cotangent as a result the caller owns: a scalar for a scalar."""
     if isinstance(ct, Handle):
         ct._sync()
-        return ct if ct._trace is not None else ct._value
+        return released(ct) if ct._trace is not None else released(ct._value)
     if type(ct) is ndarray and not ct.shape and not isinstance(like, (Handle, ndarray)):
         return ct[()]
     if type(ct) is ndarray and (ct.base is not None or not ct.flags.writeable):
@@ -59,7 +69,7 @@ def _plain(ct: Any, like: Any = None) -> Any:
 def _check_scalar(name: str, f: F, out: Any, holomorphic: bool) -> None:
     if type(out) is DiffArray and type(out._value) is np.float64:
         return
-    if not isinstance(out, Handle) and not isinstance(out, (ndarray, np.generic, float, int, complex)):
+    if not is_array_like(out):
         raise ArgumentError(message(f"{name}: {called(f)} must return one number", out,
                                     instead="return a scalar; for other outputs use npdiff.vjp or npdiff.jacobian"))
     a = aval(out)
@@ -91,17 +101,18 @@ def _gradient(name: str, f: F, argnums: Any, has_aux: bool, holomorphic: bool, s
             else:
                 check_output(name, f, out)
             if type(out) is DiffArray and out._trace is trace:  # one array or number, as a rule
-                outputs, value = [(out._node, None)], out._value
+                outputs, value = [(out._node, _ones(out._node, out))], released(out._value)
             else:
-                outputs = [pair for leaf in tree.leaves(out) for pair in seed(leaf, None, trace)]
+                found = [(node, leaf) for leaf in tree.leaves(out) for node, _ in seed(leaf, None, trace)]
+                outputs = [(node, _ones(node, leaf)) for node, leaf in found]
                 value = strip(trace, out)
             aux = strip(trace, aux) if has_aux else None
-        ones = [(n, np.ones(n[1], n[2]) if n[1] else n[2].type(1)) for n, _ in outputs]
-        return value, inputs.rebuild(_pull(ones, nodes, inputs.leaves)), aux
+        return value, inputs.rebuild(_pull(outputs, nodes, inputs.leaves)), aux
 
     return run
 
 
+@portable
 def value_and_grad(f: F, argnums: int | Sequence[int] = 0, *, has_aux: bool = False, holomorphic: bool = False) -> F:
     """Turn f into a function that returns f's value and its gradient.
 
@@ -144,6 +155,7 @@ def value_and_grad(f: F, argnums: int | Sequence[int] = 0, *, has_aux: bool = Fa
     return wrapped
 
 
+@portable
 def grad(f: F, argnums: int | Sequence[int] = 0, *, has_aux: bool = False, holomorphic: bool = False) -> F:
     """Turn f into a function that returns its gradient; arguments and errors as `value_and_grad`.
 
@@ -172,6 +184,7 @@ def grad(f: F, argnums: int | Sequence[int] = 0, *, has_aux: bool = False, holom
     return wrapped
 
 
+@portable
 def elementwise_grad(f: F, argnums: int | Sequence[int] = 0) -> F:
     """Derivative of each output with respect to its own input, for a function that works element by element.
 
@@ -216,7 +229,7 @@ def _tangents(name: str, primals: Sequence[Any], tangents: Sequence[Any]) -> tup
 def _as_tangent(t: Any, like: Any) -> Any:
     dtype = aval(like).dtype
     if isinstance(t, Handle):
-        return t if t.dtype == dtype else t.astype(dtype)
+        return t if t.dtype == dtype else t.astype(dtype)  # type: ignore[attr-defined]
     return np.asarray(t).astype(dtype)[()]
 
 
@@ -264,7 +277,7 @@ def _tangent_of(trace: JvpTrace, leaf: Any) -> Any:
         leaf._sync()
         if leaf._trace is trace:
             return _plain(leaf._node, leaf._value)
-    return _zeros(leaf)
+    return released(_zeros(leaf))
 
 
 def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
@@ -314,7 +327,7 @@ def vjp(f: F, *primals: Any, has_aux: bool = False) -> Any:
                 raise ArgumentError(message(f"vjp: a cotangent has shape {shape_of(c)}, its value {a.shape}", c,
                                             instead="give a cotangent of the value's shape"))
             if node:
-                c = c if isinstance(c, Handle) else np.asarray(c)[()]
+                c = own(c) if isinstance(c, Handle) or is_foreign(c) else np.asarray(c)[()]
                 seeds.append((node[0][0], cast_cotangent(c, a.dtype)))
         return tuple(tree.unflatten(structure, _pull(seeds, nodes, leaves)))
 
@@ -377,6 +390,7 @@ def _mapped(run: F, a: Any) -> list[Any]:
         trace.close()
 
 
+@portable
 def jacfwd(f: F, argnums: int | Sequence[int] = 0) -> F:
     """Jacobian by forward mode, one pass over all inputs together: best for few inputs.
 
@@ -424,6 +438,7 @@ def _forward_jacobian(name: str, f: F, argnums: int | Sequence[int]) -> F:
     return wrapped
 
 
+@portable
 def jacrev(f: F, argnums: int | Sequence[int] = 0) -> F:
     """Jacobian by reverse mode, one pass over all outputs together: best for few outputs.
 
@@ -457,7 +472,8 @@ def _reverse_jacobian(name: str, f: F, argnums: int | Sequence[int]) -> F:
         rows = []
         for a, hit in found:
             if not is_differentiable(a.dtype) or not hit:
-                rows.append(inputs.rebuild([np.zeros(a.shape + shape_of(v), aval(v).dtype) for v in inputs.leaves]))
+                rows.append(inputs.rebuild([released(filled(a.shape + shape_of(v), 0, aval(v).dtype, v))
+                                            for v in inputs.leaves]))
                 continue
 
             def back(ct: Any, node: Node = hit[0][0]) -> list[Any]:
@@ -472,11 +488,13 @@ def _reverse_jacobian(name: str, f: F, argnums: int | Sequence[int]) -> F:
     return wrapped
 
 
+@portable
 def jacobian(f: F, argnums: int | Sequence[int] = 0) -> F:
     """Jacobian of f; the same as `jacrev`."""
     return _reverse_jacobian("jacobian", f, argnums)
 
 
+@portable
 def hessian(f: F, argnums: int | Sequence[int] = 0) -> F:
     """Matrix of second derivatives of a function with one output, forward over reverse.
 
@@ -490,6 +508,7 @@ def hessian(f: F, argnums: int | Sequence[int] = 0) -> F:
     return _forward_jacobian("hessian", _reverse_jacobian("hessian", f, argnums), argnums)
 
 
+@portable
 def hvp(f: F, argnums: int = 0) -> F:
     """Product of the Hessian with a vector, without forming the Hessian: ``hvp(f)(*args, v)``.
 

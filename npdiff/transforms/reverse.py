@@ -22,6 +22,7 @@ from npdiff.array import DiffArray
 from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, unchanged, wrap
 from npdiff.errors import NotDifferentiableError, TracedValueError, message, outside_write, scipy_call
+from npdiff.foreign import filled
 
 # Counts down, so that the newest node is the smallest: a heap of nodes hands out users before what they used.
 _serial = itertools.count(0, -1)
@@ -449,7 +450,7 @@ def transposed_jvp(prim: Primitive) -> Any:
             for i, (a, n) in enumerate(zip(args, needed, strict=True)):
                 if n is not None:
                     v = aval(a)
-                    tangents[i], nodes[i] = trace.input(np.zeros(v.shape, v.dtype))
+                    tangents[i], nodes[i] = trace.input(filled(v.shape, 0, v.dtype, a))
             result = jvp(out, args, tangents, **params)
             pairs = zip(result, ct, strict=True) if prim.multiple else [(result, ct)]
             seeds = [

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from npdiff import core, tree
-from npdiff.array import copy_layout
-from npdiff.avals import is_differentiable, ndarray
+from npdiff.array import PLAIN, copy_layout
+from npdiff.avals import is_differentiable, is_foreign, ndarray
 from npdiff.core import Handle, Trace, aval, constant, wrap
 from npdiff.errors import ArgumentError, LeakError, behind, message
+from npdiff.foreign import adopt, released
 
 
 class running:
@@ -42,7 +43,7 @@ def own(value: Any) -> Any:
         return value._value if value._trace is None else wrap(value._trace, value._value, value._node)
     if type(value) is ndarray:
         return copy_layout(value)
-    return value
+    return adopt(value) if type(value) not in PLAIN and is_foreign(value) else value
 
 
 def is_array_like(value: Any) -> bool:
@@ -57,7 +58,8 @@ def constants(tree_: Any) -> Any:
 
     def one(leaf: Any) -> Any:
         if type(leaf) is not ndarray and not isinstance(leaf, Handle):
-            return leaf
+            # A library's array stays one, with all that its library can do to it.
+            return released(adopt(leaf)) if is_foreign(leaf) else leaf
         if id(leaf) not in shared:
             payload = own(leaf)
             shared[id(leaf)] = payload if isinstance(payload, Handle) else constant(payload)
@@ -184,6 +186,9 @@ def result_of(trace: Trace, value: Any) -> Any:
     value._sync()
     t = value._trace
     if t is trace or t is None:
+        inside = value._value
+        return released(inside) if isinstance(inside, Handle) else inside
+    if t.foreign:
         return value._value
     if t.level > trace.level:
         raise LeakError(message("the function returned a value of a transform that has already finished", value,

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from npdiff.array import DiffArray
-from npdiff.avals import ndarray
+from npdiff.avals import is_foreign, ndarray
 from npdiff.core import Handle, Primitive, aval, bind, innermost, services, shape_of
 from npdiff.errors import ArgumentError, message
+from npdiff.foreign import filled
 from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, cotangents, parents_of
 from npdiff.transforms.run import check_input, own
 
@@ -93,8 +94,9 @@ def backward(y: DiffArray, cotangent: Any) -> None:
         if a.shape != ():
             raise ArgumentError(message(f"backward: the value has shape {a.shape}, and one number is needed", y,
                                         instead="sum it, or pass a cotangent: y.backward(np.ones_like(y.value))"))
-        cotangent = np.ones((), a.dtype)[()]
-    cotangent = np.asarray(innermost(cotangent))
+        cotangent = filled((), 1, a.dtype, y)[()]
+    cotangent = innermost(cotangent)
+    cotangent = own(cotangent) if is_foreign(cotangent) else np.asarray(cotangent)
     if shape_of(cotangent) != a.shape:
         raise ArgumentError(message(f"backward: the cotangent has shape {shape_of(cotangent)}, the value {a.shape}",
                                     cotangent, y, instead="give a cotangent of the value's shape"))

@@ -6,9 +6,10 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from cut import kernels_of
 from graphs import Recorder, expected, primitive, same
 from hypothesis import HealthCheck, given, settings
-from simulator import SMALL, kernels_of, run
+from simulator import SMALL, run
 from test_random_graphs import programs
 
 from npdiff.kernels import cuda
@@ -89,7 +90,8 @@ def test_shapes(shape):
 
 
 @pytest.mark.parametrize(("left", "right"), [
-    ((6, 8), (8,)), ((6, 8), (6, 1)), ((6, 8), ()), ((6, 1), (1, 8)), ((4, 1, 12), (3, 1)), ((48,), (1,)), ((6, 9), (9,)),
+    ((6, 8), (8,)), ((6, 8), (6, 1)), ((6, 8), ()), ((6, 1), (1, 8)), ((4, 1, 12), (3, 1)), ((48,), (1,)),
+    ((6, 9), (9,)),
 ])
 def test_broadcasting(left, right):
     x, y = operand("f", n=int(np.prod(left))).reshape(left), operand("d", 1, int(np.prod(right))).reshape(right)
@@ -100,7 +102,8 @@ def test_broadcasting(left, right):
 
 
 @pytest.mark.parametrize("index", [
-    np.s_[2:, 4:], np.s_[:, ::2], np.s_[::-1, ::-1], np.s_[1:, ::-3], np.s_[3], np.s_[:, 5], np.s_[:, 1:9], np.s_[::3, :],
+    np.s_[2:, 4:], np.s_[:, ::2], np.s_[::-1, ::-1], np.s_[1:, ::-3], np.s_[3], np.s_[:, 5], np.s_[:, 1:9],
+    np.s_[::3, :],
 ])
 @pytest.mark.parametrize("dtype", ["f", "?", "h"])
 def test_slices(index, dtype):

@@ -24,7 +24,7 @@ RNG = np.random.default_rng(3)
 def steps(executable):
     """How many operations are kernels of small matrices, and how many are NumPy calls."""
     lines = [line.strip() for line in executable.explain().splitlines()]
-    return sum(": small " in line for line in lines), sum(": call " in line for line in lines)
+    return sum(": matrices " in line for line in lines), sum(": call " in line for line in lines)
 
 
 def graph_of(prim, *args, view=None, **params):
@@ -46,7 +46,8 @@ def close(got, want, factor=1.0):
     for a, b in zip(got, want, strict=True):
         b = np.asarray(b)
         assert (np.shape(a), a.dtype) == (b.shape, b.dtype)
-        size = np.max(np.abs(b), axis=(-2, -1), keepdims=True, initial=0) if b.ndim > 1 else np.abs(b)
+        axes = tuple(range(max(b.ndim - 2, 0), b.ndim))
+        size = np.max(np.abs(b), axis=axes, keepdims=True, initial=0)
         assert np.all(np.abs(a - b) <= factor * np.finfo(b.dtype).eps * size), np.max(np.abs(a - b) / size)
 
 
@@ -117,6 +118,71 @@ def test_other_einsums_are_numpys(subscripts):
     assert steps(executable) == (0, 1)
 
 
+LARGER = [((17, 3), (3, 5)), ((97, 33), (33, 20)), ((200, 300), (300, 19)), ((5, 9), (9, 1100)),
+          ((2, 18, 17), (2, 17, 30)), ((3, 1, 6, 40), (2, 40, 8))]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f8", "f4"])
+@pytest.mark.parametrize("shapes", LARGER, ids=str)
+def test_products_of_larger_matrices(shapes, dtype):
+    """Several blocks, depths and strips, and what is left over of each; every way the factors may lie."""
+    args = [RNG.normal(size=s).astype(dtype) for s in shapes]
+    flipped = [np.ascontiguousarray(np.swapaxes(a, -1, -2)) for a in args]
+    if dtype == np.float64 or len(shapes[0]) > 2:
+        check(graph_of(MATMUL, *args), *args)
+    if dtype == np.float64 or len(shapes[0]) == 2:
+        check(graph_of(MATMUL, *flipped, view=turned), *flipped)
+
+
+VECTORS = [((20, 20), (20,)), ((20,), (20, 20)), ((70,), (70, 43)), ((43, 70), (70,)), ((3, 5, 18), (18,)),
+           ((3, 1, 18), (3, 18, 33)), ((4, 33), (33,))]
+
+
+@pytest.mark.parametrize("shapes", VECTORS, ids=str)
+def test_products_of_vectors_and_larger_matrices(shapes):
+    args = [RNG.normal(size=s) for s in shapes]
+    check(graph_of(MATMUL, *args), *args)
+    single = [a.astype(np.float32) for a in args]
+    check(graph_of(MATMUL, *single), *single)
+
+
+@pytest.mark.parametrize("turn", [0, 1])
+def test_products_of_vectors_and_transposed_matrices(turn):
+    a, b = RNG.normal(size=(19, 47)), RNG.normal(size=47 if turn else 19)
+    r = Recorder(a, b)
+    flipped = turned(r, r.inputs[0])
+    check(r.graph(r(MATMUL, r.inputs[1], flipped) if turn else r(MATMUL, flipped, r.inputs[1])), a, b)
+
+
+def test_a_product_whose_result_is_transposed():
+    a, b = RNG.normal(size=(2, 20, 30)), RNG.normal(size=(2, 40, 30))
+    check(graph_of(einsum_p, a, b, subscripts="bij,bkj->bki"), a, b)
+
+
+def test_a_product_of_a_window_and_a_matrix_turned_around():
+    a, b = RNG.normal(size=(40, 50)), RNG.normal(size=(40, 50))
+    r = Recorder(a, b)
+    left = r("getitem", r.inputs[0], index=(slice(2, 32, 3), slice(None, None, -2)))
+    right = r("getitem", r.inputs[1], index=(slice(None, 25), slice(10, 40)))
+    check(r.graph(r(MATMUL, left, right)), a, b)
+
+
+def test_threads_share_the_blocks_of_a_product():
+    a, b = RNG.normal(size=(400, 120)), RNG.normal(size=(120, 90))
+    product = compile_graph(graph_of(MATMUL, a, b))
+    before = npdiff.get_num_threads()
+    try:
+        results = []
+        for count in (1, 2, 3):
+            npdiff.set_num_threads(count)
+            results.append(product(a, b)[0])
+    finally:
+        npdiff.set_num_threads(before)
+    close(results, [a @ b] * 3, 64.0)
+    np.testing.assert_array_equal(results[1], results[0])
+    np.testing.assert_array_equal(results[2], results[0])
+
+
 def test_infinities_and_nan_pass_through_products():
     a, b = RNG.normal(size=(5, 3, 3)), RNG.normal(size=(5, 3, 3))
     a[0, 1, 1], b[1, 2, 0], a[2, 0, 0], b[2, 0, 0] = np.nan, np.inf, np.inf, 0
@@ -124,9 +190,9 @@ def test_infinities_and_nan_pass_through_products():
     np.testing.assert_allclose(compile_graph(g)(a, b)[0], a @ b, rtol=1e-13)
 
 
-@pytest.mark.parametrize("shapes", [((3, 17, 2), (3, 2, 2)), ((3, 2, 17), (3, 17, 2)), ((3, 0, 2), (3, 2, 2)),
-                                    ((0, 2, 2), (2, 2)), ((3, 2, 0), (3, 0, 2))], ids=str)
-def test_other_sizes_are_numpys(shapes):
+@pytest.mark.parametrize("shapes", [((3, 17, 2), (3, 2, 3)), ((3, 1, 17), (3, 17, 2)), ((20,), (20,)),
+                                    ((3, 0, 2), (3, 2, 2)), ((0, 2, 2), (2, 2)), ((3, 2, 0), (3, 0, 2))], ids=str)
+def test_narrow_and_empty_products_are_numpys(shapes):
     args = [RNG.normal(size=s) for s in shapes]
     executable = compile_graph(graph_of(MATMUL, *args))
     assert steps(executable) == (0, 1)
@@ -208,7 +274,6 @@ def test_matrices_of_any_size_of_numbers(scale):
 
 def test_a_determinant_that_leaves_the_range_on_the_way():
     a = np.array([np.diag([1e200, 1e200, 1e-300]), np.diag([1e-200, 1e-200, 1e300]), np.eye(3)])
-    close(compile_graph(graph_of(det_p, a))(a), [np.linalg.det(a)], 1e4)
     np.testing.assert_allclose(compile_graph(graph_of(det_p, a))(a)[0], [1e100, 1e-100, 1], rtol=1e-12)
 
 

@@ -1,7 +1,7 @@
 """Products and factorisations of many small matrices, each dimension up to `forms.LIMIT`, as kernels of their own.
 
 `forms` recognises equations, `lanes` is what the two renderers share, `products` renders matrix products and
-`factors` solve, inv, det, slogdet and cholesky; `compile_small` gives machine code for either.
+`factors` solve, inv, det, slogdet and cholesky; `compile_matrices` gives machine code for either.
 
 Results agree with NumPy's within rounding: sums are added in another order, and products and sums are rounded
 together where the machine can. Where it is not clear by a margin of rounding errors that a pivot is not zero, or a
@@ -10,7 +10,8 @@ result is not finite, a factorisation says so in a second result, and NumPy does
 
 from __future__ import annotations
 
-from npdiff.kernels.small.compile_small import compile_small
-from npdiff.kernels.small.forms import LIMIT, Matrix, Small, find
+from npdiff.kernels.matrices.compile_matrices import compile_matrices
+from npdiff.kernels.matrices.compile_matrices import nanoseconds as matrix_nanoseconds
+from npdiff.kernels.matrices.forms import LIMIT, Matrix, Operation, find
 
-__all__ = ["LIMIT", "Matrix", "Small", "compile_small", "find"]
+__all__ = ["LIMIT", "Matrix", "Operation", "compile_matrices", "find", "matrix_nanoseconds"]

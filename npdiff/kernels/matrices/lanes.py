@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from npdiff.kernels.llvm_text import Body, constant, scalar_type, splat, suffix, wide
 from npdiff.kernels.loop_ir import DType
-from npdiff.kernels.small.forms import Matrix
+from npdiff.kernels.matrices.forms import Matrix
 
 # A number known now, or a value of the function.
 Index = int | str
@@ -35,21 +35,36 @@ class Lanes:
             return y if x == 0 else x
         return self.body.let(f"add nsw i64 {x}, {y}")
 
-    def times(self, x: Index, y: int) -> Index:
+    def times(self, x: Index, y: Index) -> Index:
         """``x * y``."""
-        if isinstance(x, int):
+        if isinstance(x, int) and isinstance(y, int):
             return x * y
-        return x if y == 1 else 0 if y == 0 else self.body.let(f"mul nsw i64 {x}, {y}")
+        if x == 0 or y == 0:
+            return 0
+        return y if x == 1 else x if y == 1 else self.body.let(f"mul nsw i64 {x}, {y}")
+
+    def less(self, x: Index, y: Index) -> Index:
+        """``x - y``."""
+        if isinstance(x, int) and isinstance(y, int):
+            return x - y
+        return x if y == 0 else self.body.let(f"sub nsw i64 {x}, {y}")
+
+    def least(self, x: Index, y: Index) -> Index:
+        """``min(x, y)``."""
+        if isinstance(x, int) and isinstance(y, int):
+            return min(x, y)
+        return self.body.intrinsic("llvm.smin.i64", "i64", ["i64", "i64"], [str(x), str(y)])
 
     def cut(self, x: Index, step: int) -> Index:
         """The largest multiple of a power of two up to `x`."""
         return x & -step if isinstance(x, int) else self.body.let(f"and i64 {x}, {-step}")
 
-    def each(self, begin: Index, end: Index, act: Callable[[Index], None], step: int = 1,
+    def each(self, begin: Index, end: Index, act: Callable[[Index], None], step: Index = 1,
              unroll: bool | None = None) -> None:
         """``for i in range(begin, end, step): act(i)``, written out where that is short."""
         written = self.unroll if unroll is None else unroll
-        if isinstance(begin, int) and isinstance(end, int) and (written or end - begin <= step):
+        if isinstance(begin, int) and isinstance(end, int) and isinstance(step, int) and (
+                written or end - begin <= step):
             for k in range(begin, end, step):
                 act(k)
             return

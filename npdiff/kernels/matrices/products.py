@@ -7,8 +7,8 @@ copied to where they do first.
 from __future__ import annotations
 
 from npdiff.kernels.llvm_text import splat, suffix, wide
-from npdiff.kernels.small.forms import Matrix, Small
-from npdiff.kernels.small.lanes import Index, Lanes
+from npdiff.kernels.matrices.forms import Matrix, Operation
+from npdiff.kernels.matrices.lanes import Index, Lanes
 
 # Vectors of the result that are added up at the same time.
 _SUMS = 8
@@ -16,9 +16,9 @@ _SUMS = 8
 _WRITTEN = 64
 
 
-def oriented(small: Small) -> tuple[Matrix, Matrix, Matrix, bool]:
+def oriented(operation: Operation) -> tuple[Matrix, Matrix, Matrix, bool]:
     """Left factor, right factor, result, and whether all are transposed and the factors have changed places."""
-    (a, b), (c,) = small.inputs, small.outputs
+    (a, b), (c,) = operation.inputs, operation.outputs
     turned = not c.by_rows or (c.cols == 1 and c.rows > 1 and c.down == 1)
     return (b.turned, a.turned, c.turned, True) if turned else (a, b, c, False)
 
@@ -26,10 +26,11 @@ def oriented(small: Small) -> tuple[Matrix, Matrix, Matrix, bool]:
 class Products(Lanes):
     """Renders the product of the matrices of one number."""
 
-    def __init__(self, small: Small, width: int, fma: bool) -> None:
-        self.left, self.right, self.result, self.turned = oriented(small)
-        self.small = small
-        super().__init__(small.dtype, width, fma, unroll=False)
+    def __init__(self, operation: Operation, width: int, fma: bool) -> None:
+        self.left, self.right, self.result, self.turned = oriented(operation)
+        self.operation = operation
+        super().__init__(operation.dtype, width, fma, unroll=False)
+        self.extent, self.together = operation.count, 1
         self.cuts = list(self.pieces(self.result.cols))
         self.copied = not self.right.by_rows
         self.across = len(self.cuts) * width if self.copied else self.right.down
@@ -42,11 +43,11 @@ class Products(Lanes):
     def start(self, names: list[str]) -> None:
         """Before the first: a right factor that is the same for all is copied once."""
         if self.copied and not any(self.right.batch):
-            self._copy(self.base(self._names(names)[1], self.right, self.small.batch, 0))
+            self._copy(self.base(self._names(names)[1], self.right, self.operation.batch, 0))
 
     def group(self, names: list[str], number: Index) -> None:
         """The product of this number; `names` are the addresses of factors and results."""
-        batch = self.small.batch
+        batch = self.operation.batch
         left, right, result = [self.base(n, m, batch, number) for n, m in zip(
             self._names(names), (self.left, self.right, self.result), strict=True)]
         if self.copied and any(self.right.batch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -12,8 +14,10 @@ from npdiff.graph import Atom, Equation, Var
 from npdiff.kernels.loop_ir import DType
 from npdiff.kernels.views import View, whole
 
-# The largest dimension of a matrix.
-LIMIT = 16
+# The largest dimension of a small matrix, and the least of the product of larger ones.
+LIMIT, NARROW = 16, 4
+# Where NumPy's BLAS may have units for matrices at its disposal that generated code has not, it does what is large.
+_LARGEST = math.inf if platform.machine().lower() in ("x86_64", "amd64") else 128**3
 
 
 class Matrix(NamedTuple):
@@ -46,7 +50,7 @@ class Matrix(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Small:
+class Operation:
     """An operation on every matrix of a stack whose axes have the sizes `batch`."""
 
     op: str
@@ -58,12 +62,19 @@ class Small:
     @property
     def checked(self) -> bool:
         """True if a further result says whether NumPy has to do it: see `factors`."""
-        return self.op != "matmul"
+        return self.op not in ("matmul", "product", "vector")
 
     @property
     def count(self) -> int:
         """How many matrices there are."""
         return int(np.prod(self.batch))
+
+    @property
+    def operations(self) -> int | None:
+        """How many additions and multiplications a product takes; None of all else."""
+        if self.checked:
+            return None
+        return 2 * self.count * self.inputs[0].rows * self.inputs[0].cols * self.inputs[1].cols
 
     def show(self) -> list[str]:
         """What a reader wants to know, line by line."""
@@ -88,17 +99,17 @@ def _matrix(view: View, cores: int, batch: tuple[int, ...], column: bool = False
     else:
         rows, cols, down, across = 1, sizes[0], 0, steps[0]
     lead = len(batch) - split
-    if lead < 0 or not (0 < rows <= LIMIT and 0 < cols <= LIMIT):
+    if lead < 0:
         return None
     strides = (0,) * lead + tuple(0 if n == 1 else s for n, s in zip(view.shape[:split], view.strides, strict=False))
     return Matrix(rows, cols, view.offset, down, across, strides)
 
 
-def _collapsed(small: Small) -> Small:
+def _collapsed(operation: Operation) -> Operation:
     """The same with as few axes of the stack as possible, none of them of length 1."""
-    every = [*small.inputs, *small.outputs]
+    every = [*operation.inputs, *operation.outputs]
     groups: list[int] = []
-    for axis, n in enumerate(small.batch):
+    for axis, n in enumerate(operation.batch):
         if n == 1:
             continue
         if groups and all(m.batch[groups[-1]] == m.batch[axis] * n for m in every):
@@ -108,14 +119,14 @@ def _collapsed(small: Small) -> Small:
     sizes = []
     start = 0
     for axis in groups:
-        sizes.append(int(np.prod(small.batch[start:axis + 1])))
+        sizes.append(int(np.prod(operation.batch[start:axis + 1])))
         start = axis + 1
 
     def move(m: Matrix) -> Matrix:
         return m._replace(batch=tuple(m.batch[g] for g in groups))
 
-    return replace(small, batch=tuple(sizes), inputs=tuple(map(move, small.inputs)),
-                   outputs=tuple(map(move, small.outputs)))
+    return replace(operation, batch=tuple(sizes), inputs=tuple(map(move, operation.inputs)),
+                   outputs=tuple(map(move, operation.outputs)))
 
 
 def _product(eq: Equation, views: Sequence[View]) -> Found:
@@ -155,8 +166,6 @@ def _einsum(eq: Equation, views: Sequence[View]) -> Found:
     def matrix(term: str, v: View, down: list[str], across: list[str]) -> Matrix | None:
         step = dict(zip(term, v.strides, strict=True))
         n, m = (sizes[c[0]] if c else 1 for c in (down, across))
-        if not (0 < n <= LIMIT and 0 < m <= LIMIT):
-            return None
         i, j = (step[c[0]] if c else 0 for c in (down, across))
         return Matrix(n, m, v.offset, i, j, tuple(step[c] for c in stack))
 
@@ -212,8 +221,22 @@ _FORMS: dict[str, tuple[str, int, Callable[[Equation, Sequence[View]], Found]]] 
 }
 
 
-def find(eq: Equation, seen_from: Callable[[Atom], tuple[Atom, View]]) -> tuple[Small, list[Var], list[View]] | None:
-    """What an equation does to small matrices, and the arrays and views of them that are its operands; else None.
+def _larger(matrices: Sequence[Matrix]) -> str:
+    """What is made of a product of matrices that are not small; nothing where it is NumPy's."""
+    a, b, c = matrices
+    if min(c.rows, c.cols) >= NARROW:
+        return "product" if c.rows * c.cols * a.cols <= _LARGEST else ""
+    if min(c.rows, c.cols) > 1 or max(c.rows, c.cols) < NARROW or a.cols < NARROW:
+        return ""
+    # A vector times a matrix, or the other way round: rows or columns of the matrix lie in adjacent memory.
+    vector, matrix = (a, b) if c.rows == 1 else (b.turned, a.turned)
+    rows = matrix.across == 1 and matrix.cols >= LIMIT
+    return "vector" if rows or (matrix.down == 1 and vector.across == 1) else ""
+
+
+def find(eq: Equation, seen_from: Callable[[Atom], tuple[Atom, View]]
+         ) -> tuple[Operation, list[Var], list[View]] | None:
+    """What an equation does to matrices, and the arrays and views of them that are its operands; None if it does not.
 
     `seen_from` gives the array below an operand, and the view of it that the operand is.
     """
@@ -234,7 +257,11 @@ def find(eq: Equation, seen_from: Callable[[Atom], tuple[Atom, View]]) -> tuple[
     fit = tuple([m for m in matrices if m is not None])
     if len(fit) != len(matrices) or not (fit[-1].by_rows or fit[-1].turned.by_rows):
         return None
-    return _collapsed(Small(op, dtype, batch, fit[:count], fit[count:])), roots, [view for _, view in seen]
+    if max(max(m.rows, m.cols) for m in fit) > LIMIT:
+        op = _larger(fit) if op == "matmul" else ""
+        if not op:
+            return None
+    return _collapsed(Operation(op, dtype, batch, fit[:count], fit[count:])), roots, [view for _, view in seen]
 
 
-__all__ = ["LIMIT", "Matrix", "Small", "find"]
+__all__ = ["LIMIT", "Matrix", "Operation", "find"]

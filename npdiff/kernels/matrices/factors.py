@@ -14,8 +14,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from npdiff.kernels.small.forms import Small
-from npdiff.kernels.small.lanes import Index, Lanes
+from npdiff.kernels.matrices.forms import Operation
+from npdiff.kernels.matrices.lanes import Index, Lanes
 from npdiff.kernels.vecmath.library import call
 
 # Cofactors are made of the inverse up to this condition (in the Frobenius norm); NumPy code does the others.
@@ -27,13 +27,14 @@ _MARGIN = 8
 class Factors(Lanes):
     """Renders the work on the matrices of one group."""
 
-    def __init__(self, small: Small, width: int, fma: bool) -> None:
-        a = small.inputs[0]
-        self.small = small
+    def __init__(self, operation: Operation, width: int, fma: bool) -> None:
+        a = operation.inputs[0]
+        self.operation = operation
         self.n = a.rows
-        self.columns = {"solve": small.inputs[-1].cols, "inv": self.n, "cofactor": self.n}.get(small.op, 0)
-        self.signed = small.op in ("det", "slogdet", "cofactor")
-        super().__init__(small.dtype, width, fma, unroll=self.n * (self.n + self.columns) <= 32)
+        self.columns = {"solve": operation.inputs[-1].cols, "inv": self.n, "cofactor": self.n}.get(operation.op, 0)
+        self.signed = operation.op in ("det", "slogdet", "cofactor")
+        super().__init__(operation.dtype, width, fma, unroll=self.n * (self.n + self.columns) <= 32)
+        self.extent, self.together = operation.count, width
         # Rows lie apart by a multiple of the steps in which they are walked.
         self.step = 1 if self.unroll else 4 if self.n > 6 else 2
         self.across = -(-self.n // self.step) * self.step
@@ -62,35 +63,35 @@ class Factors(Lanes):
 
     def group(self, names: list[str], first: Index) -> None:
         """The matrices from number `first` on; `names` are the addresses of inputs and outputs."""
-        small = self.small
-        bases = [self.bases(name, m, small.batch, first)
-                 for name, m in zip(names, [*small.inputs, *small.outputs], strict=True)]
-        self.gather(bases[0], small.inputs[0], self.a, self.at)
-        if small.op == "solve":
-            self.gather(bases[1], small.inputs[1], self.b, self.beside)
+        operation = self.operation
+        bases = [self.bases(name, m, operation.batch, first)
+                 for name, m in zip(names, [*operation.inputs, *operation.outputs], strict=True)]
+        self.gather(bases[0], operation.inputs[0], self.a, self.at)
+        if operation.op == "solve":
+            self.gather(bases[1], operation.inputs[1], self.b, self.beside)
         elif self.columns:
             zero, one = self.number(0), self.number(1)
             self.each(0, self.n * self.n, lambda k: self.put(self.b, k, zero))
             self.each(0, self.n, lambda k: self.put(self.b, self.times(k, self.n + 1), one))
-        outs = bases[len(small.inputs):]
-        if small.op == "cholesky":
+        outs = bases[len(operation.inputs):]
+        if operation.op == "cholesky":
             self._cholesky()
-            self.scatter(self.a, self.at, small.outputs[0], outs[0])
+            self.scatter(self.a, self.at, operation.outputs[0], outs[0])
             return
         self._eliminate()
         if self.columns:
             self._substitute()
-            if small.op == "cofactor":
+            if operation.op == "cofactor":
                 self._scale(self._determinant())
-            self.scatter(self.b, self.beside, small.outputs[0], outs[0])
+            self.scatter(self.b, self.beside, operation.outputs[0], outs[0])
             return
         total = self._determinant()
         results = [total]
-        if small.op == "slogdet":
+        if operation.op == "slogdet":
             size = self.call("fabs", total)
             results = [self.call("copysign", self.number(1), total),
                        call(self.body, "log", self.dtype, self.width, [size])]
-        for m, places, value in zip(small.outputs, outs, results, strict=True):
+        for m, places, value in zip(operation.outputs, outs, results, strict=True):
             self.put(self.size, 0, value)
             self.scatter(self.size, lambda _i, _j: 0, m, places)
 
