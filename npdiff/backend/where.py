@@ -34,7 +34,7 @@ def table() -> str:
     rows = [
         (f"on floats or integers: {_listed(FUSED)}", "kernel", "kernel", "XLA"),
         (_listed(REDUCED), "kernel", "kernel", "XLA"),
-        ("these on complex numbers and float16", "kernel or NumPy", "CuPy", "XLA"),
+        ("these on complex numbers and float16", "kernel or NumPy", "kernel or CuPy", "XLA"),
         ("other ufuncs", "NumPy", "CuPy", "XLA"),
         (_listed(same), "NumPy; kernels for some matrices", "CuPy", "XLA"),
         (f"masks as an index, {_listed(SIZED)}", "NumPy", "CuPy", f"NumPy: {_SIZE}"),
