@@ -254,7 +254,7 @@ def test_concurrent_calls():
 
 
 def test_explain_lists_kernels_calls_and_times():
-    r = Recorder(np.ones((60, 60)))
+    r = Recorder(np.ones((60, 60), int))
     a = r.inputs[0]
     m = r("matmul", a, a)
     k = compile_graph(r.graph(r("exp", r("add", m, 1.0))))
