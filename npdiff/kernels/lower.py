@@ -143,7 +143,8 @@ class _Lowering:
                 return self.value(i, compose(below, places), domain)
             # A member reads another one where it stands itself; anything else would be a load.
             if i in self.members and self._flat(view, places) == (0, contiguous(self.space)):
-                return self.value(i, identity(root.aval.shape), domain)
+                # (There it can be computed everywhere: known already, and not one call deeper for each equation.)
+                return self.value(i, identity(root.aval.shape), self.domain)
         return self._load(root, *self._flat(view, places), domain)
 
     def _flat(self, view: View, places: Places) -> tuple[int, tuple[int, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from npdiff.kernels.expressions import Expressions
-from npdiff.kernels.loop_ir import Access, Kernel, Node, Ranges, Store, guarded
+from npdiff.kernels.loop_ir import Access, Kernel, Node, Ranges, Store, boxes, guarded
 
 
 class Piece(NamedTuple):
@@ -141,6 +141,8 @@ def split(kernel: Kernel, most: int = 1 << 30) -> list[Piece]:
     whole = tuple((0, n) for n in kernel.sizes)
     if not guarded(kernel):
         return [Piece(whole, kernel)]
+    if len(set(boxes(kernel))) > 4 * most:
+        raise TooMany
     done: list[_Box] = []
     todo = [whole]
     while todo:

@@ -209,12 +209,17 @@ class Scheduler:
                 program.placements.pop(i, None)
 
     def _kept(self) -> Callable[[int], bool]:
-        """Whether an equation's result has to be in memory whoever reads it: a result, or read by a host call."""
+        """Whether an equation's result has to be in memory: a result, or read by a host call or for a scalar.
+
+        A scalar is computed wherever it is read, which would compute what it reads as often.
+        """
         program = self.program
         pinned = {program.producer[v] for v in self.outputs if v in program.producer}
         for i in self.running:
             if not self._fused(i):
                 pinned.update(program.producer[a] for a in self._unfused(i).equation.inputs if a in program.producer)
+        for i in program.inlined:
+            pinned.update(r.producer for r in readings(program, i))
         return lambda i: i in pinned or i in program.inlined \
             or not droppable(program.equations[i], self.graph.constants)
 

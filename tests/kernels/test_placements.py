@@ -230,6 +230,31 @@ def test_many_small_writes_into_an_operand_stay_writes():
     same(k(x), expected(g, (x,)))
 
 
+def test_many_writes_next_to_arithmetic_compile():
+    x = np.linspace(0, 1, 5000)
+    r = Recorder(x)
+    v = r.inputs[0]
+    for k in range(1, 200):
+        v = r("setitem", r("add", v, 1.0), r("multiply", r("getitem", v, index=(k - 1,)), 0.5), index=(k,))
+    for k in range(1, 200):
+        v = r("setitem", v, 0.0, index=(k,))
+    g = r.graph(r("multiply", v, v))
+    same(compile_graph(g)(x), expected(g, (x,)))
+
+
+def test_the_gradient_of_a_long_loop_over_elements_compiles():
+    def f(x):
+        x = x.copy()
+        for k in range(1, 60):
+            x[k] = x[k - 1] * 0.5 + x[k]
+        return np.sum(x * x)
+
+    x = np.linspace(0, 1, 100)
+    jitted = npdiff.jit(npdiff.grad(f))
+    for _ in range(2):
+        np.testing.assert_allclose(jitted(x), npdiff.grad(f)(x), rtol=1e-12)
+
+
 def test_a_few_writes_next_to_arithmetic_are_part_of_it():
     x = np.linspace(0, 1, 5000)
     r = Recorder(x)
