@@ -88,6 +88,18 @@ def test_spectra_of_no_real_signal(n: Any) -> None:
     same(lambda a: np.fft.irfft(a, n, axis=0), np.stack([spectrum, spectrum[::-1]], 1), rtol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["i1", "u1", "u4", "u8", "i8"])
+def test_indices_of_any_integer_type(dtype: str) -> None:
+    places = np.array([0, 3, 120, 2]).astype(dtype)
+    same(lambda a, k: a[k] + a[k, None].sum(), np.arange(300.0), places)
+    jitted = npdiff.jit(lambda a, k: a[k], "cuda")
+    for _ in range(2):
+        np.testing.assert_array_equal(jitted(np.arange(121.0), places), places)
+    if dtype != "u8":
+        with pytest.raises(IndexError, match="index 121 is out of bounds for axis 0 with size 121"):
+            jitted(np.arange(121.0), np.array([0, 121, 1, 1]).astype(dtype))
+
+
 def test_the_last_of_several_writes_wins() -> None:
     def f(x: Any, k: Any, v: Any) -> Any:
         y = np.zeros_like(x)

@@ -1,7 +1,8 @@
 """Loop IR operations as expressions of Python that Numba compiles for CUDA: one table.
 
 Every expression gives a value of exactly its node's dtype. Integers are cast back after each step, because Numba widens
-them; sums of floats are rounded by a function of their own, so that no product before them is contracted with them.
+them; sums of floats are rounded by a function of their own, so that no product before them is contracted with them, and
+so are quotients, which Python would check. Choices call `select`: branches take Numba long.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 from npdiff.kernels.loop_ir import COMPARISONS, DType, Node
 
 _SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
-_INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^"}
+_INFIX = {"add": "+", "sub": "-", "mul": "*", "and": "&", "or": "|", "xor": "^"}
 # Functions of libdevice for float64, of one and of two operands; those for float32 end in f.
 FUNCTIONS = frozenset([
     "sqrt", "floor", "ceil", "trunc", "rint", "copysign", "fabs",
@@ -21,10 +22,10 @@ FUNCTIONS = frozenset([
 ])
 # As NumPy defines them: maximum and minimum hand on NaN, fmax and fmin pass over it.
 _CHOICES = {
-    "maximum": "{x} if {x} >= {y} or {x} != {x} else {y}",
-    "minimum": "{x} if {x} <= {y} or {x} != {x} else {y}",
-    "fmax": "{x} if {x} >= {y} or {y} != {y} else {y}",
-    "fmin": "{x} if {x} <= {y} or {y} != {y} else {y}",
+    "maximum": "select(({x} >= {y}) | ({x} != {x}), {x}, {y})",
+    "minimum": "select(({x} <= {y}) | ({x} != {x}), {x}, {y})",
+    "fmax": "select(({x} >= {y}) | ({y} != {y}), {x}, {y})",
+    "fmin": "select(({x} <= {y}) | ({y} != {y}), {x}, {y})",
 }
 
 
@@ -49,7 +50,7 @@ def cast(source: DType, target: DType, x: str) -> str:
     if source == target:
         return x
     if source.kind == "b":
-        return f"{target.name}(1) if {x} else {target.name}(0)"
+        return f"select({x}, {target.name}(1), {target.name}(0))"
     return f"{target.name}({x})"
 
 
@@ -58,9 +59,10 @@ def combine(op: str, dtype: DType, x: str, y: str) -> str:
     if op in _CHOICES:
         if dtype.kind == "f":
             return _CHOICES[op].format(x=x, y=y)
-        return f"{x} if {x} {'>=' if op == 'maximum' else '<='} {y} else {y}"
-    if op in ("add", "sub") and dtype.kind == "f":
-        return f"libdevice.{'f' if dtype.itemsize == 4 else 'd'}add_rn({x}, {'-' if op == 'sub' else ''}{y})"
+        return f"select({x} {'>=' if op == 'maximum' else '<='} {y}, {x}, {y})"
+    if op in ("add", "sub", "div") and dtype.kind == "f":
+        name = f"{'f' if dtype.itemsize == 4 else 'd'}{'div' if op == 'div' else 'add'}_rn"
+        return f"libdevice.{name}({x}, {'-' if op == 'sub' else ''}{y})"
     if op == "copysign":
         return function(op, dtype, x, y)
     text = f"{x} {_INFIX[op]} {y}"
@@ -77,7 +79,7 @@ def expression(node: Node, operand: DType, args: list[str]) -> str:
     if op == "cast":
         return cast(operand, dtype, args[0])
     if op == "select":
-        return f"{args[1]} if {args[0]} else {args[2]}"
+        return f"select({', '.join(args)})"
     if op == "call":
         return function(node.data, dtype, *args)
     if op == "neg":
@@ -90,4 +92,4 @@ def expression(node: Node, operand: DType, args: list[str]) -> str:
         return function("fabs" if op == "abs" else op, dtype, *args)
     # The integer abs: the smallest number stays itself, as in NumPy.
     zero = constant(0, dtype)
-    return f"{args[0]} if {args[0]} >= {zero} else {dtype.name}({zero} - {args[0]})"
+    return f"select({args[0]} >= {zero}, {args[0]}, {dtype.name}({zero} - {args[0]}))"
