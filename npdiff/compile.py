@@ -143,9 +143,10 @@ def jit(f: Callable[..., Any], backend: str | None = None, *, mesh: Any = None, 
 
     Returns
     -------
-    A function with the same signature, and two methods: ``explain(*args)`` says what happens in a call,
-    ``lower(*args)`` gives its graph (on ``"cuda"`` the source of its kernels, on ``"tpu"`` its StableHLO text). It can
-    be differentiated, mapped and jitted again.
+    A function with the same signature, and four methods: ``explain(*args)`` says what happens in a call,
+    ``profile(*args)`` times its steps, ``picture(*args)`` draws what is fused, ``lower(*args)`` gives its graph (on
+    ``"cuda"`` the source of its kernels, on ``"tpu"`` its StableHLO text). It can be differentiated, mapped and jitted
+    again.
 
     Raises
     ------

@@ -72,15 +72,13 @@ def diffuse(grid):
     return grid
 
 
-def test_every_write_of_a_stencil_happens_in_place():
+def test_every_step_of_a_stencil_is_one_kernel():
     x = np.linspace(0, 1, 600).reshape(30, 20) ** 2
     jitted = npdiff.jit(diffuse)
     first, second, third = jitted(x), jitted(x), jitted(x)
     np.testing.assert_allclose([first, second, third], [diffuse(x)] * 3, rtol=1e-13)
     assert not np.shares_memory(second, third)
-    lines = [line.split(": ")[1].split()[0] for line in jitted.explain(x).splitlines() if " = setitem " in line
-             and line.split()[0][:-1].isdigit() and line.split()[0].endswith(":")]
-    assert lines == ["write"] * 3
+    assert "3 kernels, 0 host calls" in jitted.explain(x)
 
 
 @pytest.mark.parametrize("keep", [0, 1, 2])

@@ -17,7 +17,7 @@ from npdiff.backend.contract import own_arrays
 from npdiff.backend.cuda_device import DTYPES, Device
 from npdiff.backend.cuda_equations import Operation
 from npdiff.backend.cuda_indexing import write
-from npdiff.backend.cuda_schedule import renders, way_of
+from npdiff.backend.cuda_schedule import way_of
 from npdiff.errors import BackendError, GuardFailed
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equation
 from npdiff.kernels import costs, cuda
@@ -53,7 +53,8 @@ class CudaExecutable:
         small = simplify(graph)
         self._device, self._graph = device, small
         outputs = {a for a in small.outputs if isinstance(a, Var)}
-        self._plan, copied = readers_first(schedule(small, matrices=False, renders=renders), outputs)
+        planned = schedule(small, matrices=False, placements=False, renders=cuda.renders)
+        self._plan, copied = readers_first(planned, outputs)
         dead = last_reads(self._plan, outputs)
         self._in_place = writes_in_place(self._plan, dead, copied)
         self._on_host: dict[int, str] = {}

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from npdiff.avals import Aval
 from npdiff.backend.cuda_device import DTYPES
 from npdiff.backend.cuda_rules import HOST, NAMED, ORDERED, RULES, SPECIAL, Rule, by_name, special, ufunc
 from npdiff.graph import Equation
-from npdiff.kernels import cuda
-from npdiff.kernels.loop_ir import Node
 
-# The dtypes of kernels; with the others CuPy computes.
-RENDERED = frozenset(np.dtype(c) for c in "?bhilqBHILQfd")
 _GUARDS = ("guard_truth", "guard_equal")
-
-
-def renders(node: Node) -> bool:
-    """Whether a kernel for CUDA can hold a node: its dtype, and the functions that the CUDA library has."""
-    return node.dtype in RENDERED and (node.op != "call" or node.data in cuda.FUNCTIONS)
 
 
 @dataclass(frozen=True)
@@ -61,4 +50,4 @@ def way_of(eq: Equation) -> Way:
     return Way(None, "nobody has looked whether CuPy's is NumPy's")
 
 
-__all__ = ["RENDERED", "Way", "renders", "way_of"]
+__all__ = ["Way", "way_of"]

@@ -14,7 +14,7 @@ from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
 from npdiff.dispatch.declare import operand
 from npdiff.dispatch.rules import linear_primitive
 from npdiff.errors import BranchError, message
-from npdiff.foreign import filled
+from npdiff.foreign import filled, foreign_in
 
 
 class Slot:
@@ -123,7 +123,9 @@ def _index_add(a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
 
 
 def _getitem_transpose(ct: Any, a: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
-    zeros = filled(a.shape, 0, aval(ct).dtype, ct)
+    # One zero for all: a compiled program then knows what it adds to.
+    zeros = np.broadcast_to(np.zeros((), aval(ct).dtype), a.shape) if foreign_in(ct) is None \
+        else filled(a.shape, 0, aval(ct).dtype, ct)
     put = setitem_p if is_basic(index) else index_add_p
     return (put.call(zeros, ct, *arrays, index=index), *[None] * len(arrays))
 

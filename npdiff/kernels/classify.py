@@ -33,10 +33,22 @@ def squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(n for n in shape if n != 1)
 
 
-def _native(a: Aval) -> bool:
+def storable(a: Aval) -> bool:
+    """Whether a kernel can hold the elements of such an array, and there are any."""
     # Without instructions for it, half precision would be converted by functions that are not everywhere.
     here = a.dtype in DTYPES and (a.dtype != HALF or machine.has_fma())
     return here and a.dtype.isnative and a.size > 0
+
+
+def castable(a: Atom, dtype: DType) -> bool:
+    """Whether an operand can be had in a dtype as NumPy has it; a number known now is rounded now."""
+    known = isinstance(a, Literal) and dtype == HALF and a.aval.dtype.kind == "f"
+    return (known or can_cast(a.aval.dtype, dtype)) and _fits(a, dtype)
+
+
+def _as_numpy(eq: Equation) -> bool:
+    """Whether an operator on Python numbers does what NumPy does: it raises nothing, and its integers stay small."""
+    return droppable(eq, ()) and eq.outputs[0].aval.dtype.kind in "fb"
 
 
 def loop_dtypes(eq: Equation) -> tuple[DType, ...] | None:
@@ -63,17 +75,6 @@ def _fits(a: Atom, dtype: DType) -> bool:
     return bool(info.min <= a.value <= info.max) if isinstance(a, Literal) else dtype == a.aval.dtype
 
 
-def _castable(a: Atom, dtype: DType) -> bool:
-    """Whether an operand can be had in a dtype; a number known now is rounded now."""
-    known = isinstance(a, Literal) and dtype == HALF and a.aval.dtype.kind == "f"
-    return (known or can_cast(a.aval.dtype, dtype)) and _fits(a, dtype)
-
-
-def _as_numpy(eq: Equation) -> bool:
-    """Whether an operator on Python numbers does what NumPy does: it raises nothing, and its integers stay small."""
-    return droppable(eq, ()) and eq.outputs[0].aval.dtype.kind in "fb"
-
-
 def rule_of(name: str, kind: str = "f") -> Rule | None:
     """What a ufunc's loop for dtypes of a kind does at each point, by the name of its primitive; None if not known."""
     if kind == "c":
@@ -96,7 +97,7 @@ def _ufunc(eq: Equation) -> Build | None:
     dtype = operands[0]
     if result != eq.outputs[0].aval.dtype or (dtype == HALF and not machine.has_fma()):
         return None
-    if not all(_castable(a, dtype) for a in eq.inputs):
+    if not all(castable(a, dtype) for a in eq.inputs):
         return None
     # As NumPy's loops for half precision: computed in single precision, and rounded.
     inside = SINGLE if dtype == HALF else dtype
@@ -115,7 +116,7 @@ def _where(eq: Equation) -> Build | None:
     out = eq.outputs[0].aval.dtype
     if len(eq.inputs) != 3 or eq.params:
         return None
-    if not all(_castable(a, out) for a in eq.inputs[1:]):
+    if not all(castable(a, out) for a in eq.inputs[1:]):
         return None
     return lambda e, n: e.select(e.cast(n[0], BOOL), e.cast(n[1], out), e.cast(n[2], out))
 
@@ -124,7 +125,7 @@ def _astype(eq: Equation) -> Build | None:
     out = eq.outputs[0].aval.dtype
     if len(eq.inputs) != 1 or set(eq.params) != {"dtype"} or eq.params["dtype"] != out:
         return None
-    if not _castable(eq.inputs[0], out):
+    if not castable(eq.inputs[0], out):
         return None
     return lambda e, n: e.cast(n[0], out)
 
@@ -133,7 +134,7 @@ def _strong(eq: Equation) -> Build | None:
     out = eq.outputs[0].aval.dtype
     if len(eq.inputs) != 2 or eq.params or out.kind not in "iufc":
         return None
-    if not all(_castable(a, out) for a in eq.inputs):
+    if not all(castable(a, out) for a in eq.inputs):
         return None
     inside = SINGLE if out == HALF else out
 
@@ -151,6 +152,13 @@ def _strong(eq: Equation) -> Build | None:
     return build
 
 
+def _copy(eq: Equation) -> Build | None:
+    # Kernels write in C order.
+    if len(eq.inputs) != 1 or eq.params != {"order": "C"} or eq.inputs[0].aval != eq.outputs[0].aval:
+        return None
+    return lambda _, n: n[0]
+
+
 def _part(eq: Equation) -> Build | None:
     a, out = eq.inputs[0].aval, eq.outputs[0].aval
     if len(eq.inputs) != 1 or eq.params or a.dtype.kind != "c" or part_of(a.dtype) != out.dtype:
@@ -160,7 +168,7 @@ def _part(eq: Equation) -> Build | None:
 
 _OWN: dict[str, Callable[[Equation], Build | None]] = {
     "where": _where, "astype": _astype, "strong_multiply": _strong, "strong_product": _strong,
-    "real": _part, "imag": _part,
+    "real": _part, "imag": _part, "copy": _copy,
 }
 
 
@@ -176,7 +184,7 @@ def elementwise(eq: Equation) -> Build | None:
         return None
     if prim.ordered or prim.multiple or prim.dynamic or eq.regions:
         return None
-    if len(eq.outputs) != 1 or not eq.inputs or not all(_native(a.aval) for a in [*eq.inputs, *eq.outputs]):
+    if len(eq.outputs) != 1 or not eq.inputs or not all(storable(a.aval) for a in [*eq.inputs, *eq.outputs]):
         return None
     if np.broadcast_shapes(*[a.aval.shape for a in eq.inputs]) != eq.outputs[0].aval.shape:
         return None
@@ -199,6 +207,8 @@ def weight(eq: Equation, size: int) -> int:
     """How many of NumPy's calls the one for an equation counts as, when `size` points are computed."""
     if eq.prim.name.startswith("strong_"):
         return 3
+    if eq.prim.name == "copy":
+        return 0
     kind = eq.inputs[0].aval.dtype.kind if eq.inputs else ""
     rule = rule_of(eq.prim.name, kind)
     return 3 if rule is not None and rule.math and size >= MATH_SIZE else 1
@@ -228,7 +238,7 @@ def reduction(eq: Equation) -> FusedReduction | None:
     axes = tuple(range(x.ndim)) if axis is None else axis
     if any([a.dtype.kind == "c" or a.dtype == HALF for a in (x, out)]):
         return None
-    if not _native(x) or not _native(out) or type(keep) is not bool or type(axes) is not tuple:
+    if not storable(x) or not storable(out) or type(keep) is not bool or type(axes) is not tuple:
         return None
     if not all(type(a) is int and 0 <= a < x.ndim for a in axes) or len(set(axes)) != len(axes):
         return None

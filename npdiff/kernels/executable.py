@@ -20,9 +20,11 @@ from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equati
 from npdiff.kernels import costs, native, threads, views
 from npdiff.kernels.chunks import Work, nanoseconds
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel
-from npdiff.kernels.loop_ir import DType, show
+from npdiff.kernels.layouts import MOST_VARIANTS, Layout, for_layouts
+from npdiff.kernels.loop_ir import DType, collapse, show
 from npdiff.kernels.machine import vector_bits
 from npdiff.kernels.matrices import compile_matrices, matrix_nanoseconds
+from npdiff.kernels.order import ordered
 from npdiff.kernels.reuse import readers_first, writes_in_place
 from npdiff.kernels.schedule import HostStep, KernelStep, MatrixStep, Step, schedule
 from npdiff.kernels.simplify import window
@@ -34,7 +36,7 @@ _KINDS: dict[type, str] = {bool: "b", int: "i", float: "f"}
 
 
 def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, Any]:
-    """A C-contiguous array of exactly this shape and dtype; a Python number takes a dtype of its kind."""
+    """An array of exactly this shape and dtype; a Python number takes a dtype of its kind."""
     if type(value) is not ndarray:
         try:
             value = np.asarray(value, dtype if _KINDS.get(type(value)) == dtype.kind else None)
@@ -42,8 +44,46 @@ def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, An
             raise GuardFailed("a Python integer beyond 64 bits, which no kernel can hold") from None
     if value.dtype != dtype or value.shape != shape:
         raise GuardFailed(f"expected {Aval(shape, dtype)!r}, received {Aval(value.shape, value.dtype)!r}")
-    out: np.ndarray[Any, Any] = value if value.flags.c_contiguous else value.copy("C")
-    return out if out.dtype is dtype else out.view(dtype)
+    fitting: np.ndarray[Any, Any] = value if value.dtype is dtype else value.view(dtype)
+    return fitting
+
+
+class _Otherwise:
+    """Runs a kernel on inputs that it does not take as they are: they are made to fit, or it is compiled for them."""
+
+    def __init__(self, step: KernelStep | MatrixStep, launch: Callable[..., Any]) -> None:
+        self._step = step
+        self._variants: dict[tuple[Layout, ...], tuple[Callable[..., Any], list[int]]] = {}
+        self._variants[(None,) * len(step.inputs)] = launch, []
+
+    def __call__(self, *values: Any) -> list[Any]:
+        """The kernel's results, and the inputs for those that read them later: what had to be copied, as copied."""
+        arrays = [_fit(value, v.aval.shape, v.aval.dtype) for value, v in zip(values, self._step.inputs, strict=False)]
+        layouts = tuple([None if a.flags.c_contiguous else a.strides for a in arrays])
+        launch, copied = self._variants.get(layouts) or self._variant(layouts)
+        for k in copied:
+            arrays[k] = arrays[k].copy("C")
+        return [launch(*arrays, *values[len(arrays):]), *arrays]
+
+    def _variant(self, layouts: tuple[Layout, ...]) -> tuple[Callable[..., Any], list[int]]:
+        if isinstance(self._step, MatrixStep) or len(self._variants) > MOST_VARIANTS:
+            return self._variants[(None,) * len(layouts)][0], [k for k, x in enumerate(layouts) if x is not None]
+        shapes = [v.aval.shape for v in self._step.inputs]
+        kernel, copied = for_layouts(self._step.loose, shapes, layouts)
+        taken = tuple([None if k in copied else x for k, x in enumerate(layouts)])
+        known = self._variants.get(taken)
+        launch = known[0] if known is not None else _launcher(self._step, compile_kernel(kernel), taken)
+        self._variants[layouts] = launch, copied
+        return launch, copied
+
+
+def _launcher(step: KernelStep, compiled: Compiled, layouts: Sequence[Layout]) -> Callable[..., Any]:
+    """The function that runs a step's kernel on inputs of these layouts."""
+    if compiled.work.wide:
+        threads.ready()
+    inputs = [(v.aval.dtype, v.aval.shape, x) for v, x in zip(step.inputs, layouts, strict=True)]
+    return native.launcher(compiled.loops, compiled.join, compiled.work, inputs,
+                           [(v.aval.dtype, v.aval.shape) for v in step.outputs])
 
 
 def _check_dtype(name: str, value: Any, dtype: np.dtype[Any]) -> None:
@@ -75,7 +115,7 @@ class _Source:
 
     def __init__(self) -> None:
         self.lines: list[str] = []
-        self.scope: dict[str, Any] = {"fit": _fit, "numbers": PYTHON_NUMBERS, "check_shape": _check_shape,
+        self.scope: dict[str, Any] = {"numbers": PYTHON_NUMBERS, "check_shape": _check_shape,
                                       "check_dtype": _check_dtype, "own": _own, "GuardFailed": GuardFailed}
         self._names: dict[Var, str] = {}
 
@@ -99,7 +139,7 @@ class _Source:
     def matrices(self, launch: Callable[..., Any], numbers: np.ndarray[Any, Any] | None, step: MatrixStep) -> None:
         """Run a kernel on matrices."""
         self.kernel(launch, step, [] if numbers is None else [self.bind(numbers, "numbers")],
-                    ["unclear"] if step.operation.checked else [])
+                     ["unclear"] if step.operation.checked else [])
         if step.operation.checked:
             outs = ", ".join(map(self.name, step.equation.outputs))
             redo = self.bind(_by_numpy(step), "redo")
@@ -113,11 +153,9 @@ class _Source:
         outs = [*[self.name(v) for v in step.outputs], *more]
         first = outs[0] if len(outs) == 1 else "made"
         self.lines.append(f"{first} = {run}({', '.join(ins)})")
-        self.lines.append(f"if {first} is None:")
-        for name, v in zip(ins, step.inputs, strict=False):
-            shape, dtype = self.bind(v.aval.shape, "shape"), self.bind(v.aval.dtype, "dtype")
-            self.lines.append(f"    {name} = fit({name}, {shape}, {dtype})")
-        self.lines.append(f"    {first} = {run}({', '.join(ins)})")
+        otherwise = self.bind(_Otherwise(step, launch), "otherwise")
+        given = [self.name(v) for v in step.inputs]
+        self.lines.append(f"if {first} is None: {', '.join([first, *given])}, = {otherwise}({', '.join(ins)})")
         if len(outs) > 1:
             self.lines.append(f"{', '.join(outs)} = made")
             self.lines.append("made = None")
@@ -200,7 +238,11 @@ class Executable:
         for k, (step, gone) in enumerate(zip(steps, dead, strict=True)):
             marks.append(len(source.lines))
             if isinstance(step, KernelStep):
-                source.kernel(self._launcher(compile_kernel(step.kernel), step.inputs, step.outputs), step)
+                # The CPU's loops go along rows.
+                step.kernel = collapse(ordered(step.loose))
+                compiled = compile_kernel(step.kernel)
+                self._kernels.append(compiled)
+                source.kernel(_launcher(step, compiled, [None] * len(step.inputs)), step)
                 fresh.update(step.outputs)
             elif isinstance(step, MatrixStep):
                 source.matrices(*self._matrices(step), step)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.kernels.loop_ir import COMPARISONS, Access, DType, Node, part_of
+from npdiff.kernels.loop_ir import COMPARISONS, Access, DType, Node, Ranges, part_of
 
 BOOL = np.dtype(bool)
 HALF, SINGLE = np.dtype("f2"), np.dtype("f4")
@@ -31,7 +31,9 @@ class Expressions:
         self.nodes: list[Node] = []
         self._known: dict[Any, int] = {}
 
-    def _add(self, node: Node, key: Any) -> int:
+    def add(self, node: Node, key: Any = None) -> int:
+        """A node; one that is there already is not added again. `key` tells nodes apart that compare equal."""
+        key = node if key is None else key
         at = self._known.get(key)
         if at is None:
             at = self._known[key] = len(self.nodes)
@@ -45,7 +47,12 @@ class Expressions:
     def load(self, access: Access, dtype: DType) -> int:
         """An element of an input buffer."""
         node = Node("load", dtype, (), access)
-        return self._add(node, node)
+        return self.add(node)
+
+    def inside(self, box: Ranges) -> int:
+        """Whether the index lies in a box."""
+        node = Node("inside", BOOL, (), box)
+        return self.add(node)
 
     def const(self, value: Any, dtype: DType) -> int:
         """A number, in the given dtype."""
@@ -53,14 +60,14 @@ class Expressions:
         if dtype.kind == "c":
             return self.complex(self.const(scalar.real, part_of(dtype)), self.const(scalar.imag, part_of(dtype)))
         # Keyed on its bytes: 0.0 and -0.0 are equal but not the same.
-        return self._add(Node("const", dtype, (), scalar), ("const", dtype, scalar.tobytes()))
+        return self.add(Node("const", dtype, (), scalar), ("const", dtype, scalar.tobytes()))
 
     def op(self, name: str, *args: int) -> int:
         """An operation on operands of one dtype."""
         if name == "abs" and self.nodes[args[0]].op == "neg" and self.dtype(args[0]).kind == "f":
             args = self.nodes[args[0]].args
         node = Node(name, BOOL if name in COMPARISONS else self.dtype(args[0]), args)
-        return self._add(node, node)
+        return self.add(node)
 
     def select(self, condition: int, yes: int, no: int) -> int:
         """`yes` where the condition holds, else `no`."""
@@ -68,12 +75,12 @@ class Expressions:
             parts = zip(self.parts(yes), self.parts(no), strict=True)
             return self.complex(*[self.select(condition, *pair) for pair in parts])
         node = Node("select", self.dtype(yes), (condition, yes, no))
-        return self._add(node, node)
+        return self.add(node)
 
     def complex(self, real: int, imag: int) -> int:
         """A complex number of two parts."""
         node = Node("complex", np.result_type(self.dtype(real), np.complex64), (real, imag))
-        return self._add(node, node)
+        return self.add(node)
 
     def parts(self, node: int) -> tuple[int, int]:
         """Real and imaginary part of a complex number."""
@@ -81,12 +88,12 @@ class Expressions:
         if made.op == "complex":
             return made.args[0], made.args[1]
         real, imag = (Node(name, part_of(made.dtype), (node,)) for name in ("real", "imag"))
-        return self._add(real, real), self._add(imag, imag)
+        return self.add(real), self.add(imag)
 
     def call(self, name: str, *args: int) -> int:
         """A function of the math library."""
         node = Node("call", self.dtype(args[0]), args, name)
-        return self._add(node, node)
+        return self.add(node)
 
     def cast(self, node: int, dtype: DType) -> int:
         """The value in another dtype; to bool means "is not zero"."""
@@ -108,4 +115,4 @@ class Expressions:
         if dtype.kind == "b":
             return self.op("ne", node, self.const(0, source.dtype))
         cast = Node("cast", dtype, (node,))
-        return self._add(cast, cast)
+        return self.add(cast)

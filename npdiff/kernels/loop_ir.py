@@ -3,6 +3,11 @@
 A kernel is a perfect loop nest over `sizes`, outermost axis first. At every point it evaluates its
 nodes in order; an `Access` says which element of a C-contiguous buffer a load or store touches, as
 an offset plus one stride per axis, all counted in elements.
+
+A kernel is *guarded* (see `guarded`) if it distinguishes cases by the index alone: by `inside` nodes,
+or by loads that touch memory only inside of their `within`. It has no reductions. A renderer cuts it
+into boxes in which every case is decided (`pieces.split`), or compares indices at each point; one that
+does neither asks the schedule for none (``schedule(graph, placements=False)``).
 """
 
 from __future__ import annotations
@@ -37,26 +42,40 @@ class IRError(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """A C-contiguous block of `size` elements."""
+    """A block of `size` elements, `before` of which lie before its address.
+
+    It is C-contiguous, and no element lies before; an input of another layout (`layouts.for_layouts`) is the block that
+    its strides span, and may have gaps.
+    """
 
     dtype: DType
     size: int
+    before: int = 0
+
+
+# Half-open ranges of the index, one per axis: a box in the iteration space.
+Ranges = tuple[tuple[int, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Element ``offset + sum(index * stride)`` of a buffer."""
+    """Element ``offset + sum(index * stride)`` of a buffer.
+
+    A load with `within` touches memory only at points inside that box; at all others its value is zero.
+    """
 
     buffer: int
     offset: int
     strides: tuple[int, ...]
+    within: Ranges | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """One scalar value; `args` are positions of earlier nodes.
 
-    `data` is the Access of a load, the number of a const, the function name of a call.
+    `data` is the Access of a load, the number of a const, the function name of a call, the box of an `inside`, which
+    has no operands and is true at the points in that box.
     """
 
     op: str
@@ -113,28 +132,56 @@ def accesses(kernel: Kernel) -> list[Access]:
     return loads + [s.access for s in kernel.stores] + [r.access for r in kernel.reductions]
 
 
-def collapse(kernel: Kernel) -> Kernel:
-    """Merge adjacent axes that every access walks as one and every reduction treats alike."""
+def boxes(kernel: Kernel) -> list[Ranges]:
+    """The boxes that a kernel tells apart from the rest of its space."""
+    within = [n.data.within for n in kernel.nodes if n.op == "load" and n.data.within is not None]
+    return within + [n.data for n in kernel.nodes if n.op == "inside"]
+
+
+def guarded(kernel: Kernel) -> bool:
+    """Whether a kernel has conditions on the index; a renderer has to know of `inside` and of `within` for it."""
+    return any(n.op == "inside" or (n.op == "load" and n.data.within is not None) for n in kernel.nodes)
+
+
+def collapse(kernel: Kernel, first: int = 0) -> Kernel:
+    """Merge adjacent axes that every access walks as one and every reduction and condition treats alike.
+
+    Axes before `first` stay as they are.
+    """
     sizes = kernel.sizes
     every = accesses(kernel)
+    whole = boxes(kernel)
     groups: list[list[int]] = []
     for axis in range(len(sizes)):
-        if groups:
+        if groups and axis > first:
             before = groups[-1][-1]
             walks = all(a.strides[before] == a.strides[axis] * sizes[axis] for a in every)
-            if walks and all((before in r.axes) == (axis in r.axes) for r in kernel.reductions):
+            if walks and all((before in r.axes) == (axis in r.axes) for r in kernel.reductions) \
+                    and all(box[axis] == (0, sizes[axis]) for box in whole):
                 groups[-1].append(axis)
                 continue
         groups.append([axis])
 
+    def cut(box: Ranges) -> Ranges:
+        ranges = []
+        for g in groups:
+            inner = int(np.prod([sizes[i] for i in g[1:]]))
+            ranges.append((box[g[0]][0] * inner, box[g[0]][1] * inner))
+        return tuple(ranges)
+
     def move(a: Access) -> Access:
-        return Access(a.buffer, a.offset, tuple(a.strides[g[-1]] for g in groups))
+        return Access(a.buffer, a.offset, tuple(a.strides[g[-1]] for g in groups), a.within and cut(a.within))
+
+    def moved(n: Node) -> Node:
+        if n.op == "load":
+            return Node(n.op, n.dtype, n.args, move(n.data))
+        return Node(n.op, n.dtype, n.args, cut(n.data)) if n.op == "inside" else n
 
     return Kernel(
         tuple(int(np.prod([sizes[i] for i in g])) for g in groups),
         kernel.inputs,
         kernel.outputs,
-        tuple(Node(n.op, n.dtype, n.args, move(n.data)) if n.op == "load" else n for n in kernel.nodes),
+        tuple(moved(n) for n in kernel.nodes),
         tuple(Store(s.value, move(s.access)) for s in kernel.stores),
         tuple(Reduction(r.op, r.value, tuple(k for k, g in enumerate(groups) if g[0] in r.axes), move(r.access))
               for r in kernel.reductions),
@@ -146,13 +193,20 @@ def _check(condition: bool, what: str, *more: Any) -> None:
         raise IRError(f"loop IR: {what}{''.join(map(str, more))}")  # names of dtypes take long to make
 
 
+def _verify_box(box: Ranges, sizes: tuple[int, ...], what: str) -> None:
+    _check(len(box) == len(sizes), f"{what} has a box of {len(box)} axes for {len(sizes)}")
+    _check(all(0 <= i < j <= n for (i, j), n in zip(box, sizes, strict=True)), f"{what} has the box {box} in {sizes}")
+
+
 def _verify_access(a: Access, buffers: tuple[Buffer, ...], sizes: tuple[int, ...], what: str) -> None:
     _check(0 <= a.buffer < len(buffers), f"{what} names buffer {a.buffer} of {len(buffers)}")
     _check(len(a.strides) == len(sizes), f"{what} has {len(a.strides)} strides for {len(sizes)} axes")
-    low = a.offset + sum(min(0, s * (n - 1)) for s, n in zip(a.strides, sizes, strict=True))
-    high = a.offset + sum(max(0, s * (n - 1)) for s, n in zip(a.strides, sizes, strict=True))
-    size = buffers[a.buffer].size
-    _check(low >= 0 and high < size, f"{what} touches [{low}, {high}] of {size} elements")
+    box = tuple((0, n) for n in sizes) if a.within is None else a.within
+    _verify_box(box, sizes, what)
+    low = a.offset + sum(min(s * i, s * (j - 1)) for s, (i, j) in zip(a.strides, box, strict=True))
+    high = a.offset + sum(max(s * i, s * (j - 1)) for s, (i, j) in zip(a.strides, box, strict=True))
+    size, before = buffers[a.buffer].size, buffers[a.buffer].before
+    _check(low >= -before and high < size - before, f"{what} touches [{low}, {high}] of {size} elements")
 
 
 def _verify_node(kernel: Kernel, i: int) -> None:
@@ -165,6 +219,9 @@ def _verify_node(kernel: Kernel, i: int) -> None:
         _check(isinstance(node.data, Access) and not node.args, f"{what} is malformed")
         _verify_access(node.data, kernel.inputs, kernel.sizes, what)
         _check(kernel.inputs[node.data.buffer].dtype == node.dtype, f"{what} has another dtype than its buffer")
+    elif node.op == "inside":
+        _check(node.dtype.kind == "b" and not node.args, f"{what} is malformed")
+        _verify_box(node.data, kernel.sizes, what)
     elif node.op == "const":
         _check(isinstance(node.data, np.generic) and node.data.dtype == node.dtype, f"{what} holds {node.data!r}")
     elif node.op == "complex":
@@ -199,11 +256,13 @@ def verify(kernel: Kernel) -> None:
     _check(all(n > 0 for n in kernel.sizes), f"sizes {kernel.sizes} are not all positive")
     for i in range(len(kernel.nodes)):
         _verify_node(kernel, i)
+    _check(not (kernel.reductions and guarded(kernel)), "a guarded kernel has reductions")
     written = [s.access.buffer for s in kernel.stores] + [r.access.buffer for r in kernel.reductions]
     _check(sorted(written) == list(range(len(kernel.outputs))), "every output is written by exactly one store")
     for kind, write in [("store", s) for s in kernel.stores] + [("reduction", r) for r in kernel.reductions]:
         _check(0 <= write.value < len(kernel.nodes), f"{kind} of an unknown node")
         _verify_access(write.access, kernel.outputs, kernel.sizes, kind)
+        _check(write.access.within is None, f"{kind} has a condition")
         out = kernel.outputs[write.access.buffer]
         _check(out.dtype == kernel.nodes[write.value].dtype, f"{kind} has another dtype than its buffer")
         kept = set(range(len(kernel.sizes)))
@@ -224,12 +283,26 @@ def _place(a: Access, name: str) -> str:
     return f"{name}{a.buffer}[{' + '.join(parts)}]"
 
 
+def _conditions(box: Ranges, sizes: tuple[int, ...]) -> str:
+    parts = []
+    for k, ((low, high), n) in enumerate(zip(box, sizes, strict=True)):
+        if high - low == 1 < n:
+            parts.append(f"i{k} == {low}")
+        elif (low, high) != (0, n):
+            parts.append(f"{low} <= i{k} < {high}")
+    return " and ".join(parts) or "true"
+
+
 def show(kernel: Kernel) -> str:
     """The kernel as text: loops, one line per node, then what is written."""
     lines = [f"kernel for {', '.join(f'i{k} < {n}' for k, n in enumerate(kernel.sizes)) or 'one point'}"]
     for i, n in enumerate(kernel.nodes):
         if n.op == "load":
             text = _place(n.data, "in")
+            if n.data.within is not None:
+                text += f" where {_conditions(n.data.within, kernel.sizes)}, else 0"
+        elif n.op == "inside":
+            text = _conditions(n.data, kernel.sizes)
         elif n.op == "const":
             text = str(n.data)
         else:

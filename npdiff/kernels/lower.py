@@ -1,15 +1,24 @@
-"""A fusion group to loop IR: pull every value a kernel must write back to the arrays it loads."""
+"""A fusion group to loop IR: pull every value a kernel must write back to the arrays it loads.
+
+A value is computed at *places*, an index per axis of its array (places.py). What other equations compute
+is computed anew at the places where it is read, if it belongs to the group, was chosen to be computed by
+its readers (absorb.py), or is a scalar; everything else is loaded. A placement is a case distinction: in
+the domain of each case only, its operand has to be there.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any
 
-from npdiff.avals import Aval
+from npdiff.avals import Aval, ndarray
 from npdiff.graph import Atom, Equation, Literal, Var
 from npdiff.kernels.classify import Build, FusedReduction, squeezed
 from npdiff.kernels.expressions import Expressions
-from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Reduction, Store, collapse, verify
+from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Ranges, Reduction, Store, verify
+from npdiff.kernels.placements import Part, Placement
+from npdiff.kernels.places import Places, aligned, compose, identity, reach, unfold
 from npdiff.kernels.views import View, contiguous, whole
 
 
@@ -18,26 +27,52 @@ class Program:
 
     Attributes
     ----------
-    builds, reductions
+    builds, reductions, placements
         Equations that can be fused, by index.
+    operands
+        What equations read if they are fused: an array that has just been written into another is read there.
     views
         For a variable that is a view: the variable or literal below it, and the index map.
     producer
         The index of the equation that computes a variable.
+    inlined
+        Scalar equations that are computed wherever they are read.
+    absorbed
+        Equations of arrays that are computed wherever they are read, never stored.
     """
 
-    def __init__(self, equations: Sequence[Equation]) -> None:
+    def __init__(self, equations: Sequence[Equation], constants: dict[Var, Any]) -> None:
         self.equations = list(equations)
+        self.operands: list[list[Atom]] = [eq.inputs for eq in equations]
         self.builds: dict[int, Build] = {}
         self.reductions: dict[int, FusedReduction] = {}
+        self.placements: dict[int, Placement] = {}
         self.views: dict[Var, tuple[Atom, View]] = {}
         self.producer: dict[Var, int] = {v: i for i, eq in enumerate(equations) for v in eq.outputs}
+        self.inlined: frozenset[int] = frozenset()
+        self.absorbed: frozenset[int] = frozenset()
+        # One number spread over a shape: nobody can change what lies below.
+        self._numbers: dict[Var, Literal] = {v: Literal(c[(0,) * c.ndim]) for v, c in constants.items()
+                                             if type(c) is ndarray and c.size and not any(c.strides)}
 
-    def seen_from(self, a: Atom) -> tuple[Atom, View]:
+    def pointwise(self, i: int) -> bool:
+        """Whether an equation's result can be computed at any point by itself."""
+        return i in self.builds or i in self.placements
+
+    def fused(self, i: int) -> bool:
+        """Whether an equation becomes part of a kernel."""
+        return i in self.builds or i in self.reductions or i in self.placements
+
+    def below(self, a: Atom) -> tuple[Atom, View]:
         """The array that really holds an operand's elements, and where they are."""
         if isinstance(a, Var) and a in self.views:
             return self.views[a]
         return a, whole(a.aval.shape)
+
+    def seen_from(self, a: Atom) -> tuple[Atom, View]:
+        """As `below`, for kernels: a number that fills an array stands for the array."""
+        root, view = self.below(a)
+        return (self._numbers.get(root, root) if isinstance(root, Var) else root), view
 
     def read(self, a: Atom, shape: tuple[int, ...]) -> tuple[Atom, int, tuple[int, ...]]:
         """The array below, the offset, and one stride per axis of the squeezed space of `shape`."""
@@ -49,6 +84,131 @@ class Program:
         root, offset, strides = self.read(a, shape)
         space = squeezed(shape)
         return offset == 0 and squeezed(root.aval.shape) == space and strides == contiguous(space)
+
+    def shape(self, i: int) -> tuple[int, ...]:
+        """The shape that a fused equation walks over."""
+        eq = self.equations[i]
+        return (eq.inputs[0] if i in self.reductions else eq.outputs[0]).aval.shape
+
+    def same_point(self, i: int, k: int) -> bool:
+        """Whether a fused equation reads, of its operand `k`, the element below at the point that it computes."""
+        found = self.placements.get(i)
+        return (found is None or k == found.base) and self.in_place(self.operands[i][k], self.shape(i))
+
+
+class _Lowering:
+    """The expressions of one kernel as they grow."""
+
+    def __init__(self, program: Program, members: Sequence[int], space: tuple[int, ...]) -> None:
+        self.program = program
+        self.members = frozenset(members)
+        self.space = space
+        self.domain: Ranges = tuple((0, n) for n in space)
+        self.e = Expressions()
+        self.buffers: dict[Var, int] = {}
+        self.specs: list[Buffer] = []
+        self._values: dict[tuple[int, Places, Ranges], int] = {}
+
+    def value(self, i: int, places: Places, domain: Ranges) -> int:
+        """The result of an equation at places of its shape."""
+        key = i, places, domain
+        known = self._values.get(key)
+        if known is None:
+            found = self.program.placements.get(i)
+            if found is None:
+                operands = [self.operand(a, places, domain) for a in self.program.operands[i]]
+                known = self.program.builds[i](self.e, operands)
+            else:
+                known = self._placed(i, found, places, domain)
+            self._values[key] = known
+        return known
+
+    def operand(self, a: Atom, places: Places, domain: Ranges) -> int:
+        """An operand that is broadcast to an array of which `places` are given."""
+        return self.at(a, aligned(places, a.aval.shape), domain)
+
+    def at(self, a: Atom, places: Places, domain: Ranges) -> int:
+        """An operand at places along its own axes."""
+        program, e = self.program, self.e
+        root, view = program.seen_from(a)
+        if isinstance(root, Literal):
+            return e.const(root.value, root.aval.dtype)
+        i = program.producer.get(root)
+        if i is not None and program.pointwise(i):
+            if i in program.inlined and i not in self.members:
+                return self.value(i, identity(root.aval.shape), self.domain)
+            if i in program.absorbed:
+                below = unfold(view, root.aval.shape)
+                assert below is not None, "what is absorbed is read axis by axis"
+                return self.value(i, compose(below, places), domain)
+            # A member reads another one where it stands itself; anything else would be a load.
+            if i in self.members and self._flat(view, places) == (0, contiguous(self.space)):
+                return self.value(i, identity(root.aval.shape), domain)
+        return self._load(root, *self._flat(view, places), domain)
+
+    def _flat(self, view: View, places: Places) -> tuple[int, tuple[int, ...]]:
+        """Offset and strides, over the kernel's space, of a view read at places."""
+        offset, strides = view.offset, [0] * len(self.space)
+        for stride, (start, axis, step) in zip(view.strides, places, strict=True):
+            offset += stride * start
+            if axis >= 0:
+                strides[axis] += stride * step
+        return offset, tuple(strides)
+
+    def _load(self, root: Var, offset: int, strides: tuple[int, ...], domain: Ranges) -> int:
+        if root not in self.buffers:
+            self.buffers[root] = len(self.specs)
+            self.specs.append(Buffer(root.aval.dtype, root.aval.size))
+        ends = [s * (n - 1) for s, n in zip(strides, self.space, strict=True)]
+        low, high = offset + sum(min(0, x) for x in ends), offset + sum(max(0, x) for x in ends)
+        within = None if low >= 0 and high < root.aval.size else domain
+        return self.e.load(Access(self.buffers[root], offset, strides, within), root.aval.dtype)
+
+    def _placed(self, i: int, found: Placement, places: Places, domain: Ranges) -> int:
+        """The part that stands at the places, by cases where that depends on the point."""
+        operands = self.program.operands[i]
+        dtype = self.program.equations[i].outputs[0].aval.dtype
+        cases: list[tuple[Ranges, int]] = []
+
+        def part(p: Part, box: Ranges) -> int:
+            a = operands[p.source]
+            return self.e.cast(self.at(a, p.places(places, a.aval.shape), box), dtype)
+
+        last: int | None = None
+        for p in found.parts:
+            box = list(domain)
+            for place, (low, high) in zip(places, p.ranges, strict=True):
+                if place.axis >= 0:
+                    box[place.axis] = reach(place, low, high, box[place.axis])
+                elif not low <= place.start < high:
+                    box = [(0, 0)] * len(box)
+            if any(low == high for low, high in box):
+                continue
+            if tuple(box) == domain:
+                last = part(p, domain)
+                break
+            cases.append((tuple(box), part(p, tuple(box))))
+            domain = _without(domain, cases[-1][0])
+        if last is None:
+            if found.base is None:
+                raise AssertionError("the parts cover the result")
+            a = operands[found.base]
+            last = self.e.cast(self.at(a, aligned(places, a.aval.shape), domain), dtype)
+        for where, value in reversed(cases):
+            last = self.e.select(self.e.inside(where), value, last)
+        return last
+
+
+def _without(domain: Ranges, box: Ranges) -> Ranges:
+    """A domain less a box at one of its ends; as it is where that is no box."""
+    apart = [k for k, (p, q) in enumerate(zip(domain, box, strict=True)) if p != q]
+    if len(apart) == 1:
+        k = apart[0]
+        (low, high), (begin, end) = domain[k], box[k]
+        if low == begin or high == end:
+            rest = (end, high) if low == begin else (low, begin)
+            return (*domain[:k], rest, *domain[k + 1:])
+    return domain
 
 
 # A graph has many operands but few shapes.
@@ -63,68 +223,35 @@ def _walk(view: View, shape: tuple[int, ...]) -> tuple[int, ...]:
 class Group:
     """Equations that share one loop nest, and which of their variables others need."""
 
-    def __init__(self, program: Program, members: list[int], inlined: frozenset[int], wanted: set[Var]) -> None:
+    def __init__(self, program: Program, members: list[int], wanted: set[Var]) -> None:
         self.program = program
         self.members = members
-        self.inlined = inlined
         self.stored = [v for i in members for v in program.equations[i].outputs if v in wanted]
 
     def lower(self) -> tuple[Kernel, list[Var]]:
-        """The kernel, and the variables its input buffers hold, in order."""
+        """The kernel, its axes not merged, and the variables its input buffers hold, in order."""
         program = self.program
-        first = self.members[0]
-        eq = program.equations[first]
-        space = squeezed((eq.inputs[0] if first in program.reductions else eq.outputs[0]).aval.shape)
-        e = Expressions()
-        nodes: dict[Var, int] = {}
-        members = set(self.members)
-        buffers: dict[Var, int] = {}
-        specs: list[Buffer] = []
-
-        def operand(a: Atom, shape: tuple[int, ...]) -> int:
-            root, offset, strides = program.read(a, shape)
-            if isinstance(root, Literal):
-                return e.const(root.value, root.aval.dtype)
-            index = program.producer.get(root)
-            if index is not None and index in program.builds:
-                if index in self.inlined and index not in members:
-                    return compute(index)
-                if index in members and program.in_place(a, shape):
-                    return compute(index)
-            if root not in buffers:
-                buffers[root] = len(specs)
-                specs.append(Buffer(root.aval.dtype, root.aval.size))
-            # An inlined scalar expression has no axes of its own.
-            strides = (0,) * (len(space) - len(strides)) + strides
-            return e.load(Access(buffers[root], offset, strides), root.aval.dtype)
-
-        def compute(index: int) -> int:
-            eq = program.equations[index]
-            out = eq.outputs[0]
-            if out not in nodes:
-                nodes[out] = program.builds[index](e, [operand(a, out.aval.shape) for a in eq.inputs])
-            return nodes[out]
-
+        space = squeezed(program.shape(self.members[0]))
+        low = _Lowering(program, self.members, space)
         stores: list[Store] = []
         reductions: list[Reduction] = []
         for i in self.members:
             eq = program.equations[i]
             out = eq.outputs[0]
-            if i in program.builds:
-                value = compute(i)
+            here = identity(program.shape(i))
+            if program.pointwise(i):
+                value = low.value(i, here, low.domain)
                 if out in self.stored:
                     stores.append(Store(value, Access(self.stored.index(out), 0, contiguous(space))))
                 continue
-            x = eq.inputs[0]
             what = program.reductions[i]
-            value = e.cast(operand(x, x.aval.shape), what.dtype)
-            axes, strides = _reduced(x.aval, what)
+            value = low.e.cast(low.operand(program.operands[i][0], here, low.domain), what.dtype)
+            axes, strides = _reduced(eq.inputs[0].aval, what)
             reductions.append(Reduction(what.op, value, axes, Access(self.stored.index(out), 0, strides)))
         outputs = tuple(Buffer(v.aval.dtype, v.aval.size) for v in self.stored)
-        kernel = Kernel(space, tuple(specs), outputs, tuple(e.nodes), tuple(stores), tuple(reductions))
-        kernel = collapse(kernel)
+        kernel = Kernel(space, tuple(low.specs), outputs, tuple(low.e.nodes), tuple(stores), tuple(reductions))
         verify(kernel)
-        return kernel, list(buffers)
+        return kernel, list(low.buffers)
 
 
 def _reduced(x: Aval, what: FusedReduction) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -259,14 +259,15 @@ def unchanged(places: Sequence[tuple[str, Any, Any, Any]]) -> Callable[[], bool]
     return _callable("npdiff_unchanged", table.made(), runtime())
 
 
-def launcher(loops: int, join: int, work: Work, inputs: Sequence[tuple[DType, tuple[int, ...]]],
+def launcher(loops: int, join: int, work: Work, inputs: Sequence[tuple[Any, ...]],
              results: Sequence[tuple[DType, tuple[int, ...]]]) -> Callable[..., Any]:
     """A function that runs a kernel: inputs in, new array out (a tuple of several); None if an input does not fit.
 
-    Inputs are contiguous arrays of exactly these dtypes and shapes; a Python float or int stands for a number.
+    Inputs are arrays of exactly these dtypes and shapes, contiguous or of the strides that may follow; a Python float
+    or int stands for a number.
     """
     specs, described = _Table(), _Table()
-    _add_specs(specs, [array(dtype, shape) for dtype, shape in inputs])
+    _add_specs(specs, [array(*spec) for spec in inputs])
     for k, (dtype, shape) in enumerate(results):
         size = dtype.itemsize * math.prod(shape)
         described.add(_kept(dtype), len(shape), _Table(*shape), size, k in work.parted, size >= POOLED)

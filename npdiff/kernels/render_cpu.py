@@ -6,18 +6,20 @@ of which overlaps the one before it; next to a reduction a scalar loop does the 
 reduction over the innermost axis keeps several vector accumulators; sums of floats also start them
 afresh every few hundred elements and add up the partial results, so rounding errors grow with the
 number of blocks instead of the number of elements. A reduction that keeps the innermost axis
-accumulates in its output.
+accumulates in its output. A guarded kernel is cut into boxes without conditions (pieces.py), a function each;
+they have the outermost axis in common, so chunks are those of the whole.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from npdiff.kernels import llvm_complex
 from npdiff.kernels.chunks import Work
 from npdiff.kernels.llvm_ops import combine, emit
 from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat, wide
-from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, identity, part_of
+from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, collapse, identity, part_of
+from npdiff.kernels.pieces import split
 from npdiff.kernels.vecmath.library import FUNCTIONS
 
 # Elements each accumulator lane adds up before its partial sum is set aside, and partial sums likewise.
@@ -39,12 +41,14 @@ class Accumulators:
 class Renderer:
     """Renders one kernel for vectors of `bits` bits."""
 
-    def __init__(self, kernel: Kernel, bits: int, work: Work, fma: bool) -> None:
+    def __init__(self, kernel: Kernel, bits: int, work: Work, fma: bool, apart: bool = False) -> None:
         # A kernel of one point is a loop of one turn.
         self.kernel = kernel
         self.work = work
         # The outermost loop: all of it, or the chunk that the caller names.
         self.range: tuple[str, str] = ("%begin", "%end") if work.wide else ("0", str(work.extent))
+        # One piece of several: its part of a chunk may begin and end anywhere.
+        self.apart = apart
         self.depth = len(kernel.sizes)
         self.order = _live(kernel)
         self.level = _levels(kernel)
@@ -162,7 +166,7 @@ class Renderer:
         begin, end = self.range if self.depth == 1 else ("0", str(self.inner))
         if self.width > 1 and not self.kernel.reductions:
             # The last vector begins where it ends with the axis or chunk: some points are computed and stored twice.
-            even = self.inner % self.width == 0
+            even = self.inner % self.width == 0 and not self.apart
             with self.body.loop(begin, end, self.width) as i:
                 at = i if even else self.body.intrinsic("llvm.smin.i64", "i64", ["i64", "i64"],
                                                         [i, str(self.inner - self.width)])
@@ -389,12 +393,9 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
     the outermost loop to do. ``@npdiff_join(addresses, whole, chunks)``, where chunks leave parts, puts these together
     into the outputs at `whole`.
     """
-    r = Renderer(kernel, bits, work, fma)
-    r.render()
+    pieces = split(kernel)
     stems = [f"in{k}" for k in range(len(kernel.inputs))] + [f"out{k}" for k in range(len(kernel.outputs))]
     names = [f"ptr noalias %{n}" for n in stems] + ["i64 %begin", "i64 %end"]
-    define = f"define internal void @loops({', '.join(names)}) noinline nounwind {{"
-    body = [define, "entry:", *r.body.allocations, *r.body.lines, "}"]
     lines = ["define void @npdiff_kernel(ptr %addresses, i64 %begin, i64 %end) nounwind {", "entry:"]
     if work.parted:
         lines.append(f"  %chunk = udiv i64 %begin, {work.chunk}")
@@ -405,19 +406,49 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
             out = kernel.outputs[int(n[3:])]
             lines.append(f"  %{n}.part = mul i64 %chunk, {out.size}")
             lines.append(f"  %{n}.data = getelementptr {memory_type(out.dtype)}, ptr %{n}.all, i64 %{n}.part")
-    given = ", ".join([f"ptr %{n}.data" for n in stems] + ["i64 %begin", "i64 %end"])
-    lines += [f"  call void @loops({given})", "  ret void", "}"]
+    given = ", ".join(f"ptr %{n}.data" for n in stems)
+    body: list[str] = []
+    marks: list[str] = []
+    declarations: set[str] = set()
+    definitions: dict[str, str] = {}
+    for k, piece in enumerate(pieces):
+        part = collapse(piece.kernel, int(work.wide)) if len(pieces) > 1 else piece.kernel
+        extent = part.sizes[0] if part.sizes else 1
+        r = Renderer(part, bits, work if len(pieces) == 1 else replace(work, extent=extent), fma, len(pieces) > 1)
+        r.body.marks = len(marks)
+        r.render()
+        loops = f"loops{k or ''}"
+        define = f"define internal void @{loops}({', '.join(names)}) noinline nounwind {{"
+        body += [define, "entry:", *r.body.allocations, *r.body.lines, "}"]
+        marks += r.body.metadata
+        declarations |= r.body.declarations
+        definitions.update(r.body.definitions)
+        begin, end = "%begin", "%end"
+        if len(pieces) > 1 and work.wide:
+            low, high = piece.box[0]
+            declarations |= {f"declare i64 @llvm.{op}.i64(i64, i64)" for op in ("smax", "smin")}
+            begin, end = [_shifted(lines, f"%{name}{k}", low, high) for name in ("begin", "end")]
+        lines.append(f"  call void @{loops}({given}, i64 {begin}, i64 {end})")
+    lines += ["  ret void", "}"]
     join = Body()
     for x in kernel.reductions if work.parted else ():
         if x.access.buffer in work.parted:
             _join(join, x.op, kernel.outputs[x.access.buffer], len(kernel.inputs) + x.access.buffer, x.access.buffer,
-                  len(r.body.metadata))
+                  len(marks))
     if work.parted:
         lines += ["define void @npdiff_join(ptr %addresses, ptr %whole, i64 %chunks) nounwind {", "entry:",
                   *join.lines, "  ret void", "}"]
-    declarations = sorted(r.body.declarations | join.declarations)
-    marks = [LOOP_HINTS, *r.body.metadata, *join.metadata]
-    return "\n".join([*declarations, *r.body.definitions.values(), *body, *lines, *marks]) + "\n"
+    marks = [LOOP_HINTS, *marks, *join.metadata]
+    return "\n".join([*sorted(declarations | join.declarations), *definitions.values(), *body, *lines, *marks]) + "\n"
+
+
+def _shifted(lines: list[str], name: str, low: int, high: int) -> str:
+    """One end of a chunk, as the outermost index of a piece that reaches from `low` to `high`."""
+    which = name[1:].rstrip("0123456789")
+    for step, op, x, y in (("a", "smax", f"%{which}", low), ("b", "smin", f"{name}.a", high)):
+        lines.append(f"  {name}.{step} = call i64 @llvm.{op}.i64(i64 {x}, i64 {y})")
+    lines.append(f"  {name} = sub i64 {name}.b, {low}")
+    return name
 
 
 def _parted(work: Work, name: str) -> bool:

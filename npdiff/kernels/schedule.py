@@ -16,9 +16,13 @@ import numpy as np
 
 from npdiff.graph import Equation, Graph, Literal, Var, droppable
 from npdiff.kernels import classify, views
-from npdiff.kernels.loop_ir import Kernel, Node
+from npdiff.kernels.absorb import absorbed, fresh_share, readings, share_of
+from npdiff.kernels.loop_ir import Kernel, Node, collapse, verify
 from npdiff.kernels.lower import Group, Program
 from npdiff.kernels.matrices import Operation, find
+from npdiff.kernels.pieces import TooMany, split
+from npdiff.kernels.placements import placement
+from npdiff.kernels.simplify import window
 from npdiff.kernels.views import View
 
 # A scalar expression of at most this many equations is computed again in each kernel that reads it.
@@ -26,6 +30,8 @@ INLINE_LIMIT = 16
 # Beyond these a kernel is cut in two: compilation is superlinear, and every array is an argument.
 EQUATION_LIMIT = 256
 ARRAY_LIMIT = 64
+# Pieces of a guarded kernel, each of which is compiled.
+PIECE_LIMIT = 48
 
 
 @dataclass(slots=True)
@@ -37,12 +43,16 @@ class HostStep:
 
 @dataclass(slots=True)
 class KernelStep:
-    """Run a kernel, which computes `equations`: `inputs` fill its input buffers, `outputs` its output buffers."""
+    """Run a kernel, which computes `equations`: `inputs` fill its input buffers, `outputs` its output buffers.
+
+    `loose` is the kernel before its axes were merged.
+    """
 
     kernel: Kernel
     inputs: list[Var]
     outputs: list[Var]
     equations: list[Equation]
+    loose: Kernel
 
 
 @dataclass(slots=True)
@@ -74,27 +84,49 @@ Renders = Callable[[Node], bool]
 class Scheduler:
     """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    Without `matrices`, there are no kernels for products and factorisations. `renders` says of a node whether
-    kernels may hold it; None: all of them.
+    Without `matrices`, there are no kernels for products and factorisations; without `placements`, none is guarded
+    (`loop_ir.guarded`). `renders` says of a node whether kernels may hold it; None: all of them.
     """
 
-    def __init__(self, graph: Graph, matrices: bool = True, renders: Renders | None = None) -> None:
+    def __init__(self, graph: Graph, matrices: bool = True, placements: bool = True,
+                 renders: Renders | None = None) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
-        self.program = Program(graph.equations)
+        self.program = Program(graph.equations, graph.constants)
         # What needs no view made, by index: see `MatrixStep`.
         self.matrices: dict[int, MatrixStep] = {}
         self._matrices = matrices
         self._renders = renders
+        self._placements = placements
+        # Reductions that read their operand from memory: what computes it has cases, which reductions do not go with.
+        self._late: set[int] = set()
+        moved: dict[Var, Var] = {}
         for i, eq in enumerate(graph.equations):
+            self.program.operands[i] = [moved.get(a, a) if isinstance(a, Var) else a for a in eq.inputs]
             self._classify(i, eq)
+            self._move(i, moved)
         self._settle()
+
+    def _move(self, i: int, moved: dict[Var, Var]) -> None:
+        """Whatever has become most of another array is read from there, so that it need not be stored itself."""
+        program = self.program
+        found = program.placements.get(i)
+        if found is None or found.base is None or share_of(program, i, found.parts[0].source) < 0.5:
+            return
+        if isinstance(program.seen_from(program.operands[i][found.base])[0], Literal):
+            return  # an array between zeros, which its readers do without
+        out, v = program.equations[i].outputs[0], program.equations[i].inputs[found.parts[0].source]
+        at = window(program.equations[i])
+        if isinstance(v, Var) and v not in self.outputs and at is not None and v.aval.shape == at.shape \
+                and v.aval.dtype == out.aval.dtype:
+            moved[v] = Var(v.aval)
+            program.views[moved[v]] = (out, at)
 
     def _classify(self, i: int, eq: Equation) -> None:
         program = self.program
         if len(eq.inputs) == 1 and len(eq.outputs) == 1 and not (eq.prim.ordered or eq.prim.dynamic or eq.regions):
             out = eq.outputs[0]
-            root, below = program.seen_from(eq.inputs[0])
+            root, below = program.below(program.operands[i][0])
             view = views.apply(eq.prim.name, below, eq.params) if not eq.prim.multiple else None
             if view is not None and view.shape == out.aval.shape and root.aval.dtype == out.aval.dtype:
                 program.views[out] = (root, view)
@@ -107,7 +139,9 @@ class Scheduler:
             program.builds[i] = build
         elif reduction is not None:
             program.reductions[i] = reduction
-        elif self._matrices and (found := find(eq, program.seen_from)) is not None:
+        elif self._placements and (placed := placement(eq)) is not None:
+            program.placements[i] = placed
+        elif self._matrices and (found := find(eq, program.below)) is not None:
             operation, roots, seen = found
             self.matrices[i] = MatrixStep(Equation(eq.prim, roots, eq.params, eq.outputs, eq.source), operation, seen)
 
@@ -116,58 +150,122 @@ class Scheduler:
         return self.matrices.get(i) or HostStep(self.program.equations[i])
 
     def _fused(self, i: int) -> bool:
-        return i in self.program.builds or i in self.program.reductions
+        return self.program.fused(i)
 
     def _space(self, i: int) -> tuple[int, ...]:
         """The iteration space of a fused equation."""
-        return classify.squeezed(self._shape(i))
-
-    def _shape(self, i: int) -> tuple[int, ...]:
-        eq = self.program.equations[i]
-        return (eq.inputs[0] if i in self.program.reductions else eq.outputs[0]).aval.shape
+        return classify.squeezed(self.program.shape(i))
 
     def _roots(self, i: int) -> list[tuple[Var, bool]]:
-        """Variables a fused equation reads, and whether each can be read in the same loop nest."""
-        found = self._known_roots.get(i)
-        if found is None:
-            found = self._known_roots[i] = list(self._find_roots(i))
-        return found
+        """Variables a fused equation reads, and whether each can be read in the same loop nest.
 
-    def _find_roots(self, i: int) -> Iterator[tuple[Var, bool]]:
-        shape = self._shape(i)
-        for a in self.program.equations[i].inputs:
-            root = self.program.seen_from(a)[0]
+        A scalar that is computed wherever it is read need not run by itself: what it reads is read instead.
+        """
+        known = self._known_roots.get(i)
+        if known is not None:
+            return known
+        program = self.program
+        found: list[tuple[Var, bool]] = []
+        for k, a in enumerate(program.operands[i]):
+            root = program.seen_from(a)[0]
             if isinstance(root, Literal):
                 continue
-            j = self.program.producer.get(root)
-            computed = j is not None and j in self.program.builds
-            near = computed and (j in self.inlined or self.program.in_place(a, shape))
-            yield root, near
+            j = program.producer.get(root)
+            if j is None or not program.pointwise(j):
+                found.append((root, False))
+            elif j in program.absorbed:
+                here = i not in self._late and program.same_point(i, k)
+                found += [(v, near and here) for v, near in self._roots(j)]
+            elif j in program.inlined and self._space(i):
+                found += [(v, False) for v in self._leaves(j)]
+            else:
+                found.append((root, i not in self._late and program.same_point(i, k)))
+        self._known_roots[i] = list(dict.fromkeys(found))
+        return self._known_roots[i]
 
     def _settle(self) -> None:
-        """Group; where a group is too small to be worth a kernel, leave it to NumPy and group again."""
+        """Group; what is not worth a kernel, or has too many cases, is left to NumPy, and all is grouped again."""
+        program = self.program
         while True:
+            self._known_roots: dict[int, list[tuple[Var, bool]]] = {}
             self._find_inlined()
+            program.absorbed = frozenset()
+            self._find_needed()
+            program.absorbed = absorbed(program, self.running, self._kept())
+            self._known_roots = {}
             self._find_needed()
             self._find_levels()
             self._sink()
             self.groups = self._group()
-            small = [g for g in self.groups if not self._worthwhile(g)]
-            if not small:
-                return
-            for i in [i for g in small for i in g]:
-                self.program.builds.pop(i, None)
-                self.program.reductions.pop(i, None)
+            given_up = {i for g in self.groups if not self._worthwhile(g) for i in g}
+            given_up |= self._only_copied()
+            if not given_up and not self._part():
+                given_up = self._lower()
+                if not given_up:
+                    return
+            for i in given_up:
+                program.builds.pop(i, None)
+                program.reductions.pop(i, None)
+                program.placements.pop(i, None)
+
+    def _kept(self) -> Callable[[int], bool]:
+        """Whether an equation's result has to be in memory whoever reads it: a result, or read by a host call."""
+        program = self.program
+        pinned = {program.producer[v] for v in self.outputs if v in program.producer}
+        for i in self.running:
+            if not self._fused(i):
+                pinned.update(program.producer[a] for a in self._unfused(i).equation.inputs if a in program.producer)
+        return lambda i: i in pinned or i in program.inlined \
+            or not droppable(program.equations[i], self.graph.constants)
+
+    def _cone(self, group: list[int]) -> set[int]:
+        """All equations that a group computes."""
+        found = set(group)
+        todo = list(group)
+        while todo:
+            for r in readings(self.program, todo.pop()):
+                if r.producer in self.program.absorbed and r.producer not in found:
+                    found.add(r.producer)
+                    todo.append(r.producer)
+        return found
+
+    def _only_copied(self) -> set[int]:
+        """The writes of groups that would copy most of an array for the sake of small parts of it."""
+        program = self.program
+        if not program.placements:
+            return set()
+        of = {i: k for k, group in enumerate(self.groups) for i in group}
+        given_up: set[int] = set()
+
+        def together(i: int, j: int) -> bool:
+            return j in program.absorbed or of.get(i, -1) == of.get(j)
+
+        for group in self.groups:
+            if all(i in program.placements for i in group) \
+                    and max(fresh_share(program, i, together) for i in group) < 0.5:
+                given_up |= {i for i in self._cone(group) if i in program.placements}
+        return given_up
+
+    def _part(self) -> bool:
+        """Move reductions out of kernels that have cases; True if there were any."""
+        program = self.program
+        late = set()
+        for group in self.groups:
+            reductions = [i for i in group if i in program.reductions]
+            if reductions and any(i in program.placements for i in self._cone(group)):
+                late.update(reductions)
+        self._late |= late
+        return bool(late)
 
     def _find_inlined(self) -> None:
+        self.program.inlined = frozenset()
         cone: dict[int, int] = {}
         for i in self.program.builds:
             if self._space(i):
                 continue
             inputs = [self.program.producer.get(a) for a in self.program.equations[i].inputs if isinstance(a, Var)]
             cone[i] = 1 + sum(cone.get(j, 0) for j in inputs if j is not None)
-        self.inlined = frozenset(i for i, n in cone.items() if n <= INLINE_LIMIT)
-        self._known_roots: dict[int, list[tuple[Var, bool]]] = {}
+        self.program.inlined = frozenset(i for i, n in cone.items() if n <= INLINE_LIMIT)
 
     def _find_needed(self) -> None:
         """Which equations have to run, and which variables have to be in memory."""
@@ -184,13 +282,7 @@ class Scheduler:
                 needed.update(inputs)
                 wanted.update(inputs)
                 continue
-            for root, _ in self._roots(i):
-                j = self.program.producer.get(root)
-                # A scalar that is computed again wherever it is read need not run by itself.
-                if j is None or j not in self.inlined or not self._space(i):
-                    needed.add(root)
-                elif j in self.inlined:
-                    needed.update(self._leaves(j))
+            needed.update(root for root, _ in self._roots(i))
         self.running = running
         self.wanted = wanted
 
@@ -198,7 +290,7 @@ class Scheduler:
         """What an inlined scalar expression reads from memory."""
         for root, _ in self._roots(i):
             j = self.program.producer.get(root)
-            if j is not None and j in self.inlined:
+            if j is not None and j in self.program.inlined:
                 yield from self._leaves(j)
             else:
                 yield root
@@ -241,19 +333,19 @@ class Scheduler:
                               if a in self.program.producer)
         pinned.update(self.program.producer[v] for v in self.outputs if v in self.program.producer)
         for i in range(len(self.program.equations) - 1, -1, -1):
-            if i not in self.program.builds or i not in self.running or i in pinned or i in self.inlined:
+            if not self.program.pointwise(i) or i not in self.running or i in pinned or i in self.program.inlined:
                 continue
             reads = readers.get(i, [])
             if reads and all(near for _, near in reads):
                 self.level[i] = max(self.level[i], min(self.level[r] for r, _ in reads))
 
     def _group(self) -> list[list[int]]:
-        groups: dict[tuple[int, tuple[int, ...]], list[list[int]]] = {}
-        arrays: dict[tuple[int, tuple[int, ...]], set[Var]] = {}
+        groups: dict[tuple[int, tuple[int, ...], bool], list[list[int]]] = {}
+        arrays: dict[tuple[int, tuple[int, ...], bool], set[Var]] = {}
         for i in sorted(self.running):
             if not self._fused(i):
                 continue
-            where = self.level[i], self._space(i)
+            where = self.level[i], self._space(i), i in self._late
             touched = {root for root, near in self._roots(i) if not near}
             if i in self.program.reductions:
                 touched.update(self.program.equations[i].outputs)
@@ -268,12 +360,14 @@ class Scheduler:
 
     def _worthwhile(self, group: list[int]) -> bool:
         """Whether one kernel beats NumPy's calls, which cost more than ours but run single operations as fast."""
-        size = int(np.prod(self._shape(group[0])))
-        cost = sum(classify.weight(self.program.equations[i], size) for i in group)
-        return cost >= (2 if size > 4096 else 1 if size > 1 else 3)
+        size = int(np.prod(self.program.shape(group[0])))
+        cone = self._cone(group)
+        cost = sum(classify.weight(self.program.equations[i], size) for i in cone)
+        moves = all(i in self.program.placements for i in cone)
+        return cost >= (2 if size > 4096 or moves else 1 if size > 1 else 3)
 
-    def steps(self) -> list[Step]:
-        """The schedule."""
+    def _lower(self) -> set[int]:
+        """Lower all groups to kernels; the equations of those that have too many cases."""
         program = self.program
         of = {i: k for k, group in enumerate(self.groups) for i in group}
         wanted = set(self.wanted)
@@ -282,19 +376,31 @@ class Scheduler:
                 continue
             for root, near in self._roots(i):
                 j = program.producer.get(root)
-                inside = j is not None and (of.get(j) == of[i] or (j in self.inlined))
+                inside = j is not None and (of.get(j) == of[i] or (j in program.inlined))
                 if not (near and inside):
                     wanted.add(root)
-                if near and j in self.inlined and of.get(j) != of[i]:
+                if near and j in program.inlined and of.get(j) != of[i]:
                     wanted.update(self._leaves(j))
-        timed: list[tuple[int, int, int, Step]] = []
+        self._kernels: list[tuple[int, int, int, Step]] = []
         for members in self.groups:
-            group = Group(program, members, self.inlined, wanted)
+            group = Group(program, members, wanted)
             if not group.stored:
                 continue
-            kernel, inputs = group.lower()
-            step = KernelStep(kernel, inputs, group.stored, [program.equations[i] for i in members])
-            timed.append((self.level[members[0]], 0, members[0], step))
+            loose, inputs = group.lower()
+            kernel = collapse(loose)
+            verify(kernel)
+            try:
+                split(kernel, PIECE_LIMIT)
+            except TooMany:
+                return {i for i in self._cone(members) if i in program.placements}
+            equations = [program.equations[i] for i in sorted(self._cone(members))]
+            step = KernelStep(kernel, inputs, group.stored, equations, loose)
+            self._kernels.append((self.level[members[0]], 0, members[0], step))
+        return set()
+
+    def steps(self) -> list[Step]:
+        """The schedule."""
+        timed = list(self._kernels)
         for i in sorted(self.running):
             if not self._fused(i):
                 timed.append((self.level[i], 1, i, self._unfused(i)))
@@ -302,9 +408,11 @@ class Scheduler:
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph, matrices: bool = True, renders: Renders | None = None) -> list[Step]:
-    """Order the work of a simplified graph: kernels, for matrices too if wanted, and host calls between them.
+def schedule(graph: Graph, matrices: bool = True, placements: bool = True,
+             renders: Renders | None = None) -> list[Step]:
+    """Order the work of a simplified graph: kernels, and host calls between them.
 
-    What holds a node that `renders` refuses is not put into a kernel.
+    Without `matrices`, products and factorisations are host calls. Without `placements`, so are writes into windows and
+    concatenations, and no kernel is guarded. What holds a node that `renders` refuses is not put into a kernel.
     """
-    return Scheduler(graph, matrices, renders).steps()
+    return Scheduler(graph, matrices, placements, renders).steps()

@@ -196,6 +196,14 @@ def test_what_only_a_later_kernel_reads_is_computed_there():
     assert "float64[5000]" not in k.explain().splitlines()[1].split(" from ")[0]
 
 
+def test_an_element_of_what_is_computed_is_read_from_memory():
+    r = Recorder(X)
+    y = r("add", r("multiply", r.inputs[0], 2.0), 1.0)
+    first = r("multiply", r("getitem", y, index=(0,)), 3.0)
+    g = r.graph(r("multiply", r("add", y, first), y))
+    same(compile_graph(g)(X), expected(g, (X,)))
+
+
 def test_a_large_graph_is_cut_into_several_kernels():
     r = Recorder(X)
     v = r.inputs[0]
@@ -246,7 +254,7 @@ def test_concurrent_calls():
 
 
 def test_explain_lists_kernels_calls_and_times():
-    r = Recorder(np.ones((60, 60)))
+    r = Recorder(np.ones((60, 60), int))
     a = r.inputs[0]
     m = r("matmul", a, a)
     k = compile_graph(r.graph(r("exp", r("add", m, 1.0))))

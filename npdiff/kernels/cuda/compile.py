@@ -14,7 +14,7 @@ from npdiff.kernels.cuda import device, simulated
 from npdiff.kernels.cuda.plan import Config, Pass
 from npdiff.kernels.cuda.render import numbers, render, wide
 from npdiff.kernels.cuda.toolchain import core, numba_cuda, part
-from npdiff.kernels.loop_ir import Buffer
+from npdiff.kernels.loop_ir import Buffer, part_of
 
 # A compiled pass: called with its arrays.
 Launch = Callable[[list[Any]], None]
@@ -22,8 +22,9 @@ _ENTRY = re.compile(r"\.visible \.entry (\w+)\(")
 
 
 def _memory(buffer: Buffer) -> str:
-    """The type of a buffer's elements; truth values are bytes."""
-    return "uint8" if buffer.dtype.kind == "b" else buffer.dtype.name
+    """The type of what a buffer holds: truth values are bytes, half precision is bits, complex numbers are pairs."""
+    dtype = buffer.dtype
+    return "uint8" if dtype.kind == "b" else "int16" if dtype.char == "e" else part_of(dtype).name
 
 
 def _kinds(work: Pass) -> tuple[str, ...]:
@@ -55,8 +56,10 @@ def simulate(work: Pass, config: Config) -> Launch:
     exec(text + simulated.CALL, scope)
     run = cuda.jit(scope["simulated"])[work.grid(config), config.block]
 
+    kinds = _kinds(work)
+
     def launch(arrays: list[Any]) -> None:
-        run(*[a.reshape(-1).view(np.uint8) if a.dtype.kind == "b" else a.reshape(-1) for a in arrays])
+        run(*[a.reshape(-1).view(kind) for a, kind in zip(arrays, kinds, strict=True)])
 
     return launch
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
+
 from npdiff.kernels.loop_ir import COMPARISONS, DType, Node
 
 _SIGNS = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
@@ -18,8 +20,35 @@ _INFIX = {"add": "+", "sub": "-", "mul": "*", "and": "&", "or": "|", "xor": "^"}
 FUNCTIONS = frozenset([
     "sqrt", "floor", "ceil", "trunc", "rint", "copysign", "fabs",
     "exp", "exp2", "expm1", "log", "log2", "log10", "log1p", "cbrt", "pow", "hypot", "fmod", "sin", "cos", "tan",
-    "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "log1p_exp",
+    "asin", "acos", "atan", "atan2", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "erfc", "erfcx", "exp10",
+    "lgamma", "normcdf",
 ])
+# Functions of the loop IR that libdevice has by another name, or that are composed of its own. `{c}` ends a name for
+# the dtype, `{d}` begins that of a rounded quotient.
+_COMPOSED = {
+    "ndtr": "libdevice.normcdf{c}({x})",
+    "log1p_exp": "libdevice.log1p{c}(libdevice.exp{c}({x}))",
+    # Near 1 the logarithm of a quotient is that of 1 and a rest; where the quotient leaves the range, a difference.
+    "log_ratio": "select(({x} - {y} <= {y} * {t}(0.5)) & ({y} - {x} <= {y} * {t}(0.5)), "
+                 "libdevice.log1p{c}(libdevice.{d}div_rn({x} - {y}, {y})), "
+                 "select(({q} > {low}) & ({q} < {high}), libdevice.log{c}({q}), "
+                 "libdevice.log{c}({x}) - libdevice.log{c}({y})))",
+    "logit": "select(({x} > {t}(0.25)) & ({x} < {t}(0.75)), "
+             "libdevice.log1p{c}(libdevice.{d}div_rn({x} - ({t}(1.0) - {x}), {t}(1.0) - {x})), "
+             "libdevice.log{c}(libdevice.{d}div_rn({x}, {t}(1.0) - {x})))",
+    # NIST Digital Library of Mathematical Functions, 7.17: by the scaled complement where the value is tiny.
+    "log_ndtr": "select({x} < {t}(-1.0), "
+                "libdevice.log{c}(libdevice.erfcx{c}(-{x} * {h}) * {t}(0.5)) - {x} * {x} * {t}(0.5), "
+                "libdevice.log1p{c}(-libdevice.erfc{c}({x} * {h}) * {t}(0.5)))",
+}
+CALLS = FUNCTIONS | _COMPOSED.keys()
+
+
+def renders(node: Node) -> bool:
+    """Whether a kernel for CUDA can hold a node: libdevice has no digamma, for one."""
+    return node.op != "call" or node.data in CALLS
+
+
 # As NumPy defines them: maximum and minimum hand on NaN, fmax and fmin pass over it.
 _CHOICES = {
     "maximum": "select(({x} >= {y}) | ({x} != {x}), {x}, {y})",
@@ -29,8 +58,14 @@ _CHOICES = {
 }
 
 
+def register(dtype: DType) -> DType:
+    """The dtype that values are computed in: half precision is only loaded, cast and stored."""
+    return np.dtype(np.float32) if dtype.char == "e" else dtype
+
+
 def constant(value: Any, dtype: DType) -> str:
     """A number as an expression of its dtype."""
+    dtype = register(dtype)
     if dtype.kind == "b":
         return repr(bool(value))
     if dtype.kind != "f":
@@ -41,15 +76,24 @@ def constant(value: Any, dtype: DType) -> str:
 
 
 def function(name: str, dtype: DType, *args: str) -> str:
-    """A call of libdevice."""
-    if name == "log1p_exp":  # a part of logaddexp
-        return function("log1p", dtype, function("exp", dtype, *args))
+    """A call of libdevice, or an expression of several."""
+    if name in _COMPOSED:
+        small = dtype.itemsize == 4
+        d, t = "f" if small else "d", dtype.name
+        low, high = (f"{t}(1e-37)", f"{t}(1e37)") if small else (f"{t}(1e-300)", f"{t}(1e300)")
+        q = f"libdevice.{d}div_rn({', '.join(args)})"
+        return _COMPOSED[name].format(x=args[0], y=args[-1], q=q, c="f" if small else "", d=d, t=t, low=low, high=high,
+                                      h=f"{t}({math.sqrt(0.5)!r})")
     return f"libdevice.{name}{'f' if dtype.itemsize == 4 else ''}({', '.join(args)})"
 
 
 def cast(source: DType, target: DType, x: str) -> str:
     """A value in another dtype."""
     if source == target:
+        return x
+    if target.char == "e":
+        return f"libdevice.half2float(libdevice.float2half_rn({x}))"
+    if source.char == "e":
         return x
     if source.kind == "b":
         return f"select({x}, {target.name}(1), {target.name}(0))"

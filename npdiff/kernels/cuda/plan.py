@@ -130,6 +130,8 @@ def vectorisable(a: Access, size: int, lanes: int) -> bool:
 def _lanes(kernel: Kernel, config: Config) -> int:
     if not kernel.sizes or prod(kernel.sizes) < config.threads:
         return 1
+    if any(b.dtype.kind == "c" for b in (*kernel.inputs, *kernel.outputs)):
+        return 1
     last = kernel.sizes[-1]
     moving = [(n.data, n.dtype) for n in kernel.nodes if n.op == "load"]
     writes: list[Store | Reduction] = [*kernel.stores, *kernel.reductions]

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from math import prod
 from typing import Any
 
-from npdiff.kernels.cuda.operations import combine, constant, expression
+from npdiff.kernels.cuda.operations import combine, constant, expression, register
 from npdiff.kernels.cuda.plan import Config, Pass, vectorisable
 from npdiff.kernels.loop_ir import Access, DType, accesses, identity
 
@@ -102,15 +102,22 @@ class Renderer:
         node = self.kernel.nodes[n]
         a: Access = node.data
         name = f"in{a.buffer}"
+        if node.dtype.kind == "c":
+            self.put(f"v{n}_real = {name}[({self.place(a)}) * n2]")
+            self.put(f"v{n}_imag = {name}[({self.place(a)}) * n2 + n1]")
+            return
         test = " != 0" if node.dtype.kind == "b" else ""
+        half = node.dtype.char == "e"
         if self.spread(n) and self.vector(a):
             names = [f"v{n}_{k}" for k in range(self.lanes)]
-            self.put(f"{', '.join(names)} = load{self.lanes}({name}, {self.place(a)})")
-            for v in names if test else []:
-                self.put(f"{v} = {v}{test}")
+            raw = [f"raw_{v}" for v in names] if half or test else names
+            self.put(f"{', '.join(raw)} = load{self.lanes}({name}, {self.place(a)})")
+            for v, r in zip(names, raw, strict=True) if half or test else ():
+                self.put(f"{v} = {f'libdevice.half2float({r})' if half else r + test}")
             return
         for k in range(self.lanes if self.spread(n) else 1):
-            self.put(f"{self.value(n, k)} = {name}[{self.place(a, k)}]{test}")
+            value = f"{name}[{self.place(a, k)}]"
+            self.put(f"{self.value(n, k)} = {f'libdevice.half2float({value})' if half else value + test}")
 
     def evaluate(self, fixed: frozenset[int] | None, inside: bool) -> None:
         """The nodes that move along other axes than `fixed` (`inside`), or do not (not `inside`)."""
@@ -120,6 +127,11 @@ class Renderer:
                 continue
             if node.op == "load":
                 self.load(n)
+            elif node.op == "complex":
+                for part, x in zip(("real", "imag"), node.args, strict=True):
+                    self.put(f"v{n}_{part} = {self.value(x, 0)}")
+            elif node.op in ("real", "imag"):
+                self.put(f"v{n} = v{node.args[0]}_{node.op}")
             elif self.spread(n):
                 spread.append(n)
             else:
@@ -144,7 +156,7 @@ class Renderer:
         needed |= {a for n, node in enumerate(kernel.nodes) if n not in inside for a in node.args}
         made = [n for n in batch if n in needed]
         name = f"point{len(self.functions)}"
-        kinds = [" ".join("boolean" if (d := kernel.nodes[n].dtype).kind == "b" else d.name for n in ns)
+        kinds = [" ".join("boolean" if (d := register(kernel.nodes[n].dtype)).kind == "b" else d.name for n in ns)
                  for ns in (made, sorted(used))]
         given = ", ".join(self.value(a, 0) for a in sorted(used))
         lines = [f"@inlined({kinds[0]!r}, {kinds[1]!r})", f"def {name}({given}):"]
@@ -159,6 +171,8 @@ class Renderer:
         """Write one value, or one for each lane."""
         if dtype.kind == "b":
             values = [f"select({v}, uint8(1), uint8(0))" for v in values]
+        if dtype.char == "e":
+            values = [f"libdevice.float2half_rn({v})" for v in values]
         if len(values) > 1 and self.vector(a):
             self.put(f"store{self.lanes}(out{a.buffer}, {self._shifted(self.place(a), shift)}, "
                      f"{', '.join(values)})")
@@ -173,6 +187,10 @@ class Renderer:
         """Write the points of this thread."""
         for s in self.kernel.stores:
             dtype = self.kernel.nodes[s.value].dtype
+            if dtype.kind == "c":
+                self.put(f"out{s.access.buffer}[({self.place(s.access)}) * n2] = v{s.value}_real")
+                self.put(f"out{s.access.buffer}[({self.place(s.access)}) * n2 + n1] = v{s.value}_imag")
+                continue
             # A place that does not move with the lanes has a value that does not either.
             lanes = range(self.lanes) if self.lanes > 1 and s.access.strides[-1] else range(1)
             self.write(s.access, dtype, [self.value(s.value, k) for k in lanes])

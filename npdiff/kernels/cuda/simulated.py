@@ -6,6 +6,7 @@ the same as on a card.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -33,6 +34,12 @@ warp.shfl_down_sync = shfl_down_sync
 """
 
 
+def _scipys(name: str) -> Callable[[Any], Any]:
+    """A function of scipy.special, which is there where a program uses one."""
+    known = {"lgamma": "gammaln", "normcdf": "ndtr"}.get(name, name)
+    return lambda x: getattr(importlib.import_module("scipy.special"), known)(x)
+
+
 def _integer(kind: Any) -> Callable[[Any], Any]:
     return lambda v: v.astype(kind) if isinstance(v, np.generic) else kind(v)
 
@@ -54,8 +61,10 @@ def names() -> dict[str, Any]:
     """The globals of a pass's function."""
     functions: dict[str, Any] = {"fadd_rn": np.add, "dadd_rn": np.add, "fdiv_rn": np.divide,
                                  "ddiv_rn": np.divide, "signbitf": np.signbit, "signbitd": np.signbit}
-    for name in FUNCTIONS - {"log1p_exp"}:  # made of two others
-        functions[name] = functions[f"{name}f"] = getattr(np, _NUMPY.get(name, name))
+    for name in FUNCTIONS:
+        functions[name] = functions[f"{name}f"] = getattr(np, _NUMPY.get(name, name), _scipys(name))
+    functions["half2float"] = lambda v: np.float32(v.view(np.float16))
+    functions["float2half_rn"] = lambda v: np.float16(v).view(np.int16)
     scope: dict[str, Any] = {"libdevice": SimpleNamespace(**functions), "index": int, "inf": np.inf, "nan": np.nan,
                              "errstate": np.errstate, "inlined": lambda *_: lambda f: f,
                              "select": _select, "warp": SimpleNamespace(),

@@ -6,7 +6,6 @@ import sys
 
 import numpy as np
 
-from npdiff.backend.cuda_schedule import renders
 from npdiff.graph import Literal
 from npdiff.kernels import cuda
 from npdiff.kernels.schedule import KernelStep, schedule
@@ -29,7 +28,7 @@ def run(graph, args, config=SMALL):
     def read(a):
         return a.value if isinstance(a, Literal) else values[a]
 
-    for step in schedule(graph, renders=renders):
+    for step in schedule(graph, renders=cuda.renders):
         if isinstance(step, KernelStep):
             outs = [np.empty(v.aval.shape, v.aval.dtype) for v in step.outputs]
             cuda.compiled(step.kernel, config)(

@@ -6,12 +6,15 @@ import re
 
 import numpy as np
 import pytest
-from cut import kernels_of
-from graphs import Recorder, primitive
+import scipy.special
+from cut import APART, kernels_of
+from graphs import Primitive, Recorder, primitive
 
 from npdiff.kernels import cuda
+from npdiff.kernels.complex_rules import COMPLEX
 from npdiff.kernels.cuda.plan import plan
 from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction, Store, verify
+from npdiff.kernels.special_rules import SPECIAL
 from npdiff.kernels.ufunc_rules import RULES
 
 ARCHITECTURES = [(8, 0), (9, 0)]
@@ -49,8 +52,28 @@ def test_every_ufunc_of_the_table(dtype):
     assert ".target sm_90" in cuda.ptx(kernel, (9, 0))
 
 
+@pytest.mark.parametrize(("dtype", "cc"), [("F", (8, 0)), ("D", (9, 0))])
+def test_every_ufunc_of_complex_numbers(dtype, cc):
+    r = Recorder(np.ones(40, dtype), np.ones(40, dtype))
+    names = [n for n in COMPLEX if hasattr(np, n)]
+    kernel, = kernels_of(r.graph(*[r(n, *r.inputs[:getattr(np, n).nin]) for n in names]))
+    assert "complex" in {n.op for n in kernel.nodes}
+    assert f".target sm_{cc[0]}{cc[1]}" in cuda.ptx(kernel, cc)
+
+
+@pytest.mark.parametrize(("dtype", "cc"), [("f", (8, 0)), ("d", (9, 0))])
+def test_scipys_functions(dtype, cc):
+    r = Recorder(np.ones(40, dtype), np.ones(40, dtype))
+    for name in set(SPECIAL) - APART:
+        ufunc = getattr(scipy.special, name.rpartition(".")[2])
+        r(Primitive(name, ufunc, kind="elementwise", ufunc=ufunc), *r.inputs[:ufunc.nin])
+    kernel, = kernels_of(r.graph(*[eq.outputs[0] for eq in r.equations]))
+    assert f".target sm_{cc[0]}{cc[1]}" in cuda.ptx(kernel, cc)
+
+
 @pytest.mark.parametrize("cc", ARCHITECTURES)
 @pytest.mark.parametrize(("dtype", "load", "count"), [("f", "ld.global.v4.f32", 2), ("d", "ld.global.v2.f64", 2),
+                                                      ("e", "ld.global.v4.u16", 2),
                                                       ("b", "ld.global.v4.u8", 2), ("?", "ld.global.v4.u8", 2)])
 def test_vectors_in_memory(cc, dtype, load, count):
     ptx = cuda.ptx(chain(1 << 20, dtype), cc)
