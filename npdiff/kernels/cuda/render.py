@@ -348,7 +348,7 @@ class Renderer:
         """Combine the results of a block's warps."""
         warps = self.work.group // self.config.warp
         for _, s, dtype, _ in self.partial():
-            self.put(f"{s} = cuda.shared.array({warps}, {'uint8' if dtype.kind == 'b' else dtype.name}_type)")
+            self.put(f"{s} = warp.shared.array({warps}, {'uint8' if dtype.kind == 'b' else dtype.name}_type)")
         with self.inside(f"if lane % n{self.config.warp} == n0:"):
             for a, s, dtype, _ in self.partial():
                 value = f"select({a}, uint8(1), uint8(0))" if dtype.kind == "b" else a

@@ -7,6 +7,7 @@ the same as on a card.
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -40,6 +41,12 @@ def _scipys(name: str) -> Callable[[Any], Any]:
     return lambda x: getattr(importlib.import_module("scipy.special"), known)(x)
 
 
+def _shared() -> Callable[[int, Any], Any]:
+    """Shared memory by the line that asks for it; the simulator's own may give two threads at once an array each."""
+    held: dict[int, Any] = {}
+    return lambda size, dtype: held.setdefault(sys._getframe(1).f_lineno, np.empty(size, dtype))
+
+
 def _integer(kind: Any) -> Callable[[Any], Any]:
     return lambda v: v.astype(kind) if isinstance(v, np.generic) else kind(v)
 
@@ -67,7 +74,7 @@ def names() -> dict[str, Any]:
     functions["float2half_rn"] = lambda v: np.float16(v).view(np.int16)
     scope: dict[str, Any] = {"libdevice": SimpleNamespace(**functions), "index": int, "inf": np.inf, "nan": np.nan,
                              "errstate": np.errstate, "inlined": lambda *_: lambda f: f,
-                             "select": _select, "warp": SimpleNamespace(),
+                             "select": _select, "warp": SimpleNamespace(shared=SimpleNamespace(array=_shared())),
                              "turn": [0] * 1024, "places": ([None] * 1024, [None] * 1024)}
     for code in "bhilqBHILQfd":
         kind = np.dtype(code)
