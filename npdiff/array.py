@@ -27,6 +27,7 @@ from npdiff.errors import TracedValueError, message
 # Operands that need no second look.
 PLAIN = frozenset([ndarray, *PYTHON_NUMBERS, *[np.dtype(c).type for c in np.typecodes["AllFloat"] + "?bBhHiIlLqQ"]])
 _NUMBERS = frozenset(PYTHON_NUMBERS)
+_ARRAY_LIBRARIES = frozenset(["dask", "distributed", "cupy", "sparse"])
 _NO_PARAMS: dict[str, Any] = {}
 
 
@@ -97,7 +98,10 @@ class DiffArray(Handle):
 
     @property  # type: ignore[misc]
     def __class__(self) -> type:  # type: ignore[override]
-        # isinstance(x, ndarray) and isinstance(x, float) in unmodified code must answer as for the plain value.
+        # isinstance(x, ndarray) and isinstance(x, float) in unmodified code must answer as for the plain value; but a
+        # library of arrays that took x for one would put it into a graph or a kernel of its own.
+        if (sys._getframe(1).f_globals.get("__name__") or "").partition(".")[0] in _ARRAY_LIBRARIES:
+            return type(self)
         value = innermost(self)
         if isinstance(value, ndarray):
             return ndarray if not is_scalar(self) else value.dtype.type
@@ -106,6 +110,12 @@ class DiffArray(Handle):
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
         raise TracedValueError(message("pickle: a tracked array cannot be stored", self,
                                        instead="store x.value, the plain array"))
+
+    def __dask_tokenize__(self) -> NoReturn:
+        # dask asks this of whatever it puts into a graph, where a derivative would be lost.
+        raise TracedValueError(message("dask: a function of its own was given a tracked value", self,
+                                       instead="call NumPy's function of that name: np.concatenate, not "
+                                       "da.concatenate; or take x.value if no derivative is wanted"))
 
     def _npdiff_describe(self) -> str:
         a = aval(self)

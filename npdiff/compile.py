@@ -9,6 +9,7 @@ from npdiff import tree
 from npdiff.backend.contract import Backend, Compiler, OwnArrays, Placement, own_arrays
 from npdiff.backend.cpu import CPU
 from npdiff.backend.registry import find
+from npdiff.core import services
 from npdiff.errors import ArgumentError, message
 from npdiff.jit import MAX_QUICKENED, Call, Entry, Jitted
 from npdiff.replay import Recording
@@ -23,6 +24,9 @@ class JittedElsewhere(Jitted):
         self.mesh = mesh
         self.in_shardings = in_shardings
         self.out_shardings = out_shardings
+
+    def _options(self) -> tuple[Any, ...]:
+        return (self.backend.name, self.mesh, self.in_shardings, self.out_shardings)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         given, own = self._stand_ins((args, kwargs))
@@ -139,9 +143,10 @@ def jit(f: Callable[..., Any], backend: str | None = None, *, mesh: Any = None, 
 
     Returns
     -------
-    A function with the same signature, and two methods: ``explain(*args)`` says what happens in a call,
-    ``lower(*args)`` gives its graph (on ``"cuda"`` the source of its kernels, on ``"tpu"`` its StableHLO text). It can
-    be differentiated, mapped and jitted again.
+    A function with the same signature, and four methods: ``explain(*args)`` says what happens in a call,
+    ``profile(*args)`` times its steps, ``picture(*args)`` draws what is fused, ``lower(*args)`` gives its graph (on
+    ``"cuda"`` the source of its kernels, on ``"tpu"`` its StableHLO text). It can be differentiated, mapped and jitted
+    again.
 
     Raises
     ------
@@ -169,5 +174,11 @@ def jit(f: Callable[..., Any], backend: str | None = None, *, mesh: Any = None, 
                                     instead="give mesh=jax.sharding.Mesh(devices, names)"))
     return Jitted(f) if chosen is CPU else JittedElsewhere(f, chosen, mesh, in_shardings, out_shardings)
 
+
+def _again(f: Callable[..., Any], backend: str, mesh: Any = None, ins: Any = None, outs: Any = None) -> Jitted:
+    return jit(f, backend, mesh=mesh, in_shardings=ins, out_shardings=outs)
+
+
+services["jit"] = _again
 
 __all__ = ["JittedElsewhere", "jit"]

@@ -14,7 +14,9 @@ later than the one around it, so its number is higher and perturbations cannot b
 
 from __future__ import annotations
 
+import importlib
 import itertools
+import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -154,6 +156,33 @@ class Primitive:
 
     def __repr__(self) -> str:
         return f"Primitive({self.name})"
+
+    def __reduce__(self) -> Any:
+        return found_again, place_of(self)
+
+
+def place_of(prim: Primitive) -> tuple[str, str, Any]:
+    """Where npdiff holds a primitive: a module, a name in it, and the key if that is a table."""
+    for name, module in list(sys.modules.items()):
+        if name.partition(".")[0] != "npdiff":
+            continue
+        for attribute, held in vars(module).items():
+            if held is prim:
+                return name, attribute, None
+            if isinstance(held, dict):
+                for key, value in held.items():
+                    if (value is prim or getattr(value, "prim", None) is prim) and isinstance(key, (str, np.ufunc)):
+                        return name, attribute, key
+    raise UnsupportedError(message(f"pickle: the operation {prim.name} belongs to this process (a rule or a graph of "
+                                   "your own)", instead="pickle the function, and let the other process record it"))
+
+
+def found_again(module: str, attribute: str, key: Any) -> Primitive:
+    """The primitive that `place_of` described, in another process."""
+    held: Any = getattr(importlib.import_module(module), attribute)
+    if key is not None:
+        held = held[key]
+    return held if isinstance(held, Primitive) else held.prim  # type: ignore[no-any-return]
 
 
 def own_primitive(name: str, impl: Callable[..., Any], **rules: Any) -> Primitive:

@@ -16,6 +16,7 @@ import numpy as np
 
 from npdiff.array import DiffArray
 from npdiff.avals import is_differentiable
+from npdiff.backend.cuda_schedule import way_of
 from npdiff.backend.jax_lowering import stays
 from npdiff.core import Primitive
 from npdiff.dispatch.declare import Row, found, rows
@@ -110,6 +111,7 @@ def _place(eq: Equation) -> str:
 # For each backend, whether an equation is left to NumPy there, as far as that is known without the device.
 BY_NUMPY: dict[str, Callable[[Equation], bool]] = {
     "cpu": lambda eq: _place(eq) == "NumPy",
+    "cuda": lambda eq: _place(eq) == "NumPy" and way_of(eq).rule is None,
     "tpu": lambda eq: stays(eq, "tpu") != "",
 }
 
@@ -163,7 +165,7 @@ def facts(row: Row) -> Facts:
     >>> from npdiff.coverage import facts
     >>> from npdiff.dispatch.declare import rows
     >>> facts(rows["np.linalg.inv"])
-    Facts(forward='yes', reverse='yes', vmap='yes', jit='NumPy', backends='(cpu), tpu')
+    Facts(forward='yes', reverse='yes', vmap='yes', jit='NumPy', backends='(cpu), cuda, tpu')
     """
     if row.kind in _OUTSIDE:
         return Facts(NONE, NONE, NONE, "ordered call" if row.kind == "host call" else NONE, NONE)

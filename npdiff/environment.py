@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from npdiff.avals import PYTHON_NUMBERS, ndarray
+from npdiff.avals import PYTHON_NUMBERS, is_foreign, ndarray
 from npdiff.bytecode import global_names, outside_stores
 from npdiff.core import Handle
 from npdiff.dispatch.capture import original_of, stand_in_of
@@ -241,6 +241,9 @@ class Environment:
         if isinstance(value, _VALUES) or value is None:
             return Reading(what, _value_of(value))
         made = Reading(what, _is(value))
+        if is_foreign(value):
+            self.blocked.append(f"it reads {what}, an array of {_package(kind)}")
+            return made
         if stand_in_of(value) is not None:
             if contents and stand_in_of(value).__module__ in _EFFECTS:
                 self.blocked.append(f"a method reads {what}, which a recording cannot watch there")

@@ -154,7 +154,7 @@ def scipy_call() -> str:
 def user_line() -> str:
     """``file.py:12`` of the user's code that led here."""
     frame = user_frame()
-    while frame is not None and _in_scipy(frame):
+    while frame is not None and str(frame.f_globals.get("__name__")).startswith(("scipy.", "dask.")):
         frame = frame.f_back
     if frame is None:
         return "unknown"

@@ -136,7 +136,9 @@ def full_beside(like: Any, shape: Any, value: Any, dtype: Any) -> Any:
 
 def through(func: Rule, *args: Any, **kwargs: Any) -> Any:
     """NumPy's function, done by the library; ndarrays beside its arrays become its own."""
-    like = next(_foreign_arrays(args))
+    like = next(_foreign_arrays(args), None)
+    if like is None:
+        return func(*args, **kwargs)
     args = tuple([lifted(a, like) for a in args])
     kind: Any = type(like)
     if isinstance(func, np.ufunc) or _has(kind, func):

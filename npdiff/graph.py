@@ -33,6 +33,9 @@ class Var:
     def __repr__(self) -> str:
         return f"v{self.id}:{self.aval!r}"
 
+    def __reduce__(self) -> Any:
+        return Var, (self.aval,)  # with a number of its own where it arrives
+
 
 class Literal:
     """A Python or NumPy scalar written into an equation."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,10 +14,10 @@ import numpy as np
 
 from npdiff import tree
 from npdiff.array import copy_layout
-from npdiff.avals import ndarray
+from npdiff.avals import is_foreign, ndarray
 from npdiff.backend.contract import Backend, InSteps
 from npdiff.backend.cpu import CPU
-from npdiff.core import Handle, aval, bind, innermost
+from npdiff.core import Handle, aval, bind, innermost, services
 from npdiff.errors import ArgumentError, BackendError, GuardFailed, JitWarning, NonFiniteError, message, warn_user
 from npdiff.explain import explain_recording
 from npdiff.graph import Graph
@@ -29,6 +30,7 @@ from npdiff.reasons import argument_names, new_path, new_signature, parted
 from npdiff.replay import OVERLAP, NotRecorded, Recording, identities, record
 from npdiff.steps import counted, show_seconds
 from npdiff.transforms.jvp import JvpTrace
+from npdiff.transforms.portable import by_name, packed, unpacked
 from npdiff.transforms.reverse import ReverseTrace
 from npdiff.transforms.watch import while_watching
 
@@ -58,6 +60,8 @@ def _leaf_key(leaf: Any) -> tuple[Any, bool]:
     if isinstance(leaf, Handle):
         a = aval(leaf)
         return (ndarray if a.shape else kind, a.dtype, a.shape, None, a.weak, "tracked"), False
+    if is_foreign(leaf):
+        return (kind, id(leaf)), True
     if hasattr(leaf, "dtype") and getattr(leaf, "shape", None) == () and leaf.dtype.kind in "biufc":
         return (kind, leaf.dtype), False
     try:
@@ -117,6 +121,15 @@ class Jitted:
     def __repr__(self) -> str:
         return f"npdiff.jit({getattr(self.function, '__name__', self.function)!s})"
 
+    def __reduce__(self) -> Any:
+        if by_name(self):
+            return self.__qualname__  # type: ignore[attr-defined]
+        return received, (packed(self.function), *self._options())
+
+    def _options(self) -> tuple[Any, ...]:
+        """What `npdiff.jit` was told besides the function."""
+        return (self.backend.name,)
+
     def __get__(self, obj: Any, kind: Any = None) -> Any:
         return self if obj is None else functools.partial(self, obj)
 
@@ -138,6 +151,10 @@ class Jitted:
             static.append(fixed)
             if isinstance(leaf, Handle):
                 tracked = True
+        if any(static) and (theirs := [leaf for leaf in leaves if is_foreign(leaf)]):
+            library = type(theirs[0]).__module__.partition(".")[0]
+            self._warn(f"an argument is an array of {library}, which may map the jitted function over NumPy's arrays")
+            return self.function(*args, **kwargs)
         operands = [leaf for leaf, fixed in zip(leaves, static, strict=True) if not fixed]
         if tracked and not _differentiating(operands):
             return self._run(args, kwargs)  # inside vmap or another recording: part of that
@@ -581,6 +598,27 @@ def _differentiating(operands: Sequence[Any]) -> bool:
                 return False
             o = o._value
     return True
+
+
+# What came out of pickles: by the function, so that a worker records and loads kernels once for all of its tasks.
+_received: OrderedDict[Any, Any] = OrderedDict()
+MAX_RECEIVED = 64
+
+
+def received(f: Any, *options: Any) -> Any:
+    """A jitted function out of a pickle. Where the function is found by its name, it is the same at every call."""
+    if not by_name(f):
+        return services["jit"](unpacked(f), *options)
+    try:
+        made = _received.pop((f, options), None)
+    except TypeError:  # options that cannot be keys
+        return services["jit"](unpacked(f), *options)
+    if made is None:
+        made = services["jit"](unpacked(f), *options)
+    _received[f, options] = made
+    while len(_received) > MAX_RECEIVED:
+        _received.popitem(last=False)
+    return made
 
 
 __all__ = ["MAX_RECORDINGS", "Call", "Entry", "Jitted"]

@@ -48,9 +48,9 @@ def coverage() -> str:
         "other; where sizes agree if the size of the result depends on values.",
         "- **jit**: what compiled code of the sample calls, on float64, is made of: operations that fuse into CPU "
         "kernels, calls of NumPy between them, or nothing (a view).",
-        "- **backends**: where these sample calls run as compiled code; in brackets where NumPy is called for a part. "
-        "A backend of JAX may leave more to NumPy for other dtypes and parameters; `explain` of a jitted function "
-        "shows what and why.",
+        "- **backends**: where these sample calls run as compiled code (kernels, CuPy, XLA); in brackets where NumPy "
+        "is called for a part. It is read off the backends' tables: cuda and tpu may leave more to NumPy for other "
+        "dtypes and parameters, and `explain` of a jitted function shows what and why.",
         "- A dash stands where the question has no meaning, or where the row has no sample call to measure (functions "
         "that write into their argument, or tell of shapes and types). What holds at ties, kinks and edges is in "
         "[conventions](conventions.md).",

@@ -28,6 +28,7 @@ _COLOURS = {
     "kernel": ("#eef4ff", "#3b6fb6"), "jax function": ("#eef4ff", "#3b6fb6"),
     "matrix kernel": ("#e8f6f8", "#2f8a9b"), "call": ("#fff4e5", "#c77d1e"),
     "write": ("#fdecef", "#c04a63"), "view": ("#f4f4f4", "#9a9a9a"), "value": ("#eaf6ec", "#3f8f54"),
+    "CuPy": ("#eef9f1", "#4f9f64"),
 }
 _MEMORY = "#3b6fb6"
 _HEAD = """digraph fusion {

@@ -19,6 +19,7 @@ sys.path.insert(0, str(FOLDER))
 try:
     eager = importlib.import_module("benchmarks.eager")
     jit = importlib.import_module("benchmarks.jit")
+    libraries = importlib.import_module("benchmarks.libraries")
     rows = importlib.import_module("benchmarks.rows")
     workloads = importlib.import_module("benchmarks.workloads")
 finally:
@@ -69,6 +70,55 @@ def test_benchmark_runs(cls):
     for name in dir(bench):
         if name.startswith("time_"):
             getattr(bench, name)(*parameters)
+
+
+BESIDE = [cls for cls in vars(libraries).values() if isinstance(cls, type) and hasattr(cls, "param_names")]
+# The first combination of each library with JAX left to where it costs little: compiling takes seconds.
+COSTLY = {(cls.__name__, "jax") for cls in (libraries.Compile, libraries.Kernel, libraries.Slope, libraries.Memory)}
+
+
+@pytest.mark.parametrize(("cls", "library"), [
+    pytest.param(cls, library, id=f"{cls.__name__}-{library}") for cls in BESIDE
+    for library in cls.params[cls.param_names.index("library")] if (cls.__name__, library) not in COSTLY])
+def test_libraries_side_by_side(cls, library, monkeypatch):
+    where = cls.param_names.index("library")
+    monkeypatch.setattr(libraries, "SMALL", True)
+    parameters = [library if k == where else values[0] for k, values in enumerate(cls.params)]
+    bench = cls()
+    try:
+        bench.setup(*parameters)
+    except NotImplementedError as why:
+        pytest.skip(str(why))
+    names = [name for name in dir(bench) if name.startswith(("time_", "timeraw_", "peakmem_"))]
+    assert names
+    for name in names:
+        getattr(bench, name)(*parameters)
+
+
+def test_every_kind_of_cost_has_a_benchmark_beside_the_others():
+    assert {cls.__name__ for cls in BESIDE} == {
+        "Import", "Operation", "Recording", "Compile", "SmallCall", "Kernel", "Slope", "Memory"}
+
+
+def test_memory_prints_one_table(tmp_path):
+    kept = tmp_path / "figures.json"
+    run = [sys.executable, str(FOLDER / "memory.py"), "rational", "--size", "1000", "--libraries", "npdiff", "--json",
+           str(kept)]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[3].startswith("rational 1,000 ")
+    (figure,) = json.loads(kept.read_text())
+    assert figure["npdiff"]["arguments"] == figure["npdiff"]["results"] == 8000
+
+
+def test_compile_times_prints_one_table(tmp_path):
+    kept = tmp_path / "figures.json"
+    run = [sys.executable, str(FOLDER / "compile_times.py"), "mixed", "--largest", "10", "--jax", "0", "--rounds", "1",
+           "--json", str(kept)]
+    done = subprocess.run(run, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[3].startswith("mixed 10 ")
+    (figure,) = json.loads(kept.read_text())
+    assert figure["npdiff"]["equations"] == 12
+    assert figure["jax"] is None
 
 
 @pytest.mark.parametrize("name", rows.SAMPLES)

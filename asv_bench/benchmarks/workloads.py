@@ -242,6 +242,10 @@ def _normals(*shapes: Callable[[int], tuple[int, ...]]) -> Callable[[int], tuple
     return make
 
 
+def _stacks(k: int) -> Callable[[int], tuple[Any, ...]]:
+    return _normals(*[lambda n: (n, k, k)] * 2)
+
+
 def _layers_args(n: int) -> tuple[Any, ...]:
     rng = _rng()
     return (*[rng.normal(size=shape) / 8 for shape in ((64, n), (n, n), (n, 10))], rng.uniform(size=(256, 64)),
@@ -300,7 +304,8 @@ WORKLOADS: dict[str, Workload] = {
     "softmax_long": _sized(softmax, _normals(lambda n: (n // 1000, 1000)), (100_000, 1_000_000), 2_000),
     "softmax_short": _sized(softmax, _normals(lambda n: (n // 10, 10)), (100_000, 1_000_000), 50),
     "three_layers": _sized(three_layers, _layers_args, (128,), 6, (0, 1, 2)),
-    "small_matrices": _sized(small_matrices, _normals(*[lambda n: (n, 4, 4)] * 2), (10_000,), 3),
+    "small_matrices": _sized(small_matrices, _normals(*[lambda n: (n, 4, 4)] * 2), (10_000, 1), 3),
+    **{f"small_matrices_{k}": _sized(small_matrices, _stacks(k), (10_000,), 3) for k in (3, 8, 16)},
     "heat": _sized(heat, _normals(lambda n: (n, n)), (64, 512), 6, (0,), _heat_twin),
     "ocean": _sized(ocean, _ocean_args, (64,), 5, (0,), _ocean_twin),
     "mixture": _sized(mixture, _mixture_args, (1_000, 100_000), 9, (0, 1, 2)),

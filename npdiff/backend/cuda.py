@@ -22,10 +22,6 @@ INSTALL = "python -m pip install 'npdiff[cuda13]' (NVIDIA driver 580 or newer) o
 DRIVER = "install NVIDIA's driver, and see that nvidia-smi lists the card; without one, use backend='cpu'"
 
 
-def _missing(package: str) -> bool:
-    return package not in sys.modules and importlib.util.find_spec(package) is None
-
-
 class Cuda:
     """Compiles with Numba for CUDA."""
 
@@ -34,9 +30,13 @@ class Cuda:
 
     def status(self) -> Status:
         """Available where CuPy and numba-cuda can be imported and find a device, or in Numba's simulator."""
-        for module, package in (("cupy", "cupy"), ("numba_cuda", "numba-cuda")):
-            if _missing(module) and not (module == "numba_cuda" and cuda.simulating()):
-                return Status(self.name, False, why=f"the package {package} is not installed", install=INSTALL)
+        if "cupy" not in sys.modules and importlib.util.find_spec("cupy") is None:
+            return Status(self.name, False, why="the package cupy is not installed", install=INSTALL)
+        # The simulator needs no compiler, only the package.
+        ready = importlib.util.find_spec("numba_cuda") is not None and cuda.simulating()
+        lacking = "" if ready else cuda.missing()
+        if lacking:
+            return Status(self.name, False, why=lacking, install=INSTALL)
         try:
             runtime = importlib.import_module("cupy").cuda.runtime
         except Exception as error:

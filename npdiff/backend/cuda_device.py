@@ -12,19 +12,10 @@ from npdiff.avals import Aval, ndarray
 from npdiff.errors import BackendError, GuardFailed, message
 from npdiff.kernels import cuda
 from npdiff.kernels.loop_ir import Kernel
+from npdiff.steps import nbytes, show_bytes
 
 # What a device array can hold.
 DTYPES = frozenset(np.dtype(c) for c in "?bBhHiIlLqQefdFD")
-UNITS = ("bytes", "kB", "MB", "GB", "TB")
-
-
-def shown(count: float) -> str:
-    """A number of bytes for people: ``8.00 GB``."""
-    power = 0
-    while count >= 1000 and power < len(UNITS) - 1:
-        count /= 1000
-        power += 1
-    return f"{count:.0f} {UNITS[0]}" if power == 0 else f"{count:.3g} {UNITS[power]}"
 
 
 class Device:
@@ -78,8 +69,8 @@ class Device:
         # A number goes along with the launch of a kernel, which costs no transfer.
         try:
             return self.xp.full(np.shape(value), np.asarray(value, a.dtype)[()], a.dtype)
-        except OverflowError as error:  # a Python integer beyond 64 bits
-            raise GuardFailed from error
+        except OverflowError:
+            raise GuardFailed("a Python integer beyond 64 bits, which no device array can hold") from None
 
     def get(self, value: Any) -> Any:
         """A device array as an ndarray of its own; waits for the device."""
@@ -91,6 +82,10 @@ class Device:
             return True
         flags = self.xp.stack([c.reshape(()) for c in checks]) if len(checks) > 1 else checks[0]
         return bool(self.get(self.xp.all(flags)))
+
+    def finish(self) -> None:
+        """Wait until all that was launched is done."""
+        self.xp.cuda.get_current_stream().synchronize()
 
     # ------------------------------------------------------------------ kernels
 
@@ -112,14 +107,14 @@ class Device:
         """The error for memory that has run out: what was to be made, and who holds how much."""
         free, total = self.xp.cuda.runtime.memGetInfo()
         pool = self.xp.get_default_memory_pool()
-        sizes = ", ".join(f"{a!r} ({shown(a.size * a.dtype.itemsize)})" for a in needed)
+        sizes = ", ".join(f"{a!r} ({show_bytes(nbytes(a))})" for a in needed)
         return BackendError(message(
             f"jit: out of memory on CUDA device {self.number}: {what} makes {sizes or 'nothing itself'}; "
-            f"{shown(free)} of {shown(total)} are free, CuPy's pool has {shown(pool.total_bytes())}, of which "
-            f"{shown(pool.used_bytes())} are in use",
+            f"{show_bytes(free)} of {show_bytes(total)} are free, CuPy's pool has "
+            f"{show_bytes(pool.total_bytes())}, of which {show_bytes(pool.used_bytes())} are in use",
             at=f"{source[0]}:{source[1]}" if source else "",
             instead="free arrays you no longer need (then cupy.get_default_memory_pool().free_all_blocks()), compute "
                     "in float32 or in parts, or use backend='cpu'"))
 
 
-__all__ = ["DTYPES", "Device", "shown"]
+__all__ = ["DTYPES", "Device"]

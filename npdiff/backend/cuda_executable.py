@@ -20,12 +20,14 @@ from npdiff.backend.cuda_indexing import write
 from npdiff.backend.cuda_schedule import way_of
 from npdiff.errors import BackendError, GuardFailed
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equation
-from npdiff.kernels import cuda
+from npdiff.kernels import costs, cuda
 from npdiff.kernels.executable import last_reads
 from npdiff.kernels.loop_ir import show
 from npdiff.kernels.reuse import readers_first, writes_in_place
 from npdiff.kernels.schedule import HostStep, KernelStep, schedule
 from npdiff.kernels.simplify import simplify
+from npdiff.steps import Step as Shown
+from npdiff.steps import nbytes
 
 
 class _Call:
@@ -51,7 +53,8 @@ class CudaExecutable:
         small = simplify(graph)
         self._device, self._graph = device, small
         outputs = {a for a in small.outputs if isinstance(a, Var)}
-        self._plan, copied = readers_first(schedule(small, matrices=False, placements=False), outputs)
+        planned = schedule(small, matrices=False, placements=False, renders=cuda.renders)
+        self._plan, copied = readers_first(planned, outputs)
         dead = last_reads(self._plan, outputs)
         self._in_place = writes_in_place(self._plan, dead, copied)
         self._on_host: dict[int, str] = {}
@@ -216,13 +219,7 @@ class CudaExecutable:
 
     def run(self, *arrays: Any) -> list[Any]:
         """Run the graph."""
-        if len(arrays) != len(self._graph.inputs):
-            raise TypeError(f"the graph takes {len(self._graph.inputs)} operands, received {len(arrays)}")
-        self._device.stands()
-        own = own_arrays.get()
-        call = _Call(dict(self._constants), own, {id(a) for a in arrays})
-        for v, value in zip(self._graph.inputs, arrays, strict=True):
-            call.env[v] = _fit(value if own is None else own.get(id(value), value), v.aval)
+        call = self._bound(arrays)
         given = {id(v) for v in call.env.values()}
         for step, dead in self._steps:
             step(call)
@@ -232,7 +229,59 @@ class CudaExecutable:
             raise GuardFailed
         return [self._result(call, a, given) for a in self._graph.outputs]
 
+    def timed(self, *arrays: Any) -> list[float]:
+        """Run the graph, waiting for the device behind each step; the seconds that each took."""
+        call = self._bound(arrays)
+        seconds: list[float] = []
+        for step, dead in self._steps:
+            self._device.finish()
+            start = time.perf_counter()
+            step(call)
+            self._device.finish()
+            seconds.append(time.perf_counter() - start)
+            for v in dead:
+                call.env.pop(v, None)
+        if not self._device.holds(call.checks):
+            raise GuardFailed
+        return seconds
+
+    def _bound(self, arrays: Sequence[Any]) -> _Call:
+        """A call with the graph's constants and inputs."""
+        if len(arrays) != len(self._graph.inputs):
+            raise TypeError(f"the graph takes {len(self._graph.inputs)} operands, received {len(arrays)}")
+        self._device.stands()
+        own = own_arrays.get()
+        call = _Call(dict(self._constants), own, {id(a) for a in arrays})
+        for v, value in zip(self._graph.inputs, arrays, strict=True):
+            call.env[v] = _fit(value if own is None else own.get(id(value), value), v.aval)
+        return call
+
     # ------------------------------------------------------------------ looking inside
+
+    @property
+    def graph(self) -> Graph:
+        """The graph that the steps compute."""
+        return self._graph
+
+    def steps(self) -> list[Shown]:
+        """The steps in order: kernels, calls of CuPy, writes in place, and calls on the host with the reason."""
+        steps = []
+        for k, s in enumerate(self._plan):
+            if isinstance(s, KernelStep):
+                steps.append(Shown("kernel", s.equations, s.inputs, s.outputs, s.kernel.sizes,
+                                   costs.bytes_read(s.kernel), costs.bytes_written(s.kernel),
+                                   costs.operations(s.kernel)))
+                continue
+            eq = s.equation
+            inputs = [a for a in eq.inputs if isinstance(a, Var)]
+            if k in self._in_place:
+                moved = nbytes(eq.inputs[1].aval)
+                steps.append(Shown("write", [eq], inputs, eq.outputs, read=moved, written=moved, operations=0))
+            else:
+                steps.append(Shown("call" if k in self._on_host else "CuPy", [eq], inputs, eq.outputs,
+                                   read=sum(nbytes(v.aval) for v in inputs),
+                                   written=sum(nbytes(v.aval) for v in eq.outputs), note=self._on_host.get(k, "")))
+        return steps
 
     def explain(self) -> str:
         """The steps in order: kernels with their loop IR, CuPy's functions, host calls with the reason."""

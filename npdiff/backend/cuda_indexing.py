@@ -19,6 +19,8 @@ def _filled(m: Operation, a: Any, index: tuple[Any, ...], arrays: list[Any]) -> 
     Constant indices need none: the recorded run has used them.
     """
     m.indexable(a, *arrays)
+    # Limits may not fit in a narrow or unsigned dtype.
+    arrays = [k if k.dtype == bool else m.cast(k, np.int64) for k in arrays]
 
     def axes(i: Any) -> int:
         if type(i) is Slot:
@@ -107,6 +109,7 @@ def take_along(m: Operation, a: Any, order: Any, *, axis: int) -> Any:
     """``np.take_along_axis``."""
     a, order = m.arrays((a, order))
     m.indexable(a, order)
+    order = m.cast(order, np.int64)
     n = a.shape[axis]
     m.check((order >= -n) & (order < n))
     return m.xp.take_along_axis(a, order, axis)

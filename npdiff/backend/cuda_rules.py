@@ -212,7 +212,7 @@ def _guard(m: Operation, x: Any, *, expected: Any) -> tuple[()]:
     held = wanted.astype(x.dtype) if wanted.dtype.kind in "biufc" else None
     if held is None or not np.all((held == wanted) | (wanted != wanted)):
         raise NotImplementedError("a guard on a value that the array cannot hold")
-    there = m.xp.asarray(held)
+    there = m.xp.asarray(held) if held.ndim else held[()]
     m.check((x == there) | ((x != x) & (there != there)))
     return ()
 

@@ -34,8 +34,9 @@ def table() -> str:
     rows = [
         (f"on floats or integers: {_listed(FUSED)}", "kernel", "kernel", "XLA"),
         (_listed(REDUCED), "kernel", "kernel", "XLA"),
-        ("other ufuncs, and these on complex numbers and float16", "NumPy", "CuPy", "XLA"),
-        (_listed(same), "NumPy", "CuPy", "XLA"),
+        ("these on complex numbers and float16", "kernel or NumPy", "CuPy", "XLA"),
+        ("other ufuncs", "NumPy", "CuPy", "XLA"),
+        (_listed(same), "NumPy; kernels for some matrices", "CuPy", "XLA"),
         (f"masks as an index, {_listed(SIZED)}", "NumPy", "CuPy", f"NumPy: {_SIZE}"),
         (_listed(cuda_rules.SPECIAL), "SciPy", "CuPy", "SciPy"),
         ("the rest of SciPy", "SciPy", "SciPy", "SciPy"),

@@ -16,6 +16,7 @@ from npdiff.dispatch.indexing import Slot, index_add_p
 from npdiff.dispatch.manipulation import cast, number
 from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.rules import constant_primitive
+from npdiff.foreign import foreign_in
 
 
 @composite(np.count_nonzero, captured="lists",
@@ -23,7 +24,8 @@ from npdiff.dispatch.rules import constant_primitive
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     count = np.sum(np.not_equal(operand(a), 0), axis=axis, dtype=np.intp, keepdims=truth(keepdims))
     # The count of all elements was a Python number before NumPy 2.3.
-    return count if numpy_is("2.3") or axis is not None or truth(keepdims) else number(count)
+    as_array = numpy_is("2.3") or axis is not None or truth(keepdims) or foreign_in(count) is not None
+    return count if as_array else number(count)
 
 
 bincount_p: Primitive = constant_primitive("bincount", None, dynamic=True,

@@ -20,6 +20,7 @@ from npdiff.dispatch import (  # noqa: F401
     joining,
     linalg,
     logic,
+    makers,
     manipulation,
     math,
     matmul,

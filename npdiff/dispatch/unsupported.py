@@ -1,8 +1,8 @@
 """Every public name that has no derivative to give: what cannot be recorded, and what needs no recording.
 
 `REFUSED` are functions that raise on tracked arrays, by their reason. `UNTRACKED` are functions that never
-see one: they make arrays from sizes or draw random numbers (capture.py makes their results writable inside a
-transform), or ask about types and settings.
+see one: they draw random numbers (effects.py stands in for them inside a transform), or ask about types and
+settings.
 """
 
 from __future__ import annotations
@@ -22,16 +22,12 @@ _INSTEAD = {
     "iterates in C over plain memory": "loop over the array itself",
 }
 UNTRACKED: dict[str, str] = {
-    "makes an array from sizes": "arange array asanyarray asarray asarray_chkfinite ascontiguousarray asfortranarray "
-                                 "bartlett blackman diag_indices empty eye frombuffer fromfunction fromiter fromstring "
-                                 "full hamming hanning identity indices kaiser mask_indices ones tri tril_indices "
-                                 "triu_indices zeros "
-                                 "fft.fftfreq fft.rfftfreq",
+    "makes an array from sizes": "mask_indices fft.fftfreq fft.rfftfreq",
     "reads a file or another library's memory": "fromfile fromregex genfromtxt load loadtxt from_dlpack",
     "makes a ufunc of a Python function": "frompyfunc",
     "works on shapes or on plain integers": "base_repr binary_repr broadcast_shapes",
     "asks about types": "datetime_data isdtype isfortran isscalar issubdtype iterable mintypecode promote_types "
-                        "require typename",
+                        "typename",
     "reads or changes NumPy's settings": "get_include get_printoptions getbufsize geterr geterrcall info printoptions "
                                          "set_printoptions setbufsize seterr seterrcall show_config show_runtime test "
                                          "linalg.test fft.test random.test",
@@ -53,7 +49,6 @@ UNTRACKED: dict[str, str] = {
     "makes a generator of random numbers": "random.Generator random.RandomState random.SeedSequence "
                                            "random.BitGenerator random.MT19937 random.PCG64 random.PCG64DXSM "
                                            "random.Philox random.SFC64",
-    "is a class whose stand-in makes and takes tracked values": "ndarray ndenumerate vectorize",
     "is a class that works on shapes and types": "busdaycalendar dtype errstate finfo iinfo ndindex ufunc",
     "is a class that reads plain memory in C; a tracked value in it is an error": "broadcast flatiter matrix "
                                                                                   "memmap nditer recarray",

@@ -1,16 +1,17 @@
 """Graph to machine code for the CPU.
 
 ``compile_graph(graph)`` returns an `Executable`: chains of elementwise equations, the views
-between them and the reductions behind them run as fused vector loops, everything else calls NumPy
-in the recorded order. Values are NumPy's own, with four differences: sums are added up in
-another order, functions such as exp are those of `vecmath`, the sign of a zero may differ
-where maximum or minimum meets two zeros, and a fused loop emits no floating-point RuntimeWarning.
+between them and the reductions behind them run as fused vector loops, products of matrices and what is
+done to small ones as kernels of their own (`matrices`), everything else calls NumPy in the recorded order.
+Values are NumPy's own, with five differences: sums are added up in another order, functions such as exp are
+those of `vecmath`, matrices give NumPy's values within rounding, the sign of a zero may differ where maximum
+or minimum meets two zeros, and a kernel emits no floating-point RuntimeWarning.
 A multiplication and an addition of the graph are never contracted into one rounding.
 
-The layers, each importing only from those before it: loop_ir, expressions, ufunc_rules, views, places,
-simplify, classify, placements, lower, absorb, order, pieces, schedule, reuse, chunks, layouts, llvm_text, vecmath,
-llvm_ops, render_cpu, machine, compile_cpu, native, threads, executable.
-runtime/ holds LLVM IR that is the same for every kernel.
+The layers, each importing only from those before it: loop_ir, expressions, ufunc_rules, views, places, chunks,
+llvm_text, vecmath, llvm_ops, render_cpu, machine, compile_cpu, matrices, simplify, classify, placements, lower, absorb,
+order, pieces, schedule, reuse, layouts, native, threads, executable. runtime/ holds LLVM IR that is the same for every
+kernel.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from npdiff.graph import Atom, Equation, Literal, droppable
 from npdiff.kernels import machine
 from npdiff.kernels.complex_rules import COMPLEX, product
 from npdiff.kernels.expressions import BOOL, HALF, SINGLE, Expressions, can_cast
-from npdiff.kernels.loop_ir import DTYPES, DType, part_of
+from npdiff.kernels.loop_ir import DTYPES, Access, DType, Node, part_of
 from npdiff.kernels.special_rules import SPECIAL
 from npdiff.kernels.ufunc_rules import RULES, Rule
 
@@ -194,6 +194,13 @@ def elementwise(eq: Equation) -> Build | None:
         return _ufunc(eq)
     own = _OWN.get(prim.name)
     return own(eq) if own is not None else None
+
+
+def nodes(eq: Equation, build: Build) -> list[Node]:
+    """What the result is built of."""
+    trial = Expressions()
+    build(trial, [trial.load(Access(k, 0, ()), a.aval.dtype) for k, a in enumerate(eq.inputs)])
+    return trial.nodes
 
 
 def weight(eq: Equation, size: int) -> int:

@@ -26,7 +26,7 @@ from npdiff.kernels.machine import vector_bits
 from npdiff.kernels.matrices import compile_matrices, matrix_nanoseconds
 from npdiff.kernels.order import ordered
 from npdiff.kernels.reuse import readers_first, writes_in_place
-from npdiff.kernels.schedule import HostStep, KernelStep, MatrixStep, Step
+from npdiff.kernels.schedule import HostStep, KernelStep, MatrixStep, Step, schedule
 from npdiff.kernels.simplify import window
 from npdiff.steps import Step as Shown
 from npdiff.steps import nbytes
@@ -277,6 +277,15 @@ class Executable:
         also = [] if numbers is None else [(numbers.dtype, numbers.shape)]
         more = [(_FLAG, ())] if step.operation.checked else []
         return self._launcher(compiled, step.inputs, step.outputs, also, more), numbers
+
+    def __reduce__(self) -> Any:
+        # Machine code stays here: elsewhere the graph is scheduled again, and kernels come from the cache on disk.
+        return Executable.of, (self._graph, any([not isinstance(step, HostStep) for step in self._plan]))
+
+    @staticmethod
+    def of(graph: Graph, compiled: bool) -> Executable:
+        """A simplified graph with its kernels, or as it stands."""
+        return Executable(graph, schedule(graph) if compiled else [HostStep(eq) for eq in graph.equations])
 
     def _return(self, source: _Source, fresh: set[Var]) -> None:
         """Results are scalars, arrays that a kernel just made, or made our own."""

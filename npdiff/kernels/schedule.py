@@ -17,7 +17,7 @@ import numpy as np
 from npdiff.graph import Equation, Graph, Literal, Var, droppable
 from npdiff.kernels import classify, views
 from npdiff.kernels.absorb import absorbed, fresh_share, readings, share_of
-from npdiff.kernels.loop_ir import Kernel, collapse, verify
+from npdiff.kernels.loop_ir import Kernel, Node, collapse, verify
 from npdiff.kernels.lower import Group, Program
 from npdiff.kernels.matrices import Operation, find
 from npdiff.kernels.pieces import TooMany, split
@@ -77,22 +77,26 @@ class MatrixStep(HostStep):
 
 
 Step = HostStep | KernelStep
+# Whether a renderer of kernels has a way to write a node.
+Renders = Callable[[Node], bool]
 
 
 class Scheduler:
     """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
     Without `matrices`, there are no kernels for products and factorisations; without `placements`, none is guarded
-    (`loop_ir.guarded`).
+    (`loop_ir.guarded`). `renders` says of a node whether kernels may hold it; None: all of them.
     """
 
-    def __init__(self, graph: Graph, matrices: bool = True, placements: bool = True) -> None:
+    def __init__(self, graph: Graph, matrices: bool = True, placements: bool = True,
+                 renders: Renders | None = None) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
         self.program = Program(graph.equations, graph.constants)
         # What needs no view made, by index: see `MatrixStep`.
         self.matrices: dict[int, MatrixStep] = {}
         self._matrices = matrices
+        self._renders = renders
         self._placements = placements
         # Reductions that read their operand from memory: what computes it has cases, which reductions do not go with.
         self._late: set[int] = set()
@@ -128,6 +132,8 @@ class Scheduler:
                 program.views[out] = (root, view)
                 return
         build = classify.elementwise(eq)
+        if build is not None and self._renders is not None and not all(map(self._renders, classify.nodes(eq, build))):
+            return
         reduction = classify.reduction(eq) if build is None else None
         if build is not None:
             program.builds[i] = build
@@ -407,10 +413,11 @@ class Scheduler:
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph, matrices: bool = True, placements: bool = True) -> list[Step]:
+def schedule(graph: Graph, matrices: bool = True, placements: bool = True,
+             renders: Renders | None = None) -> list[Step]:
     """Order the work of a simplified graph: kernels, and host calls between them.
 
     Without `matrices`, products and factorisations are host calls. Without `placements`, so are writes into windows and
-    concatenations, and no kernel is guarded.
+    concatenations, and no kernel is guarded. What holds a node that `renders` refuses is not put into a kernel.
     """
-    return Scheduler(graph, matrices, placements).steps()
+    return Scheduler(graph, matrices, placements, renders).steps()

@@ -10,11 +10,13 @@ from npdiff import tree
 from npdiff.core import Handle, bind
 from npdiff.graph import prune
 from npdiff.transforms.call import call_graph_p, closed
+from npdiff.transforms.portable import portable
 from npdiff.transforms.run import is_array_like, own, running
 from npdiff.transforms.stage import StageTrace, result_value
 from npdiff.transforms.watch import watching
 
 
+@portable
 def checkpoint(f: Callable[..., Any]) -> Callable[..., Any]:
     """Make f forget its intermediate values: reverse mode computes them again from f's arguments.
 

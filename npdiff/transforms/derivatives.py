@@ -16,6 +16,7 @@ from npdiff.errors import ArgumentError, message
 from npdiff.foreign import filled, foreign_in, released
 from npdiff.graph import Graph, prune
 from npdiff.transforms.jvp import JvpTrace
+from npdiff.transforms.portable import portable
 from npdiff.transforms.reverse import Node, ReverseTrace, cast_cotangent, cotangents, seed
 from npdiff.transforms.run import (
     Inputs,
@@ -111,6 +112,7 @@ def _gradient(name: str, f: F, argnums: Any, has_aux: bool, holomorphic: bool, s
     return run
 
 
+@portable
 def value_and_grad(f: F, argnums: int | Sequence[int] = 0, *, has_aux: bool = False, holomorphic: bool = False) -> F:
     """Turn f into a function that returns f's value and its gradient.
 
@@ -153,6 +155,7 @@ def value_and_grad(f: F, argnums: int | Sequence[int] = 0, *, has_aux: bool = Fa
     return wrapped
 
 
+@portable
 def grad(f: F, argnums: int | Sequence[int] = 0, *, has_aux: bool = False, holomorphic: bool = False) -> F:
     """Turn f into a function that returns its gradient; arguments and errors as `value_and_grad`.
 
@@ -181,6 +184,7 @@ def grad(f: F, argnums: int | Sequence[int] = 0, *, has_aux: bool = False, holom
     return wrapped
 
 
+@portable
 def elementwise_grad(f: F, argnums: int | Sequence[int] = 0) -> F:
     """Derivative of each output with respect to its own input, for a function that works element by element.
 
@@ -386,6 +390,7 @@ def _mapped(run: F, a: Any) -> list[Any]:
         trace.close()
 
 
+@portable
 def jacfwd(f: F, argnums: int | Sequence[int] = 0) -> F:
     """Jacobian by forward mode, one pass over all inputs together: best for few inputs.
 
@@ -433,6 +438,7 @@ def _forward_jacobian(name: str, f: F, argnums: int | Sequence[int]) -> F:
     return wrapped
 
 
+@portable
 def jacrev(f: F, argnums: int | Sequence[int] = 0) -> F:
     """Jacobian by reverse mode, one pass over all outputs together: best for few outputs.
 
@@ -466,7 +472,8 @@ def _reverse_jacobian(name: str, f: F, argnums: int | Sequence[int]) -> F:
         rows = []
         for a, hit in found:
             if not is_differentiable(a.dtype) or not hit:
-                rows.append(inputs.rebuild([np.zeros(a.shape + shape_of(v), aval(v).dtype) for v in inputs.leaves]))
+                rows.append(inputs.rebuild([released(filled(a.shape + shape_of(v), 0, aval(v).dtype, v))
+                                            for v in inputs.leaves]))
                 continue
 
             def back(ct: Any, node: Node = hit[0][0]) -> list[Any]:
@@ -481,11 +488,13 @@ def _reverse_jacobian(name: str, f: F, argnums: int | Sequence[int]) -> F:
     return wrapped
 
 
+@portable
 def jacobian(f: F, argnums: int | Sequence[int] = 0) -> F:
     """Jacobian of f; the same as `jacrev`."""
     return _reverse_jacobian("jacobian", f, argnums)
 
 
+@portable
 def hessian(f: F, argnums: int | Sequence[int] = 0) -> F:
     """Matrix of second derivatives of a function with one output, forward over reverse.
 
@@ -499,6 +508,7 @@ def hessian(f: F, argnums: int | Sequence[int] = 0) -> F:
     return _forward_jacobian("hessian", _reverse_jacobian("hessian", f, argnums), argnums)
 
 
+@portable
 def hvp(f: F, argnums: int = 0) -> F:
     """Product of the Hessian with a vector, without forming the Hessian: ``hvp(f)(*args, v)``.
 

@@ -11,6 +11,8 @@ import numpy as np
 from npdiff import tree
 from npdiff.core import aval
 from npdiff.errors import ArgumentError, message
+from npdiff.foreign import released
+from npdiff.transforms.portable import portable
 from npdiff.transforms.run import constants, is_array_like, own, running
 from npdiff.transforms.vmap import BatchTrace, batch_input, batch_output
 
@@ -43,6 +45,7 @@ def _children(obj: Any) -> list[Any] | None:
     return None
 
 
+@portable
 def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
     """Apply a function written for one example to a whole batch at once.
 
@@ -115,7 +118,7 @@ def vmap(f: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable
             out_leaves, out_structure = tree.flatten(out)
             places = _spread(out_axes, out, "out_axes")
             results = [
-                batch_output(trace, leaf, axis) for leaf, axis in zip(out_leaves, places, strict=True)
+                released(batch_output(trace, leaf, axis)) for leaf, axis in zip(out_leaves, places, strict=True)
             ]
         return tree.unflatten(out_structure, results)
 

@@ -18,6 +18,8 @@ from npdiff.core import Handle, Primitive, Trace, aval, innermost, wrap
 from npdiff.errors import GuardFailed, user_frame
 from npdiff.graph import Atom, Equation, Graph, Literal, Var
 
+# Bytes from which arrays of zeros are worth a look at all of their elements.
+_LARGE = 1 << 20
 _SCALARS = (bool, int, float, complex, np.generic)
 
 
@@ -103,6 +105,7 @@ class StageTrace(Trace):
         self.blocked: list[str] = []
         self.acted = False
         self._known: dict[int, tuple[Any, Var]] = {}
+        self._zeros: dict[tuple[tuple[int, ...], np.dtype[Any]], Var] = {}
 
     def input(self, value: Any) -> DiffArray:
         """A new input of the graph."""
@@ -124,9 +127,21 @@ class StageTrace(Trace):
         known = self._known.get(id(a))
         if known is not None:
             return known[1]
+        if (type(a) is ndarray and a.nbytes >= _LARGE and a.dtype.kind in "biufc" and a.flags.c_contiguous
+                and not a.view(np.uint8).any()):
+            return self._zeros_like(a)
         v = self.var(a)
         self.constants[v] = a
         self._known[id(a)] = (a, v)  # keeps `a` alive, so that its id stays its own
+        return v
+
+    def _zeros_like(self, a: np.ndarray[Any, Any]) -> Var:
+        """One variable for all large arrays of zeros alike: gradients of slices begin with one each."""
+        key = (a.shape, a.dtype)
+        v = self._zeros.get(key)
+        if v is None:
+            v = self._zeros[key] = self.var(a)
+            self.constants[v] = np.zeros(a.shape, a.dtype)
         return v
 
     def process(self, prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:

@@ -281,6 +281,7 @@ def _process_checked(original: Method) -> Method:
 
 @while_watching(ReverseTrace, "unary")
 @while_watching(ReverseTrace, "binary")
+@while_watching(ReverseTrace, "with_number")
 def _by_process(_original: Method) -> Method:
     def method(self: Trace, prim: Primitive, *operands: Any) -> Any:
         return self.process(prim, operands, {})

@@ -453,7 +453,7 @@ def install() -> types.ModuleType:
             setattr(parts[place], last, _numpys(name, signature))
     vars(whole).update(asarray=asarray, from_dlpack=from_dlpack, asnumpy=asnumpy, full=_full, empty=_empty,
                        get_default_memory_pool=_Pool)
-    stream = types.SimpleNamespace(ptr=0)
+    stream = types.SimpleNamespace(ptr=0, synchronize=lambda: None)
     runtime = types.SimpleNamespace(
         getDeviceCount=lambda: STATE.count, memGetInfo=lambda: (500_000_000, 8_000_000_000),
         getDeviceProperties=lambda number: {"name": b"stand-in for CuPy in host memory"})

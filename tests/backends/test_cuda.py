@@ -70,10 +70,11 @@ def _without(monkeypatch: pytest.MonkeyPatch, *packages: str) -> None:
         monkeypatch.delitem(sys.modules, name, raising=False)
 
 
-def _with_cupy(monkeypatch: pytest.MonkeyPatch, count: Any) -> None:
+def _with_cupy(monkeypatch: pytest.MonkeyPatch, count: Any, lacking: str | None = "") -> None:
+    if lacking is not None:
+        monkeypatch.setattr(cuda, "missing", lambda: lacking)
     runtime = SimpleNamespace(getDeviceCount=count)
     monkeypatch.setitem(sys.modules, "cupy", SimpleNamespace(cuda=SimpleNamespace(runtime=runtime)))
-    monkeypatch.setitem(sys.modules, "numba_cuda", SimpleNamespace())
 
 
 def _raises() -> int:
@@ -82,8 +83,10 @@ def _raises() -> int:
 
 @pytest.mark.parametrize(("prepare", "why", "install"), [
     (lambda m: _without(m, "cupy"), "the package cupy is not installed", INSTALL),
-    (lambda m: (_with_cupy(m, lambda: 1), _without(m, "numba_cuda")), "the package numba-cuda is not installed",
+    (lambda m: (_with_cupy(m, lambda: 1, None), _without(m, "numba_cuda")), "the package numba-cuda is not installed",
      INSTALL),
+    (lambda m: _with_cupy(m, lambda: 1, "the library nvvm of NVIDIA's compiler is not found"),
+     "the library nvvm of NVIDIA's compiler is not found", INSTALL),
     (lambda m: _with_cupy(m, lambda: 0), "CUDA finds no device", DRIVER),
     (lambda m: _with_cupy(m, _raises), "CUDA finds no device: cudaErrorInsufficientDriver: CUDA driver version is "
                                        "insufficient for CUDA runtime version", DRIVER),

@@ -76,8 +76,8 @@ def test_orders_with_nan() -> None:
 def test_convolutions_keep_small_values() -> None:
     a, v = np.array([1e20, 1.0, 1e-20, 3.0, 0.0]), np.array([1.0, 1e-3])
     for mode in ("full", "same", "valid"):
-        same(lambda a, v, mode=mode: np.convolve(a, v, mode), a, v, rtol=1e-15)
-        same(lambda a, v, mode=mode: np.convolve(v, a, mode), a, v, rtol=1e-15)
+        same(lambda a, v, mode=mode: np.convolve(a, v, mode), a, v, rtol=1e-14)
+        same(lambda a, v, mode=mode: np.convolve(v, a, mode), a, v, rtol=1e-14)
     same(lambda a, v: np.convolve(a, v), np.arange(4), np.array([2, -1, 5]))
 
 
@@ -86,6 +86,18 @@ def test_spectra_of_no_real_signal(n: Any) -> None:
     spectrum = np.array([1 + 2j, 3 - 1j, 0.5 + 4j])
     same(lambda a: np.fft.irfft(a, n), spectrum, rtol=1e-12)
     same(lambda a: np.fft.irfft(a, n, axis=0), np.stack([spectrum, spectrum[::-1]], 1), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "u4", "u8", "i8"])
+def test_indices_of_any_integer_type(dtype: str) -> None:
+    places = np.array([0, 3, 120, 2]).astype(dtype)
+    same(lambda a, k: a[k] + a[k, None].sum(), np.arange(300.0), places)
+    jitted = npdiff.jit(lambda a, k: a[k], "cuda")
+    for _ in range(2):
+        np.testing.assert_array_equal(jitted(np.arange(121.0), places), places)
+    if dtype != "u8":
+        with pytest.raises(IndexError, match="index 121 is out of bounds for axis 0 with size 121"):
+            jitted(np.arange(121.0), np.array([0, 121, 1, 1]).astype(dtype))
 
 
 def test_the_last_of_several_writes_wins() -> None:
@@ -112,6 +124,6 @@ def test_stacks_of_matrices(f: Any) -> None:
 
 def test_complex_numbers() -> None:
     z = np.array([1 + 2j, -0.5j, 3 + 0j, -2 - 1j])
-    same(lambda z: np.exp(z) * np.sqrt(z) / z.conj() + np.abs(z) ** 2 - z ** 2.5, z, rtol=1e-13)
-    same(lambda z: np.sum(z) + np.prod(z) * z.real.max(), z, rtol=1e-13)
+    same(lambda z: np.exp(z) * np.sqrt(z) / z.conj() + np.abs(z) ** 2 - z ** 2.5, z, rtol=1e-11)
+    same(lambda z: np.sum(z) + np.prod(z) * z.real.max(), z, rtol=1e-11)
     same(lambda z: z != z[::-1], z)

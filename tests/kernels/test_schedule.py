@@ -13,6 +13,7 @@ from graphs import Literal, Recorder, expected, kernels_of, same
 from npdiff.avals import Aval
 from npdiff.core import Primitive
 from npdiff.kernels import GuardFailed, compile_graph
+from npdiff.kernels.schedule import HostStep, KernelStep, schedule
 from npdiff.kernels.simplify import simplify
 
 X = np.linspace(0.1, 2, 5000)
@@ -253,7 +254,7 @@ def test_concurrent_calls():
 
 
 def test_explain_lists_kernels_calls_and_times():
-    r = Recorder(np.ones((60, 60)))
+    r = Recorder(np.ones((60, 60), int))
     a = r.inputs[0]
     m = r("matmul", a, a)
     k = compile_graph(r.graph(r("exp", r("add", m, 1.0))))
@@ -268,3 +269,14 @@ def test_explain_lists_kernels_calls_and_times():
 def test_importing_the_package_does_not_import_numba():
     code = "import npdiff.kernels, sys; sys.exit('numba' in sys.modules or 'llvmlite' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_what_cannot_be_rendered_is_in_no_kernel():
+    r = Recorder(np.linspace(0.0, 1.0, 100))
+    g = simplify(r.graph(r("add", r("exp", r("sin", *r.inputs)), *r.inputs)))
+    nodes = lambda steps: [n for s in steps if isinstance(s, KernelStep) for n in s.kernel.nodes]
+    called = lambda steps: [n.data for n in nodes(steps) if n.op == "call"]
+    assert sorted(called(schedule(g))) == ["exp", "sin"]
+    some = schedule(g, renders=lambda node: node.op != "call" or node.data == "sin")
+    assert called(some) == ["sin"]
+    assert [s.equation.prim.name for s in some if isinstance(s, HostStep)] == ["exp"]

@@ -10,8 +10,9 @@ compile, run.
 
 from __future__ import annotations
 
+from npdiff.kernels.cuda.operations import renders
 from npdiff.kernels.cuda.plan import Config
 from npdiff.kernels.cuda.run import compiled, ptx, source
-from npdiff.kernels.cuda.toolchain import simulating
+from npdiff.kernels.cuda.toolchain import missing, simulating
 
-__all__ = ["Config", "compiled", "ptx", "simulating", "source"]
+__all__ = ["Config", "compiled", "missing", "ptx", "renders", "simulating", "source"]

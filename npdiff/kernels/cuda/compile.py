@@ -12,9 +12,9 @@ import numpy as np
 
 from npdiff.kernels.cuda import device, simulated
 from npdiff.kernels.cuda.plan import Config, Pass
-from npdiff.kernels.cuda.render import render, wide
+from npdiff.kernels.cuda.render import numbers, render, wide
 from npdiff.kernels.cuda.toolchain import core, numba_cuda, part
-from npdiff.kernels.loop_ir import Buffer
+from npdiff.kernels.loop_ir import Buffer, part_of
 
 # A compiled pass: called with its arrays.
 Launch = Callable[[list[Any]], None]
@@ -22,8 +22,9 @@ _ENTRY = re.compile(r"\.visible \.entry (\w+)\(")
 
 
 def _memory(buffer: Buffer) -> str:
-    """The type of a buffer's elements; truth values are bytes."""
-    return "uint8" if buffer.dtype.kind == "b" else buffer.dtype.name
+    """The type of what a buffer holds: truth values are bytes, half precision is bits, complex numbers are pairs."""
+    dtype = buffer.dtype
+    return "uint8" if dtype.kind == "b" else "int16" if dtype.char == "e" else part_of(dtype).name
 
 
 def _kinds(work: Pass) -> tuple[str, ...]:
@@ -32,7 +33,7 @@ def _kinds(work: Pass) -> tuple[str, ...]:
 
 def assemble(work: Pass, config: Config, cc: tuple[int, int]) -> str:
     """PTX for a compute capability."""
-    return _assemble(render(work, config), _kinds(work), wide(work, config), cc)
+    return _assemble(render(work, config), _kinds(work), wide(work), cc)
 
 
 @lru_cache(maxsize=1024)
@@ -40,6 +41,7 @@ def _assemble(source: str, kinds: tuple[str, ...], far: bool, cc: tuple[int, int
     cuda = numba_cuda()
     types = part("types")
     scope = {"cuda": cuda, **device.names(far)}
+    scope |= numbers(source, scope["index"])
     exec(source, scope)
     signature = types.void(*[types.CPointer(getattr(types, k)) for k in kinds])
     text, _ = cuda.compile(scope["kernel"], signature, device=False, cc=cc, output="ptx", abi="numba")
@@ -49,12 +51,15 @@ def _assemble(source: str, kinds: tuple[str, ...], far: bool, cc: tuple[int, int
 def simulate(work: Pass, config: Config) -> Launch:
     """A function that runs a pass in the simulator, on NumPy arrays."""
     cuda = numba_cuda()
-    scope = {"cuda": cuda, **simulated.names(wide(work, config))}
-    exec(render(work, config) + simulated.CALL, scope)
+    text = render(work, config)
+    scope = {"cuda": cuda, **simulated.names(), **numbers(text, int)}
+    exec(text + simulated.CALL, scope)
     run = cuda.jit(scope["simulated"])[work.grid(config), config.block]
 
+    kinds = _kinds(work)
+
     def launch(arrays: list[Any]) -> None:
-        run(*[a.reshape(-1).view(np.uint8) if a.dtype.kind == "b" else a.reshape(-1) for a in arrays])
+        run(*[a.reshape(-1).view(kind) for a, kind in zip(arrays, kinds, strict=True)])
 
     return launch
 
@@ -64,7 +69,7 @@ def load(work: Pass, config: Config) -> Launch:
     cuda = core()
     here = cuda.Device()
     here.set_current()
-    kernel = _linked(render(work, config), _kinds(work), wide(work, config), tuple(here.compute_capability),
+    kernel = _linked(render(work, config), _kinds(work), wide(work), tuple(here.compute_capability),
                      here.device_id)
     grid = cuda.LaunchConfig(grid=work.grid(config), block=config.block)
 

@@ -10,12 +10,9 @@ import numpy as np
 
 from npdiff.kernels.cuda.toolchain import numba_cuda, part
 
-_FULL_WARP = 0xFFFFFFFF
-
 
 @lru_cache(maxsize=1)
 def _instructions() -> dict[str, Any]:
-    cuda = numba_cuda()
     types = part("types")
     intrinsic = part("extending").intrinsic
     ir = importlib.import_module("llvmlite.ir")
@@ -43,44 +40,59 @@ def _instructions() -> dict[str, Any]:
 
         return intrinsic(load)
 
-    def writer(lanes: int) -> Any:
-        def code_for(pointer: Any, at: Any) -> Any:
-            def code(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
-                where, align = vector_at(context, builder, args[0], pointer.dtype, position(builder, args[1], at),
-                                         lanes)
-                vector = ir.Constant(ir.VectorType(context.get_data_type(pointer.dtype), lanes), ir.Undefined)
-                for k in range(lanes):
-                    vector = builder.insert_element(vector, args[2 + k], ir.IntType(32)(k))
-                builder.store(vector, where, align=align)
-                return context.get_dummy_value()
+    def store(pointer: Any, at: Any, *values: Any) -> Any:
+        lanes = len(values)
 
-            return types.void(pointer, at, *[pointer.dtype] * lanes), code
+        def code(context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+            where, align = vector_at(context, builder, args[0], pointer.dtype, position(builder, args[1], at), lanes)
+            vector = ir.Constant(ir.VectorType(context.get_data_type(pointer.dtype), lanes), ir.Undefined)
+            for k in range(lanes):
+                vector = builder.insert_element(vector, args[2 + k], ir.IntType(32)(k))
+            builder.store(vector, where, align=align)
+            return context.get_dummy_value()
 
-        if lanes == 2:
-            def store2(_typing: Any, pointer: Any, at: Any, _a: Any, _b: Any) -> Any:
-                return code_for(pointer, at)
+        return types.void(pointer, at, *[pointer.dtype] * lanes), code
 
-            return intrinsic(store2)
+    def inlined(results: str, operands: str) -> Any:
+        """Compile a function as a part of whatever calls it."""
+        kinds = [getattr(types, k) for k in operands.split()]
+        made = [getattr(types, k) for k in results.split()]
+        signature = (made[0] if len(made) == 1 else types.BaseTuple.from_types(made))(*kinds)
 
-        def store4(_typing: Any, pointer: Any, at: Any, _a: Any, _b: Any, _c: Any, _d: Any) -> Any:
-            return code_for(pointer, at)
+        def wrap(function: Any) -> Any:
+            def code(context: Any, builder: Any, typed: Any, args: Any) -> Any:
+                return context.compile_internal(builder, function, typed, args)
 
-        return intrinsic(store4)
+            return intrinsic(_taking(len(kinds), lambda *_: (signature, code)))
 
-    def shuffle(value: Any, step: Any) -> Any:
-        return cuda.shfl_down_sync(_FULL_WARP, value, step)
+        return wrap
 
-    scope: dict[str, Any] = {"shuffle": cuda.jit(device=True)(shuffle)}
-    for lanes in (2, 4):
-        scope[f"load{lanes}"], scope[f"store{lanes}"] = loader(lanes), writer(lanes)
-    return scope
+    def select(_typing: Any, condition: Any, yes: Any, no: Any) -> Any:
+        def code(_context: Any, builder: Any, _signature: Any, args: Any) -> Any:
+            return builder.select(*args)
+
+        # Both are of one type; a literal's differs in name only.
+        kind = types.unliteral(yes)
+        return kind(types.boolean, kind, kind), code
+
+    return {"inlined": inlined, "select": intrinsic(select), "load2": loader(2), "load4": loader(4),
+            "store2": intrinsic(_taking(4, store)), "store4": intrinsic(_taking(6, store))}
+
+
+def _taking(count: int, build: Any) -> Any:
+    """A function of a typing context and a fixed number of types: Numba packs those of ``*args`` into a tuple."""
+    names = ", ".join(f"a{k}" for k in range(count))
+    scope = {"build": build}
+    exec(f"def call(_typing, {names}):\n    return build({names})", scope)
+    return scope["call"]
 
 
 def names(wide: bool) -> dict[str, Any]:
     """The globals of a pass's function."""
     types = part("types")
     scope: dict[str, Any] = {"libdevice": part("libdevice"), "inf": np.inf,
-                             "nan": np.nan, "index": np.int64 if wide else np.uint32, **_instructions()}
+                             "nan": np.nan, "index": np.int64 if wide else np.uint32, "warp": numba_cuda(),
+                             **_instructions()}
     for code in "bhilqBHILQfd":
         kind = np.dtype(code)
         scope[kind.name] = kind.type

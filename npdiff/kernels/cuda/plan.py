@@ -35,8 +35,9 @@ class Config:
     warp_row: int = 2048
 
 
-# Beyond so many nodes, copied for every lane, registers run out and compilation takes long.
-LANE_NODES = 256
+# Beyond so many nodes in all lanes registers run out and compilation takes long; a function counts as several.
+LANE_NODES = 128
+CALL_NODES = 8
 # A part of a reduction has at least so many points for each thread.
 LEAST_RUN = 16
 
@@ -129,15 +130,18 @@ def vectorisable(a: Access, size: int, lanes: int) -> bool:
 def _lanes(kernel: Kernel, config: Config) -> int:
     if not kernel.sizes or prod(kernel.sizes) < config.threads:
         return 1
+    if any(b.dtype.kind == "c" for b in (*kernel.inputs, *kernel.outputs)):
+        return 1
     last = kernel.sizes[-1]
     moving = [(n.data, n.dtype) for n in kernel.nodes if n.op == "load"]
     writes: list[Store | Reduction] = [*kernel.stores, *kernel.reductions]
     moving += [(w.access, kernel.nodes[w.value].dtype) for w in writes]
     widths = [d.itemsize for a, d in moving if a.strides[-1] == 1]
+    nodes = sum(CALL_NODES if n.op == "call" else 1 for n in kernel.nodes)
     for lanes in (4, 2):
         if last % lanes == 0 and widths and lanes * max(widths) <= config.lane_bytes:
             whole = any(vectorisable(a, last, lanes) for a, _ in moving)
-            if whole and len(kernel.nodes) * lanes <= LANE_NODES:
+            if whole and nodes * lanes <= LANE_NODES:
                 return lanes
     return 1
 

@@ -7,16 +7,22 @@ the warps of a block through shared memory are combined, in a fixed order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from math import prod
+from typing import Any
 
-from npdiff.kernels.cuda.operations import combine, constant, expression
+from npdiff.kernels.cuda.operations import combine, constant, expression, register
 from npdiff.kernels.cuda.plan import Config, Pass, vectorisable
 from npdiff.kernels.loop_ir import Access, DType, accesses, identity
 
 # From so many points or elements on, indices have 64 bits: room for the largest step is left below 2**32.
 WIDE = 1 << 31
+# Up to so many nodes are written out for each lane.
+FEW = 6
+_NUMBER = re.compile(r"\bn(\d+)\b")
+_SHUFFLE = "warp.shfl_down_sync(0xFFFFFFFF"
 
 
 class Renderer:
@@ -27,6 +33,7 @@ class Renderer:
         self.kernel = work.kernel
         self.config = config
         self.lines: list[str] = []
+        self.functions: list[str] = []
         self.depth = 1
         self.lanes = work.lanes
         self.last = len(self.kernel.sizes) - 1
@@ -58,22 +65,22 @@ class Renderer:
             axis, size = axes[k], sizes[k]
             value = rest
             if k:
-                value = f"index({rest} % index({size}))"
-                self.put(f"r{axis} = index({rest} // index({size}))")
+                value = f"{rest} % n{size}"
+                self.put(f"r{axis} = {rest} // n{size}")
                 rest = f"r{axis}"
             if axis == self.last and self.lanes > 1:
-                value = f"index({value} * index({self.lanes}))"
+                value = f"({value}) * n{self.lanes}"
             self.put(f"i{axis} = {value}")
 
     def place(self, a: Access, lane: int = 0) -> str:
         """The position of an element in its buffer."""
         offset = a.offset + (lane * a.strides[-1] if lane else 0)
-        text = str(offset) if offset else ""
+        text = f"n{offset}" if offset else ""
         for k, s in enumerate(a.strides):
             if s:
-                term = f"i{k}" if abs(s) == 1 else f"i{k} * index({abs(s)})"
+                term = f"i{k}" if abs(s) == 1 else f"i{k} * n{abs(s)}"
                 text = f"{text} {'+' if s > 0 else '-'} {term}" if text or s < 0 else term
-        return f"index({text or '0'})"
+        return text or "n0"
 
     def spread(self, n: int) -> bool:
         """Whether a node differs from lane to lane."""
@@ -95,47 +102,95 @@ class Renderer:
         node = self.kernel.nodes[n]
         a: Access = node.data
         name = f"in{a.buffer}"
+        if node.dtype.kind == "c":
+            self.put(f"v{n}_real = {name}[({self.place(a)}) * n2]")
+            self.put(f"v{n}_imag = {name}[({self.place(a)}) * n2 + n1]")
+            return
         test = " != 0" if node.dtype.kind == "b" else ""
+        half = node.dtype.char == "e"
         if self.spread(n) and self.vector(a):
             names = [f"v{n}_{k}" for k in range(self.lanes)]
-            self.put(f"{', '.join(names)} = load{self.lanes}({name}, {self.place(a)})")
-            for v in names if test else []:
-                self.put(f"{v} = {v}{test}")
+            raw = [f"raw_{v}" for v in names] if half or test else names
+            self.put(f"{', '.join(raw)} = load{self.lanes}({name}, {self.place(a)})")
+            for v, r in zip(names, raw, strict=True) if half or test else ():
+                self.put(f"{v} = {f'libdevice.half2float({r})' if half else r + test}")
             return
         for k in range(self.lanes if self.spread(n) else 1):
-            self.put(f"{self.value(n, k)} = {name}[{self.place(a, k)}]{test}")
+            value = f"{name}[{self.place(a, k)}]"
+            self.put(f"{self.value(n, k)} = {f'libdevice.half2float({value})' if half else value + test}")
 
     def evaluate(self, fixed: frozenset[int] | None, inside: bool) -> None:
         """The nodes that move along other axes than `fixed` (`inside`), or do not (not `inside`)."""
+        spread: list[int] = []
         for n, node in enumerate(self.kernel.nodes):
             if node.op == "const" or (fixed is not None and bool(self.moves[n] - fixed) != inside):
                 continue
             if node.op == "load":
                 self.load(n)
-                continue
-            operand = self.kernel.nodes[node.args[-1]].dtype
-            for k in range(self.lanes if self.spread(n) else 1):
-                args = [self.value(a, k) for a in node.args]
-                self.put(f"{self.value(n, k)} = {expression(node, operand, args)}")
+            elif node.op == "complex":
+                for part, x in zip(("real", "imag"), node.args, strict=True):
+                    self.put(f"v{n}_{part} = {self.value(x, 0)}")
+            elif node.op in ("real", "imag"):
+                self.put(f"v{n} = v{node.args[0]}_{node.op}")
+            elif self.spread(n):
+                spread.append(n)
+            else:
+                self.put(f"{self.value(n, 0)} = {self.compute(n, 0)}")
+        if len(spread) > FEW:
+            self.share(spread)
+            return
+        for n in spread:
+            for k in range(self.lanes):
+                self.put(f"{self.value(n, k)} = {self.compute(n, k)}")
+
+    def compute(self, n: int, lane: int) -> str:
+        """The expression of a node."""
+        node = self.kernel.nodes[n]
+        return expression(node, self.kernel.nodes[node.args[-1]].dtype, [self.value(a, lane) for a in node.args])
+
+    def share(self, batch: list[int]) -> None:
+        """A function for many nodes, called for every lane: it is compiled once, and inlined."""
+        kernel, inside = self.kernel, set(batch)
+        used = {a for n in batch for a in kernel.nodes[n].args if a not in inside and kernel.nodes[a].op != "const"}
+        needed = {s.value for s in kernel.stores} | {r.value for r in kernel.reductions}
+        needed |= {a for n, node in enumerate(kernel.nodes) if n not in inside for a in node.args}
+        made = [n for n in batch if n in needed]
+        name = f"point{len(self.functions)}"
+        kinds = [" ".join("boolean" if (d := register(kernel.nodes[n].dtype)).kind == "b" else d.name for n in ns)
+                 for ns in (made, sorted(used))]
+        given = ", ".join(self.value(a, 0) for a in sorted(used))
+        lines = [f"@inlined({kinds[0]!r}, {kinds[1]!r})", f"def {name}({given}):"]
+        lines += [f"    {self.value(n, 0)} = {self.compute(n, 0)}" for n in batch]
+        lines.append(f"    return {', '.join(self.value(n, 0) for n in made)}")
+        self.functions.append("\n".join(lines))
+        for k in range(self.lanes):
+            args = ", ".join(self.value(a, k) for a in sorted(used))
+            self.put(f"{', '.join(self.value(n, k) for n in made)} = {name}({args})")
 
     def write(self, a: Access, dtype: DType, values: list[str], shift: str = "") -> None:
         """Write one value, or one for each lane."""
         if dtype.kind == "b":
-            values = [f"uint8(1) if {v} else uint8(0)" for v in values]
+            values = [f"select({v}, uint8(1), uint8(0))" for v in values]
+        if dtype.char == "e":
+            values = [f"libdevice.float2half_rn({v})" for v in values]
         if len(values) > 1 and self.vector(a):
             self.put(f"store{self.lanes}(out{a.buffer}, {self._shifted(self.place(a), shift)}, "
-                     f"{', '.join(f'({v})' if ' ' in v else v for v in values)})")
+                     f"{', '.join(values)})")
             return
         for k, v in enumerate(values):
             self.put(f"out{a.buffer}[{self._shifted(self.place(a, k), shift)}] = {v}")
 
     def _shifted(self, place: str, shift: str) -> str:
-        return f"index({place} + {shift})" if shift else place
+        return f"{place} + {shift}" if shift else place
 
     def stores(self) -> None:
         """Write the points of this thread."""
         for s in self.kernel.stores:
             dtype = self.kernel.nodes[s.value].dtype
+            if dtype.kind == "c":
+                self.put(f"out{s.access.buffer}[({self.place(s.access)}) * n2] = v{s.value}_real")
+                self.put(f"out{s.access.buffer}[({self.place(s.access)}) * n2 + n1] = v{s.value}_imag")
+                continue
             # A place that does not move with the lanes has a value that does not either.
             lanes = range(self.lanes) if self.lanes > 1 and s.access.strides[-1] else range(1)
             self.write(s.access, dtype, [self.value(s.value, k) for k in lanes])
@@ -150,7 +205,7 @@ class Renderer:
             self.alone()
         else:
             self.together()
-        return "\n".join([f"def kernel({', '.join(names)}):", *self.lines]) + "\n"
+        return "\n".join([*self.functions, f"def kernel({', '.join(names)}):", *self.lines]) + "\n"
 
     def elementwise(self) -> None:
         """Threads take points, and go on with further ones where the grid is smaller."""
@@ -169,9 +224,9 @@ class Renderer:
     def striding(self) -> Iterator[None]:
         """A loop over the items of one thread."""
         self.put("item = index(cuda.grid(1))")
-        with self.inside(f"while item < index({self.work.items}):"):
+        with self.inside(f"while item < n{self.work.items}:"):
             yield
-            self.put(f"item = index(item + index({self.work.grid(self.config) * self.config.block}))")
+            self.put(f"item = index(item + n{self.work.grid(self.config) * self.config.block})")
 
     def accumulators(self, r: int) -> list[str]:
         """The names of a reduction's partial results."""
@@ -182,18 +237,18 @@ class Renderer:
         work, kernel = self.work, self.kernel
         outer = prod(work.units(work.kept))
         if work.parts > 1:
-            self.put(f"part = index(item // index({outer}))")
-            self.put(f"kept = index(item % index({outer}))")
+            self.put(f"part = item // n{outer}")
+            self.put(f"kept = item % n{outer}")
         self.coordinates("kept" if work.parts > 1 else "item", work.kept)
         fixed = frozenset(work.kept)
         self.evaluate(fixed, False)
         length = prod(work.units(work.axes))
         if work.parts > 1:
-            self.put(f"unit = index(part * index({work.chunk}) + {lane})")
-            self.put(f"stop = index(min(index({length}), index(part * index({work.chunk}) + index({work.chunk}))))")
+            self.put(f"unit = index(part * n{work.chunk} + {lane})")
+            self.put(f"stop = index(min(n{length}, index(part * n{work.chunk} + n{work.chunk})))")
         else:
             self.put(f"unit = {lane}")
-        with self.inside(f"while unit < {'stop' if work.parts > 1 else f'index({length})'}:"):
+        with self.inside(f"while unit < {'stop' if work.parts > 1 else f'n{length}'}:"):
             self.coordinates("unit", work.axes)
             self.evaluate(fixed, True)
             self.stores()
@@ -201,7 +256,7 @@ class Renderer:
                 dtype = kernel.nodes[r.value].dtype
                 for at, a in enumerate(self.accumulators(k)):
                     self.put(f"{a} = {combine(r.op, dtype, a, self.value(r.value, at))}")
-            self.put(f"unit = index(unit + index({step}))")
+            self.put(f"unit = index(unit + n{step})")
 
     def begin(self) -> None:
         """Reset the accumulators."""
@@ -229,14 +284,14 @@ class Renderer:
         for k, r in enumerate(self.kernel.reductions):
             size = self.kernel.outputs[r.access.buffer].size
             names = self.accumulators(k)[:1] if shared else self.accumulators(k)
-            shift = f"part * index({size})" if self.work.parts > 1 else ""
+            shift = f"part * n{size}" if self.work.parts > 1 else ""
             self.write(r.access, self.kernel.nodes[r.value].dtype, names, shift)
 
     def alone(self) -> None:
         """One thread for each item."""
         with self.striding():
             self.begin()
-            self.accumulate("index(0)", 1)
+            self.accumulate("n0", 1)
             self.join_lanes()
             self.results()
 
@@ -250,73 +305,76 @@ class Renderer:
         self.put(f"item = index({item})")
         self.put(f"lane = index(cuda.threadIdx.x{f' % {work.group}' if each > 1 else ''})")
         self.begin()
-        with self.inside(f"if item < index({work.items}):"):
+        with self.inside(f"if item < n{work.items}:"):
             self.accumulate("lane", work.group)
             self.join_lanes()
         self.exchange(self.config.warp)
         if work.group > self.config.warp:
             self.across()
-        with self.inside(f"if lane == index(0) and item < index({work.items}):"):
+        with self.inside(f"if lane == n0 and item < n{work.items}:"):
             if work.parts > 1:
                 outer = prod(work.units(work.kept))
-                self.put(f"part = index(item // index({outer}))")
-                self.put(f"kept = index(item % index({outer}))")
+                self.put(f"part = item // n{outer}")
+                self.put(f"kept = item % n{outer}")
             self.coordinates("kept" if work.parts > 1 else "item", work.kept)
             self.results()
 
+    def partial(self) -> list[tuple[str, str, DType, str]]:
+        """What threads hold of each output: the accumulator, its place in shared memory, its dtype, the operation."""
+        own = 1 if self.last in self.work.axes else self.lanes
+        return [(a, f"s{k}_{at}", self.kernel.nodes[r.value].dtype, r.op)
+                for k, r in enumerate(self.kernel.reductions) for at, a in enumerate(self.accumulators(k)[:own])]
+
     def exchange(self, width: int) -> None:
         """Combine the accumulators of neighbouring threads, halving the distance from `width`."""
-        for k, r in enumerate(self.kernel.reductions):
-            dtype = self.kernel.nodes[r.value].dtype
-            own = range(1) if self.last in self.work.axes else range(self.lanes)
-            for a in (self.accumulators(k)[at] for at in own):
-                step = width // 2
-                while step:
-                    other = f"b_{dtype.name}"
-                    self.put(f"{other} = {self.shifted(dtype, a, step)}")
-                    self.put(f"{a} = {combine(r.op, dtype, a, other)}")
-                    step //= 2
+        self.put(f"step = {width // 2}")
+        with self.inside("while step > 0:"):
+            for a, _, dtype, op in self.partial():
+                other = f"b_{dtype.name}"
+                self.put(f"{other} = {self.shifted(dtype, a, 'step')}")
+                self.put(f"{a} = {combine(op, dtype, a, other)}")
+            self.put("step = step >> 1")
 
-    def shifted(self, dtype: DType, a: str, step: int) -> str:
+    def shifted(self, dtype: DType, a: str, step: str) -> str:
         """The value of `a` in the thread `step` further on; shuffles know four types."""
         if dtype.kind == "f":
-            return f"shuffle({a}, {step})"
+            return f"{_SHUFFLE}, {a}, {step})"
         wide = "int64" if dtype.itemsize == 8 else "int32"
         if dtype.kind == "b":
-            return f"shuffle(int32(1) if {a} else int32(0), {step}) != 0"
-        return f"{dtype.name}(shuffle({wide}({a}), {step}))"
+            return f"{_SHUFFLE}, select({a}, int32(1), int32(0)), {step}) != 0"
+        return f"{dtype.name}({_SHUFFLE}, {wide}({a}), {step}))"
 
     def across(self) -> None:
         """Combine the results of a block's warps."""
         warps = self.work.group // self.config.warp
-        stored: list[tuple[str, str, DType, str]] = []
-        for k, r in enumerate(self.kernel.reductions):
-            dtype = self.kernel.nodes[r.value].dtype
-            own = range(1) if self.last in self.work.axes else range(self.lanes)
-            stored += [(a, f"s{k}_{at}", dtype, r.op) for at in own for a in self.accumulators(k)[at:at + 1]]
-        for _, s, dtype, _ in stored:
+        for _, s, dtype, _ in self.partial():
             self.put(f"{s} = cuda.shared.array({warps}, {'uint8' if dtype.kind == 'b' else dtype.name}_type)")
-        with self.inside(f"if lane % index({self.config.warp}) == index(0):"):
-            for a, s, dtype, _ in stored:
-                value = f"uint8(1) if {a} else uint8(0)" if dtype.kind == "b" else a
-                self.put(f"{s}[lane // index({self.config.warp})] = {value}")
+        with self.inside(f"if lane % n{self.config.warp} == n0:"):
+            for a, s, dtype, _ in self.partial():
+                value = f"select({a}, uint8(1), uint8(0))" if dtype.kind == "b" else a
+                self.put(f"{s}[lane // n{self.config.warp}] = {value}")
         self.put("cuda.syncthreads()")
-        with self.inside("if lane == index(0):"):
-            for a, s, dtype, op in stored:
-                test = " != 0" if dtype.kind == "b" else ""
-                other = f"b_{dtype.name}"
-                for w in range(1, warps):
-                    self.put(f"{other} = {s}[{w}]{test}")
-                    self.put(f"{a} = {combine(op, dtype, a, other)}")
+        with self.inside("if lane == n0:"):
+            self.put("other = 1")
+            with self.inside(f"while other < {warps}:"):
+                for a, s, dtype, op in self.partial():
+                    self.put(f"b_{dtype.name} = {s}[other]{' != 0' if dtype.kind == 'b' else ''}")
+                    self.put(f"{a} = {combine(op, dtype, a, f'b_{dtype.name}')}")
+                self.put("other = other + 1")
 
 
-def wide(work: Pass, config: Config) -> bool:
+def wide(work: Pass) -> bool:
     """Whether indices need 64 bits."""
     kernel = work.kernel
     most = max([prod(kernel.sizes), work.items * work.group, *[b.size for b in (*kernel.inputs, *kernel.outputs)]])
     reach = max([sum(abs(s) * (n - 1) for s, n in zip(a.strides, kernel.sizes, strict=True)) + abs(a.offset)
                  for a in accesses(kernel)], default=0)
     return max(most, reach) >= WIDE
+
+
+def numbers(source: str, kind: Callable[[int], Any]) -> dict[str, Any]:
+    """The numbers that a source counts and places with: ``n8`` is 8, of the type of indices."""
+    return {f"n{n}": kind(int(n)) for n in set(_NUMBER.findall(source))}
 
 
 def render(work: Pass, config: Config) -> str:

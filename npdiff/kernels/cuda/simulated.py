@@ -6,6 +6,7 @@ the same as on a card.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -21,7 +22,7 @@ CALL = """
 def simulated(*arrays):
     with errstate(all="ignore"):
         kernel(*arrays)
-def shuffle(value, step):
+def shfl_down_sync(_mask, value, step):
     # By turns in two places: whoever comes round to the first again knows that all have read it.
     at = cuda.threadIdx.x
     turn[at] ^= 1
@@ -29,7 +30,14 @@ def shuffle(value, step):
     exchanged[at] = value
     cuda.syncthreads()
     return exchanged[at + step] if at % 32 + step < 32 and at + step < cuda.blockDim.x else value
+warp.shfl_down_sync = shfl_down_sync
 """
+
+
+def _scipys(name: str) -> Callable[[Any], Any]:
+    """A function of scipy.special, which is there where a program uses one."""
+    known = {"lgamma": "gammaln", "normcdf": "ndtr"}.get(name, name)
+    return lambda x: getattr(importlib.import_module("scipy.special"), known)(x)
 
 
 def _integer(kind: Any) -> Callable[[Any], Any]:
@@ -40,19 +48,27 @@ def _load(lanes: int) -> Callable[..., Any]:
     return lambda buffer, at: tuple(buffer[at + k] for k in range(lanes))
 
 
+def _select(condition: Any, yes: Any, no: Any) -> Any:
+    return yes if condition else no
+
+
 def _store(buffer: Any, at: int, *values: Any) -> None:
     for k, v in enumerate(values):
         buffer[at + k] = v
 
 
-def names(_wide: bool) -> dict[str, Any]:
+def names() -> dict[str, Any]:
     """The globals of a pass's function."""
-    functions: dict[str, Any] = {"fadd_rn": np.add, "dadd_rn": np.add, "signbitf": np.signbit,
-                                 "signbitd": np.signbit}
+    functions: dict[str, Any] = {"fadd_rn": np.add, "dadd_rn": np.add, "fdiv_rn": np.divide,
+                                 "ddiv_rn": np.divide, "signbitf": np.signbit, "signbitd": np.signbit}
     for name in FUNCTIONS:
-        functions[name] = functions[f"{name}f"] = getattr(np, _NUMPY.get(name, name))
+        functions[name] = functions[f"{name}f"] = getattr(np, _NUMPY.get(name, name), _scipys(name))
+    functions["half2float"] = lambda v: np.float32(v.view(np.float16))
+    functions["float2half_rn"] = lambda v: np.float16(v).view(np.int16)
     scope: dict[str, Any] = {"libdevice": SimpleNamespace(**functions), "index": int, "inf": np.inf, "nan": np.nan,
-                             "errstate": np.errstate, "turn": [0] * 1024, "places": ([None] * 1024, [None] * 1024)}
+                             "errstate": np.errstate, "inlined": lambda *_: lambda f: f,
+                             "select": _select, "warp": SimpleNamespace(),
+                             "turn": [0] * 1024, "places": ([None] * 1024, [None] * 1024)}
     for code in "bhilqBHILQfd":
         kind = np.dtype(code)
         scope[kind.name] = kind.type if kind.kind == "f" else _integer(kind.type)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import warnings
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from npdiff.errors import BackendError, message
+
+INSTALL = "python -m pip install 'npdiff[cuda12]' or 'npdiff[cuda13]', whichever the driver's CUDA is"
 # Names that numba-cuda (up to 0.30) still looks up in NumPy, which has dropped them in 2.5.
 _GONE = {"row_stack": "vstack"}
 
@@ -21,7 +25,16 @@ def simulating() -> bool:
 
 @lru_cache(maxsize=1)
 def numba_cuda() -> Any:
-    """The module numba.cuda, with all it compiles."""
+    """The module numba.cuda, with all it compiles.
+
+    Raises
+    ------
+    BackendError
+        If the package numba-cuda is not installed.
+    """
+    if importlib.util.find_spec("numba_cuda") is None:
+        raise BackendError(message("kernels for CUDA need the package numba-cuda, which is not installed",
+                                   instead=INSTALL))
     space = vars(np)
     lent = [name for name in _GONE if name not in space]
     with warnings.catch_warnings():
@@ -47,3 +60,17 @@ def part(name: str) -> Any:
 def core() -> Any:
     """The module cuda.core, which links, loads and launches."""
     return importlib.import_module("cuda.core")
+
+
+@lru_cache(maxsize=1)
+def missing() -> str:
+    """What compiling for CUDA lacks here, in words for the user; nothing if it is complete."""
+    if importlib.util.find_spec("numba_cuda") is None:
+        return "the package numba-cuda is not installed"
+    find = importlib.import_module("cuda.pathfinder").load_nvidia_dynamic_lib
+    for library in ("nvvm", "nvrtc"):
+        try:
+            find(library)
+        except RuntimeError:
+            return f"the library {library} of NVIDIA's compiler is not found"
+    return ""

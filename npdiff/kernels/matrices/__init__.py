@@ -1,11 +1,12 @@
-"""Products and factorisations of many small matrices, each dimension up to `forms.LIMIT`, as kernels of their own.
+"""Products of matrices, and factorisations of small ones, as kernels of their own.
 
-`forms` recognises equations, `lanes` is what the two renderers share, `products` renders matrix products and
-`factors` solve, inv, det, slogdet and cholesky; `compile_matrices` gives machine code for either.
+`forms` recognises equations. `products` renders products of stacks of small matrices (each dimension up to
+`forms.LIMIT`), `blocks` those of larger ones, `vectors` those of a vector and a matrix, and `factors` solve, inv, det,
+slogdet and cholesky of small matrices; `lanes` is what these share. `compile_matrices` gives machine code for any.
 
 Results agree with NumPy's within rounding: sums are added in another order, and products and sums are rounded
 together where the machine can. Where it is not clear by a margin of rounding errors that a pivot is not zero, or a
-result is not finite, a factorisation says so in a second result, and NumPy does the work: so errors are NumPy's.
+result is not finite, a factorisation says so in a further result, and NumPy does the work: so errors are NumPy's.
 """
 
 from __future__ import annotations

@@ -6,9 +6,10 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
+from cut import kernels_of
 from graphs import Recorder, expected, primitive, same
 from hypothesis import HealthCheck, given, settings
-from simulator import SMALL, kernels_of, run
+from simulator import SMALL, run
 from test_random_graphs import programs
 
 from npdiff.kernels import cuda

@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from cut import kernels_of
 from graphs import Recorder, expected, same
-from simulator import SMALL, kernels_of, run
+from simulator import SMALL, run
 
 from npdiff.kernels.cuda import Config
 from npdiff.kernels.cuda.plan import plan

@@ -19,11 +19,6 @@ SMALL = cuda.Config(block=8, warp=4, threads=48, blocks=3, run=8, thread_row=4, 
 sys.setswitchinterval(1e-4)
 
 
-def kernels_of(graph):
-    """The kernels that a graph is cut into."""
-    return [s.kernel for s in schedule(simplify(graph)) if isinstance(s, KernelStep)]
-
-
 def run(graph, args, config=SMALL):
     """The outputs of a graph."""
     assert cuda.simulating()
@@ -33,7 +28,7 @@ def run(graph, args, config=SMALL):
     def read(a):
         return a.value if isinstance(a, Literal) else values[a]
 
-    for step in schedule(graph):
+    for step in schedule(graph, renders=cuda.renders):
         if isinstance(step, KernelStep):
             outs = [np.empty(v.aval.shape, v.aval.dtype) for v in step.outputs]
             cuda.compiled(step.kernel, config)(
