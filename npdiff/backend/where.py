@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from npdiff.backend import cuda_rules, jax_rules
+from npdiff.kernels.complex_rules import COMPLEX
+from npdiff.kernels.special_rules import SPECIAL
 from npdiff.kernels.ufunc_rules import RULES as FUSED
 
 START = "<!-- Made by `python -m npdiff coverage --write docs`; a test compares it with the backends. -->\n"
@@ -34,11 +36,13 @@ def table() -> str:
     rows = [
         (f"on floats or integers: {_listed(FUSED)}", "kernel", "kernel", "XLA"),
         (_listed(REDUCED), "kernel", "kernel", "XLA"),
-        ("these on complex numbers and float16", "kernel or NumPy", "CuPy", "XLA"),
-        ("other ufuncs", "NumPy", "CuPy", "XLA"),
+        (f"on complex numbers: {_listed(COMPLEX)}; the former on float16", "kernel", "kernel or CuPy", "XLA"),
+        ("other ufuncs, and reductions of complex numbers and float16", "NumPy", "CuPy", "XLA"),
         (_listed(same), "NumPy; kernels for some matrices", "CuPy", "XLA"),
         (f"masks as an index, {_listed(SIZED)}", "NumPy", "CuPy", f"NumPy: {_SIZE}"),
-        (_listed(cuda_rules.SPECIAL), "SciPy", "CuPy", "SciPy"),
+        (_listed(SPECIAL.keys() & cuda_rules.SPECIAL), "kernel", "kernel or CuPy", "SciPy"),
+        (_listed(SPECIAL.keys() - cuda_rules.SPECIAL), "kernel", "kernel or SciPy", "SciPy"),
+        (_listed(cuda_rules.SPECIAL - SPECIAL.keys()), "SciPy", "CuPy", "SciPy"),
         ("the rest of SciPy", "SciPy", "SciPy", "SciPy"),
         ("draws, prints, Python numbers, dates, long doubles", "NumPy", "NumPy", "NumPy"),
         (f"where the order of complex numbers matters: {_listed(cuda_rules.ORDERED)}", "NumPy", "NumPy", "NumPy"),

@@ -95,7 +95,7 @@ def _ufunc(eq: Equation) -> Build | None:
     if len(set(operands)) != 1 or operands[0].kind not in rule.kinds or operands[0] not in DTYPES:
         return None
     dtype = operands[0]
-    if result != eq.outputs[0].aval.dtype:
+    if result != eq.outputs[0].aval.dtype or (dtype == HALF and not machine.has_fma()):
         return None
     if not all(castable(a, dtype) for a in eq.inputs):
         return None

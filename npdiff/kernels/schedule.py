@@ -57,7 +57,7 @@ class KernelStep:
 
 @dataclass(slots=True)
 class MatrixStep(HostStep):
-    """Run a kernel on stacks of small matrices; NumPy does the same where that cannot.
+    """Run a kernel on matrices; NumPy does the same where that cannot.
 
     `equation` reads the arrays below the operands, of which these are `views`.
     """
