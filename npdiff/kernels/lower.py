@@ -178,12 +178,13 @@ class _Lowering:
         last: int | None = None
         for p in found.parts:
             box = list(domain)
+            missed = False  # (a domain of one point has no axis along which it could be empty)
             for place, (low, high) in zip(places, p.ranges, strict=True):
                 if place.axis >= 0:
                     box[place.axis] = reach(place, low, high, box[place.axis])
                 elif not low <= place.start < high:
-                    box = [(0, 0)] * len(box)
-            if any(low == high for low, high in box):
+                    missed = True
+            if missed or any(low == high for low, high in box):
                 continue
             if tuple(box) == domain:
                 last = part(p, domain)
