@@ -62,7 +62,6 @@ def core() -> Any:
     return importlib.import_module("cuda.core")
 
 
-@lru_cache(maxsize=1)
 def missing() -> str:
     """What compiling for CUDA lacks here, in words for the user; nothing if it is complete."""
     if importlib.util.find_spec("numba_cuda") is None:
