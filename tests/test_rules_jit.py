@@ -74,6 +74,7 @@ MORE: dict[str, tuple[str, ...]] = {
 UNSAMPLED = {
     "np.isnat": "takes dates only", "np.random.bytes": "gives no array, so the recording is blocked",
     "np.random.random_integers": "warns that it is deprecated", "np.fix": "warns that it is deprecated",
+    "np.row_stack": "warns that it is deprecated",
     "scipy.special.softplus": "not in every SciPy", "scipy.special.assoc_laguerre": "SciPy's code over other rows",
 }
 
