@@ -16,6 +16,7 @@ from npdiff.dispatch.decompositions import cholesky_p
 from npdiff.dispatch.einsum import einsum_p
 from npdiff.dispatch.linalg import cofactor_p, det_p, inv_p, slogdet_p, solve_p
 from npdiff.kernels import compile_graph
+from npdiff.kernels.matrices import forms
 
 MATMUL = ufunc_primitives[np.matmul]
 RNG = np.random.default_rng(3)
@@ -124,14 +125,21 @@ LARGER = [((17, 3), (3, 5)), ((97, 33), (33, 20)), ((200, 300), (300, 19)), ((5,
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32], ids=["f8", "f4"])
 @pytest.mark.parametrize("shapes", LARGER, ids=str)
-def test_products_of_larger_matrices(shapes, dtype):
+def test_products_of_larger_matrices(shapes, dtype, monkeypatch):
     """Several blocks, depths and strips, and what is left over of each; every way the factors may lie."""
+    monkeypatch.setattr(forms, "_LARGEST", np.inf)  # on every machine, so that all blocks take part
     args = [RNG.normal(size=s).astype(dtype) for s in shapes]
     flipped = [np.ascontiguousarray(np.swapaxes(a, -1, -2)) for a in args]
     if dtype == np.float64 or len(shapes[0]) > 2:
         check(graph_of(MATMUL, *args), *args)
     if dtype == np.float64 or len(shapes[0]) == 2:
         check(graph_of(MATMUL, *flipped, view=turned), *flipped)
+
+
+def test_large_products_are_numpys():
+    a, b = RNG.normal(size=(65, 64)), RNG.normal(size=(64, 64))
+    assert steps(compile_graph(graph_of(MATMUL, a, b))) == (0, 1)
+    assert steps(compile_graph(graph_of(MATMUL, b, b))) == (1, 0)
 
 
 VECTORS = [((20, 20), (20,)), ((20,), (20, 20)), ((70,), (70, 43)), ((43, 70), (70,)), ((3, 5, 18), (18,)),

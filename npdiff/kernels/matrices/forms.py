@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -16,8 +14,8 @@ from npdiff.kernels.views import View, whole
 
 # The largest dimension of a small matrix, and the least of the product of larger ones.
 LIMIT, NARROW = 16, 4
-# Where NumPy's BLAS may have units for matrices at its disposal that generated code has not, it does what is large.
-_LARGEST = math.inf if platform.machine().lower() in ("x86_64", "amd64") else 128**3
+# Of more multiplications a product is NumPy's: its BLAS has blocks and threads that are tuned for large ones.
+_LARGEST = 64**3
 
 
 class Matrix(NamedTuple):
