@@ -410,7 +410,8 @@ def _other_mode(a: Any, mode: Any) -> Any:
 
 def _reflectors(a: Any) -> tuple[Any, Any]:
     """Householder's reflections and their factors, as LAPACK's geqrf leaves them, transposed (LAPACK's larfg)."""
-    a = services["astype"](a, np.linalg.qr(np.zeros((1, 1), aval(a).dtype), "r").dtype)
+    kind: Any = np.linalg.qr(np.zeros((1, 1), aval(a).dtype), "r")
+    a = services["astype"](a, kind.dtype)
     edges, factors = [], []
     for _ in range(min(shape_of(a)[-2:])):
         head, rest, others = a[..., :1, :1], a[..., 1:, :1], a[..., :, 1:]
