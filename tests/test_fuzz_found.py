@@ -142,3 +142,33 @@ def test_columns_of_qr_that_depend_on_others() -> None:
 def test_histogram_of_complex_numbers() -> None:
     with pytest.raises(npdiff.errors.UnsupportedError, match=r"np\.histogram: of complex numbers is not recorded"):
         npdiff.vjp(lambda z: np.histogram(z, 3)[1], np.array([1j, 2.0]))
+
+
+@pytest.mark.parametrize("line", [
+    "v0 = np.histogram2d(y, y, 2, weights=1j * y)", "v0 = np.histogramdd((y, y), 2, weights=1j * y)",
+    "np.clip(np.diagflat(y, 1), 0.8, 0.8, out=np.zeros((4, 4), int))", "v0 = [0.5] @ np.median(y)",
+    "v0 = np.median(y) @ [0.5]", "v0 = np.take(y[:0], [0])",
+    "v0 = np.take(e[:0], [0], axis=0)",
+])
+def test_more_errors(line: str) -> None:
+    check(line, raises=True)
+
+
+@pytest.mark.parametrize("body", [
+    "v0 = np.multiply(np.uint64(3), 1, where=np.uint64(1), out=np.zeros_like(np.uint64(1)))",
+    "v0 = np.interp(c, [0.1, 0.75, 1.3], y, period=1.7)", "v0 = np.gradient(y, np.zeros(3))",
+    "v0 = np.take(e[:0], 0, axis=1)",
+])
+def test_more_values(body: str) -> None:
+    check(body)
+
+
+def test_writes_into_windows_that_share_elements_say_so() -> None:
+    def f(x: Any) -> Any:
+        w = np.lib.stride_tricks.as_strided(x, (2, 2), (8, 8))
+        w[0] = 1.0
+        return np.sum(x)
+
+    with pytest.raises(npdiff.errors.UnsupportedError, match="share elements") as caught:
+        npdiff.grad(f)(np.arange(3.0))
+    assert "write into the array itself" in str(caught.value)

@@ -97,7 +97,7 @@ def sliding_window_view(x: Any, window_shape: Any, axis: Any = None, *, subok: A
     return view_of(x, lambda base: bind(windows_p, (base,), {"window": window, "axes": axes}), None)
 
 
-@composite(numpy_as_strided, "stays inside the array; read-only where elements are shared", captured="tracked", cases=(
+@composite(numpy_as_strided, "stays inside the array; no writes where elements are shared", captured="tracked", cases=(
     "a := A(5), (3, 2), (a.nbytes // a.size, a.nbytes // a.size)", "a := A(2, 3), (3,), (2 * a.nbytes // a.size,)",
     "a := A(2, 3), (2, 2), (a.nbytes // a.size, a.strides[0])",
     "a := A(2, 3), strides=(a.nbytes // a.size,), shape=(4,)", "a := A(3), (2, 3), (0, a.nbytes // a.size)"))
@@ -114,12 +114,16 @@ def as_strided(x: Any, shape: Any = None, strides: Any = None, subok: Any = Fals
             return numpy_as_strided(base, shape, strides)  # the caller's own array, behind a compiled call
         return picked(base, spots)
 
+    shared = np.unique(spots).size != spots.size
+
     def put(base: Any, new: Any) -> Any:
+        if shared:
+            raise unsupported("np.lib.stride_tricks.as_strided", "a write into windows that share elements cannot be "
+                              "recorded", base, instead="write into the array itself")
         flat = setitem_p.call(np.reshape(base, (-1,)), np.reshape(new, (-1,)), spots.ravel(), index=(Slot(0),))
         return np.reshape(flat, plain.shape)
 
-    shared = np.unique(spots).size != spots.size
-    return view_of(x, get, None if shared or not static(writeable) else put)
+    return view_of(x, get, put if static(writeable) else None)
 
 
 def _strided_spots(plain: Any, shape: Any, strides: Any) -> Any:

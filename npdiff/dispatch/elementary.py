@@ -24,7 +24,7 @@ from npdiff.dispatch.declare import (
     write_out,
 )
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.operands import check_out, phantom
 from npdiff.dispatch.rules import align, batch_elementwise, bilinear_primitive
 from npdiff.dispatch.ufuncs import composites
 
@@ -57,6 +57,7 @@ def clip(a: Any, a_min: Any = _NO_VALUE, a_max: Any = _NO_VALUE, out: Any = None
     if kwargs.get("dtype") is not None:
         a = cast(a, kwargs["dtype"])
     result = np.positive(a) if low is None and high is None else _clipped(a, low, high)
+    check_out(np.clip, out, a, low, high, **{k: phantom(v) for k, v in kwargs.items()})
     return write_out(result, out, "np.clip", kwargs.get("casting", "same_kind"), kwargs.get("where", True), True)
 
 
@@ -161,10 +162,11 @@ def i0(x: Any) -> Any:
     "A(3), P(1), A(1)"))
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     x, xp, fp = operand(x), operand(xp), operand(fp)
-    empty = not aval(xp).size and period is None
-    if aval(x).dtype.kind == "c" or aval(xp).dtype.kind == "c" or empty:
+    complex_places = aval(x).dtype.kind == "c" or aval(xp).dtype.kind == "c"
+    if period is None and (complex_places or not aval(xp).size):
         return services["fresh"](np.interp(phantom(x), phantom(xp), phantom(fp), left, right, period))
-    x, xp, fp = (cast(v, np.result_type(aval(v).dtype, float), copy=False) for v in (x, xp, fp))
+    x, xp = cast(x, float, copy=False), cast(xp, float, copy=False)
+    fp = cast(fp, np.result_type(aval(fp).dtype, float), copy=False)
     if period is not None:
         if period == 0:
             raise ValueError("period must be a non-zero value")
