@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view as numpy_sliding_window_
 from npdiff.array import layout, view_of
 from npdiff.avals import ndarray
 from npdiff.core import Primitive, aval, bind, unsupported
-from npdiff.dispatch.declare import composite, function, operand, static
+from npdiff.dispatch.declare import composite, function, numpy_is, operand, static
 from npdiff.dispatch.indexing import Slot, index_add_p, setitem_p
 from npdiff.dispatch.operands import operands, phantom, picked
 from npdiff.dispatch.rules import linear_primitive
@@ -62,7 +62,10 @@ def broadcast_arrays(*args: Any, subok: Any = False) -> Any:
     arrays = [np.reshape(a, ()) if aval(a).weak else a for a in operands(args)]
     shapes = [aval(a).shape for a in arrays]
     shape = np.broadcast_shapes(*shapes)
-    return tuple([a if s == shape else np.broadcast_to(a, shape) for a, s in zip(arrays, shapes, strict=True)])
+    # NumPy 2.0 makes views of all of them if it makes one.
+    kept = numpy_is("2.1") or len(set(shapes)) == 1
+    return tuple([(a if kept else a[...]) if s == shape else np.broadcast_to(a, shape)
+                  for a, s in zip(arrays, shapes, strict=True)])
 
 
 def _windows_transpose(ct: Any, a: Any, *, window: tuple[int, ...], axes: tuple[int, ...]) -> Any:

@@ -246,8 +246,10 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
     return np.sum(widths * (late + early) / 2.0, axis=axis)
 
 
-for _name, _until in (("trapezoid", ""), ("trapz", "2.4")):
-    composite(_name, until=_until, captured="lists", cases=(
+for _name, _until, _warns in (("trapezoid", "", ""), (
+        "trapz", "2.4", "`trapz` is deprecated. Use `trapezoid` instead, or one of the numerical integration functions "
+        "in `scipy.integrate`.")):
+    composite(_name, until=_until, warns=_warns, captured="lists", cases=(
         "A(4)", "A(4), A(4)", "A(2, 3), dx=0.5", "A(3, 2), A(3), axis=0", "A(2, 3), A(2, 3)", "C(3), A(3)"))(_trapezoid)
 
 # ---------------------------------------------------------------------- unwrap
