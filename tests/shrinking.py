@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import builtins
+import contextlib
 import re
+import signal
 import textwrap
 import warnings
 from collections.abc import Iterator
@@ -16,7 +18,28 @@ import numpy as np
 from programs import Program, copied
 
 Options = dict[str, Any]
+SECONDS = 30  # for one program
 _as_strided = np.lib.stride_tricks.as_strided
+
+
+class TooLong(BaseException):
+    """A program did not end in time; nothing in it, and no check of it, may catch this."""
+
+
+def _alarm(*_: Any) -> None:
+    raise TooLong
+
+
+@contextlib.contextmanager
+def limited(seconds: float = SECONDS) -> Iterator[None]:
+    """Raise TooLong in what takes longer: a smaller program may loop for ever."""
+    before = signal.signal(signal.SIGALRM, _alarm)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def verdict(program: Program, **how: Any) -> str:
@@ -75,8 +98,9 @@ def shrunk(program: Program, wanted: str, tries: int = 250, **how: Any) -> Progr
             if tries < 0:
                 break
             try:
-                good = runs(smaller) and verdict(smaller, **how) == wanted
-            except Exception:
+                with limited():
+                    good = runs(smaller) and verdict(smaller, **how) == wanted
+            except (Exception, TooLong):
                 good = False
             if good:
                 program, progress = smaller, True
