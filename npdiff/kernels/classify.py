@@ -233,10 +233,10 @@ def reduction(eq: Equation) -> FusedReduction | None:
     prim, name = eq.prim, eq.prim.name
     if name not in ("sum", "prod", "max", "min", "any", "all") or prim.ordered or prim.multiple or prim.dynamic:
         return None
-    if len(eq.inputs) != 1 or len(eq.outputs) != 1 or eq.regions or not eq.params.keys() <= {"axis", "keepdims", "dtype"}:
+    if len(eq.inputs) != 1 or len(eq.outputs) != 1 or eq.regions:
         return None
     x, out = eq.inputs[0].aval, eq.outputs[0].aval
-    if eq.params.get("dtype", out.dtype) != out.dtype:
+    if not eq.params.keys() <= {"axis", "keepdims", "dtype"} or eq.params.get("dtype", out.dtype) != out.dtype:
         return None
     axis: Any = eq.params.get("axis")
     keep: Any = eq.params.get("keepdims", False)

@@ -17,7 +17,7 @@ import numpy as np
 
 from npdiff.graph import Equation, Graph, Literal, Var, droppable
 from npdiff.kernels import classify, views
-from npdiff.kernels.absorb import absorbed, fresh_share, readings, share_of
+from npdiff.kernels.absorb import absorbed, fresh_share, readings, recomputed, share_of
 from npdiff.kernels.loop_ir import Kernel, Node, collapse, verify
 from npdiff.kernels.lower import Group, Program
 from npdiff.kernels.matrices import Operation, find
@@ -196,11 +196,11 @@ class Scheduler:
             program.absorbed = frozenset()
             self._find_needed()
             program.absorbed = absorbed(program, self.running, self._kept())
-            self._known_roots = {}
-            self._find_needed()
-            self._find_levels()
-            self._sink()
-            self._merge()
+            self._arrange()
+            again = self._recomputed()
+            if again:
+                program.absorbed |= again
+                self._arrange()
             given_up = {i for g in self.groups if not self._worthwhile(g) for i in g}
             given_up |= self._only_copied()
             if not given_up and not self._part():
@@ -211,6 +211,19 @@ class Scheduler:
                 program.builds.pop(i, None)
                 program.reductions.pop(i, None)
                 program.placements.pop(i, None)
+
+    def _arrange(self) -> None:
+        """Put what runs into kernels and in order."""
+        self._known_roots = {}
+        self._find_needed()
+        self._find_levels()
+        self._sink()
+        self._merge()
+
+    def _recomputed(self) -> frozenset[int]:
+        """What is better computed in every kernel that reads it than stored by one of them."""
+        unit = {i: k for k, u in self.units.items() if u.fused for i in u.members}
+        return recomputed(self.program, unit, self._roots, self._kept())
 
     def _kept(self) -> Callable[[int], bool]:
         """Whether an equation's result has to be in memory: a result, or read by a host call or for a scalar.
