@@ -83,7 +83,7 @@ class Renderer:
             return 1
         for times in (4, 2) if calls > FEW_CALLS else (2,) if calls else ():
             width = native * times
-            # The last vector overlaps the one before it: there has to be one, and not for much of the axis.
+            # The last vector overlaps the one before it: not for much of the axis, and there must be one before it.
             if width <= self.inner and -self.inner % width * 8 <= self.inner:
                 return width
         return native
