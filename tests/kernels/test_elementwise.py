@@ -7,9 +7,6 @@ import pytest
 from graphs import Recorder, expected, kernels_of, primitive, same
 
 from npdiff.kernels import compile_graph
-from npdiff.kernels.chunks import work_of
-from npdiff.kernels.render_cpu import Renderer
-from npdiff.kernels.schedule import schedule
 from npdiff.kernels.ufunc_rules import RULES
 
 DTYPES = ["?", "i4", "i8", "u1", "f4", "f8"]
@@ -174,18 +171,3 @@ def test_an_int_that_does_not_fit_raises_as_in_numpy():
     k = compile_graph(r.graph(r("multiply", b, a), r("add", b, a)))
     with pytest.raises(OverflowError):
         k(x)
-
-
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("bits", [128, 256, 512])
-@pytest.mark.parametrize("calls", [1, 4])
-def test_vectors_are_never_longer_than_the_axis(calls, bits, dtype):
-    # Next to vector math they have more lanes than a register: the last one would begin before the array.
-    for n in range(2, 70):
-        x = np.ones((2, n), dtype)
-        r = Recorder(x, x[:, :1])
-        y = r("add", *r.inputs)
-        for _ in range(calls):
-            y = r("exp", y)
-        [step] = schedule(r.graph(r("add", y, y)))
-        assert Renderer(step.kernel, bits, work_of(step.kernel), True).width <= n
