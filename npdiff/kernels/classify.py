@@ -221,6 +221,9 @@ def weight(eq: Equation, size: int) -> int:
         return 3
     if eq.prim.name == "copy":
         return 0
+    # NumPy's reductions run in one thread, and slowly over short axes; any and all stop at the first that decides.
+    if eq.prim.name in ("sum", "prod", "max", "min"):
+        return 2
     kind = eq.inputs[0].aval.dtype.kind if eq.inputs else ""
     rule = rule_of(eq.prim.name, kind)
     return 3 if rule is not None and rule.math and size >= MATH_SIZE else 1
@@ -242,9 +245,11 @@ def reduction(eq: Equation) -> FusedReduction | None:
     prim, name = eq.prim, eq.prim.name
     if name not in ("sum", "prod", "max", "min", "any", "all") or prim.ordered or prim.multiple or prim.dynamic:
         return None
-    if len(eq.inputs) != 1 or len(eq.outputs) != 1 or eq.regions or not eq.params.keys() <= {"axis", "keepdims"}:
+    if len(eq.inputs) != 1 or len(eq.outputs) != 1 or eq.regions:
         return None
     x, out = eq.inputs[0].aval, eq.outputs[0].aval
+    if not eq.params.keys() <= {"axis", "keepdims", "dtype"} or eq.params.get("dtype", out.dtype) != out.dtype:
+        return None
     axis: Any = eq.params.get("axis")
     keep: Any = eq.params.get("keepdims", False)
     axes = tuple(range(x.ndim)) if axis is None else axis
