@@ -33,7 +33,7 @@ def promote(graph: Graph) -> Graph:
 def _promoted(eq: Equation, before: list[Equation]) -> Equation:
     dtype = eq.outputs[0].aval.dtype
     odd = {a: Var(Aval(a.aval.shape, dtype)) for a in eq.inputs
-           if isinstance(a, Var) and a.aval.dtype != dtype and a.aval.dtype.kind in "iuf"}
+           if isinstance(a, Var) and a.aval.dtype != dtype and a.aval.dtype.kind in "iuf" and a.aval.dtype.isnative}
     if not odd or np.result_type(*[a.aval.dtype for a in eq.inputs]) != dtype:
         return eq
     inputs: list[Atom] = [odd.get(a, a) if isinstance(a, Var) else a for a in eq.inputs]

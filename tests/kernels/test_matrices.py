@@ -208,7 +208,7 @@ def test_narrow_and_empty_products_are_numpys(shapes):
     close(executable(*args), [args[0] @ args[1]])
 
 
-@pytest.mark.parametrize("dtypes", [("f8", "f4"), ("c16", "c16"), ("i8", "i8"), (">f8", "f8")], ids=str)
+@pytest.mark.parametrize("dtypes", [("c16", "c16"), ("i8", "i8"), (">f8", "f8")], ids=str)
 def test_other_dtypes_are_numpys(dtypes):
     args = [RNG.integers(1, 9, size=(3, 2, 2)).astype(d) for d in dtypes]
     executable = compile_graph(graph_of(MATMUL, *args))
