@@ -56,15 +56,15 @@ def _routine(name: str, dtype: DType, count: int) -> Any:
 
 
 def _trsm(run: Any, a: Any, b: Any, trans: int, lower: bool, unit: bool) -> Any:
-    # By columns, as BLAS reads it, an array in C order is its transpose: x.T a.T = b.T, and the triangles change places.
+    # By columns, as BLAS reads it, an array in C order is its transpose: x.T a.T = b.T, and triangles change places.
     turned = not a.flags.c_contiguous
     if turned and not a.flags.f_contiguous:
         a, turned = np.ascontiguousarray(a), False
     x = np.array(b, a.dtype, order="C")
     rows, columns = x.shape
     one = np.ones((), a.dtype)
-    options = [ctypes.c_char(c) for c in (b"R", b"L" if lower == turned else b"U", b"T" if bool(trans) != turned else
-                                          b"N", b"U" if unit else b"N")]
+    letters = ("R", "L" if lower == turned else "U", "T" if bool(trans) != turned else "N", "U" if unit else "N")
+    options = [ctypes.c_char(c.encode()) for c in letters]
     sizes = [ctypes.c_int64(n) for n in (columns, rows, rows, columns)]
     m, n, lda, ldb = map(ctypes.byref, sizes)
     run(*map(ctypes.byref, options), m, n, one.ctypes.data, a.ctypes.data, lda, x.ctypes.data, ldb)

@@ -21,8 +21,8 @@ def _half(a: Any, lower: bool, k: int) -> Any:
     return np.tril(a, -k) if lower else np.triu(a, k)
 
 
-def triangular_primitive(name: str, impl: Callable[..., Any]) -> Primitive:
-    """The primitive of a function ``impl(a, b, *, trans, lower, unit)``, for real matrices or complex ones."""
+def triangular_primitive(name: str, impl: Callable[..., Any], total: bool = False) -> Primitive:
+    """The primitive of a function ``impl(a, b, *, trans, lower, unit)``; `total` if that never raises."""
 
     def jvp(x: Any, primals: Any, tangents: Any, *, trans: int, lower: bool, unit: bool) -> Any:
         (a, _), (da, db) = primals, tangents
@@ -42,12 +42,13 @@ def triangular_primitive(name: str, impl: Callable[..., Any]) -> Primitive:
             ct_a = _half(whole, params["lower"], int(params["unit"]))
         return ct_a, None if needed[1] is None else ct_b
 
-    prim: Primitive = own_primitive(name, impl, jvp=jvp, pull=pull, batch=batch_stacks(lambda: prim, (2, 2)))
+    prim: Primitive = own_primitive(name, impl, jvp=jvp, pull=pull, total=total,
+                                    batch=batch_stacks(lambda: prim, (2, 2)))
     return prim
 
 
 # Whoever uses it knows that the matrix is regular.
-triangular_p = triangular_primitive("solve_triangular", lapack.solve_triangular)
+triangular_p = triangular_primitive("solve_triangular", lapack.solve_triangular, total=True)
 
 
 def solve_lower(a: Any, b: Any, trans: int = 0) -> Any:
