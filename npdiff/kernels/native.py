@@ -20,7 +20,7 @@ import numpy as np
 
 from npdiff.avals import ndarray
 from npdiff.kernels import machine
-from npdiff.kernels.chunks import Work
+from npdiff.kernels.chunks import Work, part_bytes
 
 DType = np.dtype[Any]
 
@@ -278,7 +278,7 @@ def _described(inputs: Sequence[tuple[Any, ...]], results: Sequence[tuple[DType,
     _add_specs(specs, [array(*spec) for spec in inputs])
     for k, (dtype, shape) in enumerate(results):
         size = dtype.itemsize * math.prod(shape)
-        described.add(_kept(dtype), len(shape), _Table(*shape), size, k in parted, size >= POOLED)
+        described.add(_kept(dtype), len(shape), _Table(*shape), part_bytes(size), k in parted, size >= POOLED)
     return specs, described
 
 

@@ -6,8 +6,8 @@
 %array = type { [HEAD x i8], ptr, i32, ptr, ptr, ptr, ptr, i32 }
 ; What an argument must be: kind, type, descriptor, dimensions, mask of flags, flags, shape, strides, the first like it.
 %spec = type { i64, ptr, ptr, i64, i64, i64, ptr, ptr, i64 }
-; What a result is: descriptor, dimensions, shape, bytes, whether each chunk leaves a part of it, whether its memory is
-; recycled.
+; What a result is: descriptor, dimensions, shape, bytes of one chunk's part of it, whether chunks leave parts of it,
+; whether its memory is recycled.
 %result = type { ptr, i64, ptr, i64, i64, i64 }
 ; A kernel's call: loops, joining of parts, extent, chunk, number of inputs, number of results, whether other Python
 ; threads run meanwhile, whether workers help, specs, results.
