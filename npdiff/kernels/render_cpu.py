@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 
 from npdiff.kernels import llvm_complex
 from npdiff.kernels import llvm_memory as memory
-from npdiff.kernels.chunks import Work
+from npdiff.kernels.chunks import Work, part_bytes
 from npdiff.kernels.llvm_ops import combine, emit
 from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat
 from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, collapse, identity, levels, part_of
@@ -345,7 +345,7 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
         lines.append(f"  %{n}.{'all' if _parted(work, n) else 'data'} = load ptr, ptr %{n}.at")
         if _parted(work, n):
             out = kernel.outputs[int(n[3:])]
-            lines.append(f"  %{n}.part = mul i64 %chunk, {out.size}")
+            lines.append(f"  %{n}.part = mul i64 %chunk, {_part(out)}")
             lines.append(f"  %{n}.data = getelementptr {memory_type(out.dtype)}, ptr %{n}.all, i64 %{n}.part")
     given = ", ".join(f"ptr %{n}.data" for n in stems)
     body: list[str] = []
@@ -401,6 +401,11 @@ def _parted(work: Work, name: str) -> bool:
     return name.startswith("out") and int(name[3:]) in work.parted
 
 
+def _part(out: Buffer) -> int:
+    """Elements from one chunk's part of an output to the next."""
+    return part_bytes(out.size * out.dtype.itemsize) // out.dtype.itemsize
+
+
 def _join(body: Body, op: str, out: Buffer, address: int, whole: int, marks: int) -> None:
     """Combine the parts of one output, chunk by chunk."""
     kind = memory_type(out.dtype)
@@ -419,7 +424,7 @@ def _join(body: Body, op: str, out: Buffer, address: int, whole: int, marks: int
         total = element(final, i)
         body.do(f"store {kind} {body.let(f'load {kind}, ptr {element(parts, i)}, align 1')}, ptr {total}, align 1")
         with body.loop(1, "%chunks", 1) as c:
-            at = body.let(f"add i64 {body.let(f'mul i64 {c}, {out.size}')}, {i}")
+            at = body.let(f"add i64 {body.let(f'mul i64 {c}, {_part(out)}')}, {i}")
             both = combine(body, op, out.dtype, 1, value(total), value(element(parts, at)))
             if out.dtype.kind == "b":
                 both = body.let(f"zext i1 {both} to i8")
