@@ -6,7 +6,7 @@ of which overlaps the one before it; next to a reduction a scalar loop does the 
 reduction over the innermost axis keeps several vector accumulators; sums of floats also start them
 afresh every few hundred elements and add up the partial results, so rounding errors grow with the
 number of blocks instead of the number of elements. A reduction that keeps the innermost axis
-accumulates in its output. A guarded kernel is cut into boxes without conditions (pieces.py), a function each;
+accumulates in its output. Large results are written past the caches (streaming.py). A guarded kernel is cut into boxes without conditions (pieces.py), a function each;
 they have the outermost axis in common, so chunks are those of the whole.
 """
 
@@ -20,6 +20,7 @@ from npdiff.kernels.llvm_ops import combine, emit
 from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat, wide
 from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, collapse, identity, part_of
 from npdiff.kernels.pieces import split
+from npdiff.kernels.streaming import LINE, streamed
 from npdiff.kernels.vecmath.library import FUNCTIONS
 
 # Elements each accumulator lane adds up before its partial sum is set aside, and partial sums likewise.
@@ -49,6 +50,7 @@ class Renderer:
         self.range: tuple[str, str] = ("%begin", "%end") if work.wide else ("0", str(work.extent))
         # One piece of several: its part of a chunk may begin and end anywhere.
         self.apart = apart
+        self.streamed = frozenset() if apart else streamed(kernel, work)
         self.depth = len(kernel.sizes)
         self.order = _live(kernel)
         self.level = _levels(kernel)
@@ -167,10 +169,15 @@ class Renderer:
         if self.width > 1 and not self.kernel.reductions:
             # The last vector begins where it ends with the axis or chunk: some points are computed and stored twice.
             even = self.inner % self.width == 0 and not self.apart
+            if self.streamed and not even:
+                whole = self._last(begin, end, self.width)
+                with self.body.loop(begin, whole, self.width) as i:
+                    self._point(i, self.width, 0)
+                begin = whole
             with self.body.loop(begin, end, self.width) as i:
                 at = i if even else self.body.intrinsic("llvm.smin.i64", "i64", ["i64", "i64"],
                                                         [i, str(self.inner - self.width)])
-                self._point(at, self.width, 0)
+                self._point(at, self.width, 0, whole=even)
             return
         if self.width > 1 and self.inner >= self.step:
             whole = self._last(begin, end, self.step)
@@ -216,15 +223,19 @@ class Renderer:
                     part = self.body.let(f"load {kind}, ptr {source}")
                     self._add_to(target, acc, self.width, part)
 
-    def _point(self, i: str | None, width: int, copy: int, top: bool = False) -> None:
-        """Evaluate the nodes for `width` neighbouring points, and store or accumulate."""
+    def _point(self, i: str | None, width: int, copy: int, top: bool = False, whole: bool = True) -> None:
+        """Evaluate the nodes for `width` neighbouring points, and store or accumulate.
+
+        `whole`: the points are a multiple of `width` away from where the row or chunk begins.
+        """
         values: dict[int, str] = {}
         for n in self.order:
             if self.level[n] == self.depth:
                 values[n] = self._node(n, width, i, values)
         for s in self.kernel.stores:
             value = self._operand(s.value, width, values)
-            self._store(s.access, i, self.kernel.nodes[s.value].dtype, width, value)
+            self._store(s.access, i, self.kernel.nodes[s.value].dtype, width, value,
+                        whole and s.access.buffer in self.streamed)
         for r in self.kernel.reductions:
             if self._scope(r) == self.depth:
                 value = self._operand(r.value, width, values)
@@ -348,7 +359,7 @@ class Renderer:
             return value
         return self.body.let(f"zext {register(dtype, width)} {value} to {wide('i8', width)}")
 
-    def _store(self, a: Access, i: str | None, dtype: DType, width: int, value: str) -> None:
+    def _store(self, a: Access, i: str | None, dtype: DType, width: int, value: str, stream: bool = False) -> None:
         if dtype.kind == "c":
             llvm_complex.store(self.body, dtype, width, a.strides[-1] if i is not None else 0,
                                lambda k: self._address("out", a, i, dtype, k), value)
@@ -357,7 +368,10 @@ class Renderer:
         value = self._to_memory(value, dtype, width)
         p = self._address("out", a, i, dtype)
         if width == 1 or a.strides[-1] == 1:
-            self.body.do(f"store {wide(kind, width)} {value}, ptr {p}, align 1")
+            # Less than half a line at a time would be more writes than the processor can put together.
+            size = width * dtype.itemsize
+            how = f"align {min(size, LINE)}, !nontemporal !{{i32 1}}" if stream and 2 * size >= LINE else "align 1"
+            self.body.do(f"store {wide(kind, width)} {value}, ptr {p}, {how}")
             return
         for k in range(width):
             q = self.body.let(f"getelementptr {kind}, ptr {p}, i64 {k * a.strides[-1]}") if k else p
@@ -429,6 +443,8 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
             declarations |= {f"declare i64 @llvm.{op}.i64(i64, i64)" for op in ("smax", "smin")}
             begin, end = [_shifted(lines, f"%{name}{k}", low, high) for name in ("begin", "end")]
         lines.append(f"  call void @{loops}({given}, i64 {begin}, i64 {end})")
+        if r.streamed:
+            lines.append("  fence seq_cst")  # streamed stores are in no order with what tells others that they are done
     lines += ["  ret void", "}"]
     join = Body()
     for x in kernel.reductions if work.parted else ():
