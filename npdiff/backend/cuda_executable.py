@@ -53,7 +53,7 @@ class CudaExecutable:
         small = simplify(graph)
         self._device, self._graph = device, small
         outputs = {a for a in small.outputs if isinstance(a, Var)}
-        planned = schedule(small, matrices=False, placements=False, renders=cuda.renders)
+        planned = schedule(small, matrices=False, renders=cuda.renders)
         self._plan, copied = readers_first(planned, outputs)
         dead = last_reads(self._plan, outputs)
         self._in_place = writes_in_place(self._plan, dead, copied)

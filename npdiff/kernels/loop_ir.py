@@ -6,8 +6,7 @@ an offset plus one stride per axis, all counted in elements.
 
 A kernel is *guarded* (see `guarded`) if it distinguishes cases by the index alone: by `inside` nodes,
 or by loads that touch memory only inside of their `within`. It has no reductions. A renderer cuts it
-into boxes in which every case is decided (`pieces.split`), or compares indices at each point; one that
-does neither asks the schedule for none (``schedule(graph, placements=False)``).
+into boxes in which every case is decided (`pieces.split`), or compares indices at each point.
 """
 
 from __future__ import annotations

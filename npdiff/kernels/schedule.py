@@ -84,12 +84,11 @@ Renders = Callable[[Node], bool]
 class Scheduler:
     """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    Without `matrices`, there are no kernels for products and factorisations; without `placements`, none is guarded
-    (`loop_ir.guarded`). `renders` says of a node whether kernels may hold it; None: all of them.
+    Without `matrices`, there are no kernels for products and factorisations. `renders` says of a node whether kernels
+    may hold it; None: all of them.
     """
 
-    def __init__(self, graph: Graph, matrices: bool = True, placements: bool = True,
-                 renders: Renders | None = None) -> None:
+    def __init__(self, graph: Graph, matrices: bool = True, renders: Renders | None = None) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
         self.program = Program(graph.equations, graph.constants)
@@ -97,7 +96,6 @@ class Scheduler:
         self.matrices: dict[int, MatrixStep] = {}
         self._matrices = matrices
         self._renders = renders
-        self._placements = placements
         # Reductions that read their operand from memory: what computes it has cases, which reductions do not go with.
         self._late: set[int] = set()
         moved: dict[Var, Var] = {}
@@ -139,7 +137,7 @@ class Scheduler:
             program.builds[i] = build
         elif reduction is not None:
             program.reductions[i] = reduction
-        elif self._placements and (placed := placement(eq)) is not None:
+        elif (placed := placement(eq)) is not None:
             program.placements[i] = placed
         elif self._matrices and (found := find(eq, program.below)) is not None:
             operation, roots, seen = found
@@ -413,11 +411,10 @@ class Scheduler:
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph, matrices: bool = True, placements: bool = True,
-             renders: Renders | None = None) -> list[Step]:
+def schedule(graph: Graph, matrices: bool = True, renders: Renders | None = None) -> list[Step]:
     """Order the work of a simplified graph: kernels, and host calls between them.
 
-    Without `matrices`, products and factorisations are host calls. Without `placements`, so are writes into windows and
-    concatenations, and no kernel is guarded. What holds a node that `renders` refuses is not put into a kernel.
+    Without `matrices`, products and factorisations are host calls. What holds a node that `renders` refuses is not put
+    into a kernel.
     """
-    return Scheduler(graph, matrices, placements, renders).steps()
+    return Scheduler(graph, matrices, renders).steps()

@@ -204,19 +204,6 @@ def test_random_joins_with_a_kernel_for_every_group(program):
         check(*program)
 
 
-def test_without_placements_no_kernel_has_conditions():
-    x = np.linspace(0, 1, 6000).reshape(60, 100)
-    r = Recorder(x)
-    a = r("multiply", r.inputs[0], 2.0)
-    b = r("setitem", a, r("multiply", r("getitem", a, index=(slice(2, None),)), 3.0), index=(slice(None, -2),))
-    g = r.graph(r("add", b, 1.0))
-    with_cases = [s.kernel for s in schedule(g) if isinstance(s, KernelStep)]
-    without = [s.kernel for s in schedule(g, placements=False) if isinstance(s, KernelStep)]
-    assert [guarded(k) for k in with_cases] == [True]
-    assert not any(guarded(k) for k in without)
-    same(Executable(g, schedule(g, placements=False))(x), expected(g, (x,)))
-
-
 def test_many_small_writes_into_an_operand_stay_writes():
     x = np.linspace(0, 1, 5000)
     r = Recorder(x)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import prod
 
-from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction, Store, collapse
+from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction, Store, collapse, guarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def vectorisable(a: Access, size: int, lanes: int) -> bool:
 def _lanes(kernel: Kernel, config: Config) -> int:
     if not kernel.sizes or prod(kernel.sizes) < config.threads:
         return 1
-    if any(b.dtype.kind == "c" for b in (*kernel.inputs, *kernel.outputs)):
+    if guarded(kernel) or any(b.dtype.kind == "c" for b in (*kernel.inputs, *kernel.outputs)):
         return 1
     last = kernel.sizes[-1]
     moving = [(n.data, n.dtype) for n in kernel.nodes if n.op == "load"]

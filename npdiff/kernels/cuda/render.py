@@ -15,7 +15,7 @@ from typing import Any
 
 from npdiff.kernels.cuda.operations import combine, constant, expression, register
 from npdiff.kernels.cuda.plan import Config, Pass, vectorisable
-from npdiff.kernels.loop_ir import Access, DType, accesses, identity
+from npdiff.kernels.loop_ir import Access, DType, Ranges, accesses, identity, part_of
 
 # From so many points or elements on, indices have 64 bits: room for the largest step is left below 2**32.
 WIDE = 1 << 31
@@ -41,9 +41,16 @@ class Renderer:
         self.moves: list[frozenset[int]] = []
         for n in self.kernel.nodes:
             if n.op == "load":
-                self.moves.append(frozenset(k for k, s in enumerate(n.data.strides) if s))
+                self.moves.append(frozenset(k for k, s in enumerate(n.data.strides) if s) | self.cut(n.data.within))
+            elif n.op == "inside":
+                self.moves.append(self.cut(n.data))
             else:
                 self.moves.append(frozenset().union(*[self.moves[a] for a in n.args]))
+
+    def cut(self, box: Ranges | None) -> frozenset[int]:
+        """The axes along which a box ends inside the space."""
+        pairs = zip(box or (), self.kernel.sizes, strict=False)
+        return frozenset(k for k, (ends, n) in enumerate(pairs) if ends != (0, n))
 
     def put(self, line: str) -> None:
         """One more line."""
@@ -75,12 +82,20 @@ class Renderer:
     def place(self, a: Access, lane: int = 0) -> str:
         """The position of an element in its buffer."""
         offset = a.offset + (lane * a.strides[-1] if lane else 0)
-        text = f"n{offset}" if offset else ""
+        text = f"n{offset}" if offset > 0 else ""
         for k, s in enumerate(a.strides):
             if s:
                 term = f"i{k}" if abs(s) == 1 else f"i{k} * n{abs(s)}"
                 text = f"{text} {'+' if s > 0 else '-'} {term}" if text or s < 0 else term
-        return text or "n0"
+        return f"{text} - n{-offset}" if offset < 0 else text or "n0"
+
+    def condition(self, box: Ranges) -> str:
+        """Whether the point lies in a box."""
+        tests = []
+        for k in sorted(self.cut(box)):
+            low, high = box[k]
+            tests += [f"(i{k} >= n{low})"] * (low > 0) + [f"(i{k} < n{high})"] * (high < self.kernel.sizes[k])
+        return " & ".join(tests) or "True"
 
     def spread(self, n: int) -> bool:
         """Whether a node differs from lane to lane."""
@@ -102,6 +117,9 @@ class Renderer:
         node = self.kernel.nodes[n]
         a: Access = node.data
         name = f"in{a.buffer}"
+        if a.within is not None:
+            self.load_inside(n, a.within)
+            return
         if node.dtype.kind == "c":
             self.put(f"v{n}_real = {name}[({self.place(a)}) * n2]")
             self.put(f"v{n}_imag = {name}[({self.place(a)}) * n2 + n1]")
@@ -119,6 +137,24 @@ class Renderer:
             value = f"{name}[{self.place(a, k)}]"
             self.put(f"{self.value(n, k)} = {f'libdevice.half2float({value})' if half else value + test}")
 
+    def load_inside(self, n: int, box: Ranges) -> None:
+        """Read an element where the point lies in a box; elsewhere the buffer's first is read, and zero taken."""
+        node = self.kernel.nodes[n]
+        name = f"in{node.data.buffer}"
+        self.put(f"h{n} = {self.condition(box)}")
+        self.put(f"p{n} = select(h{n}, index({self.place(node.data)}), n0)")
+        zero = constant(0, part_of(node.dtype))
+        if node.dtype.kind == "c":
+            for k, part in enumerate(("real", "imag")):
+                self.put(f"v{n}_{part} = select(h{n}, {name}[p{n} * n2 + n{k}], {zero})")
+            return
+        value = f"{name}[p{n}]"
+        if node.dtype.kind == "b":
+            value += " != 0"
+        elif node.dtype.char == "e":
+            value = f"libdevice.half2float({value})"
+        self.put(f"v{n} = select(h{n}, {value}, {zero})")
+
     def evaluate(self, fixed: frozenset[int] | None, inside: bool) -> None:
         """The nodes that move along other axes than `fixed` (`inside`), or do not (not `inside`)."""
         spread: list[int] = []
@@ -127,6 +163,8 @@ class Renderer:
                 continue
             if node.op == "load":
                 self.load(n)
+            elif node.op == "inside":
+                self.put(f"v{n} = {self.condition(node.data)}")
             elif node.op == "complex":
                 for part, x in zip(("real", "imag"), node.args, strict=True):
                     self.put(f"v{n}_{part} = {self.value(x, 0)}")

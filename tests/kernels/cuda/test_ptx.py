@@ -13,7 +13,7 @@ from graphs import Primitive, Recorder, primitive
 from npdiff.kernels import cuda
 from npdiff.kernels.complex_rules import COMPLEX
 from npdiff.kernels.cuda.plan import plan
-from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction, Store, verify
+from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction, Store, guarded, verify
 from npdiff.kernels.special_rules import SPECIAL
 from npdiff.kernels.ufunc_rules import RULES
 
@@ -134,3 +134,12 @@ def test_long_arrays_have_indices_of_64_bits(rows, bits):
     verify(kernel)
     compared = {n[-2:] for n in lines(cuda.ptx(kernel, (9, 0))) if n.startswith("setp.")}
     assert compared == {bits}
+
+
+@pytest.mark.parametrize(("dtype", "cc"), [("f", (8, 0)), ("e", (9, 0)), ("?", (9, 0)), ("D", (9, 0))])
+def test_cases_by_the_index(dtype, cc):
+    r = Recorder(np.ones((40, 30), dtype))
+    a = r("setitem", r.inputs[0], r("getitem", r.inputs[0], index=np.s_[2:, 2:]), index=np.s_[1:-1, :-2])
+    kernel, = kernels_of(r.graph(r("where", a, r("setitem", a, 1, index=np.s_[:, 3]), a)))
+    assert guarded(kernel)
+    assert "selp" in cuda.ptx(kernel, cc)
