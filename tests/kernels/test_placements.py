@@ -6,13 +6,12 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from graphs import PRIMITIVES, Recorder, expected, kernels_of, same
+from graphs import Recorder, expected, kernels_of, same
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_in_place import programs
 
 import npdiff
-from npdiff.core import Primitive
 from npdiff.kernels import Executable, compile_graph
 from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Store, collapse, guarded, show, verify
 from npdiff.kernels.pieces import TooMany, split
@@ -21,8 +20,6 @@ from npdiff.kernels.simplify import simplify
 
 F8, B1 = np.dtype("f8"), np.dtype("?")
 QUICK = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-PRIMITIVES.setdefault("concatenate", Primitive("concatenate", lambda *xs, axis: np.concatenate(xs, axis=axis),
-                                               kind="linear"))
 
 
 # ---------------------------------------------------------------------- the loop IR

@@ -41,7 +41,8 @@ class Renderer:
         self.moves: list[frozenset[int]] = []
         for n in self.kernel.nodes:
             if n.op == "load":
-                self.moves.append(frozenset(k for k, s in enumerate(n.data.strides) if s) | self.cut(n.data.within))
+                own = frozenset(k for k, s in enumerate(n.data.strides) if s) | self.cut(n.data.within)
+                self.moves.append(own.union(*[self.moves[a] for a in n.args]))
             elif n.op == "inside":
                 self.moves.append(self.cut(n.data))
             else:
@@ -89,6 +90,14 @@ class Renderer:
                 text = f"{text} {'+' if s > 0 else '-'} {term}" if text or s < 0 else term
         return f"{text} - n{-offset}" if offset < 0 else text or "n0"
 
+    def picked(self, n: int, lane: int = 0) -> str:
+        """The position of the element that a load reads."""
+        node = self.kernel.nodes[n]
+        text = self.place(node.data, lane)
+        for arg, (step, _) in zip(node.args, node.data.steps, strict=True):
+            text += f" {'-' if step < 0 else '+'} index({self.value(arg, lane)}) * n{abs(step)}"
+        return text
+
     def condition(self, box: Ranges) -> str:
         """Whether the point lies in a box."""
         tests = []
@@ -121,8 +130,8 @@ class Renderer:
             self.load_inside(n, a.within)
             return
         if node.dtype.kind == "c":
-            self.put(f"v{n}_real = {name}[({self.place(a)}) * n2]")
-            self.put(f"v{n}_imag = {name}[({self.place(a)}) * n2 + n1]")
+            self.put(f"v{n}_real = {name}[({self.picked(n)}) * n2]")
+            self.put(f"v{n}_imag = {name}[({self.picked(n)}) * n2 + n1]")
             return
         test = " != 0" if node.dtype.kind == "b" else ""
         half = node.dtype.char == "e"
@@ -134,7 +143,7 @@ class Renderer:
                 self.put(f"{v} = {f'libdevice.half2float({r})' if half else r + test}")
             return
         for k in range(self.lanes if self.spread(n) else 1):
-            value = f"{name}[{self.place(a, k)}]"
+            value = f"{name}[{self.picked(n, k)}]"
             self.put(f"{self.value(n, k)} = {f'libdevice.half2float({value})' if half else value + test}")
 
     def load_inside(self, n: int, box: Ranges) -> None:
@@ -142,7 +151,7 @@ class Renderer:
         node = self.kernel.nodes[n]
         name = f"in{node.data.buffer}"
         self.put(f"h{n} = {self.condition(box)}")
-        self.put(f"p{n} = select(h{n}, index({self.place(node.data)}), n0)")
+        self.put(f"p{n} = select(h{n}, index({self.picked(n)}), n0)")
         zero = constant(0, part_of(node.dtype))
         if node.dtype.kind == "c":
             for k, part in enumerate(("real", "imag")):
@@ -405,8 +414,8 @@ def wide(work: Pass) -> bool:
     """Whether indices need 64 bits."""
     kernel = work.kernel
     most = max([prod(kernel.sizes), work.items * work.group, *[b.size for b in (*kernel.inputs, *kernel.outputs)]])
-    reach = max([sum(abs(s) * (n - 1) for s, n in zip(a.strides, kernel.sizes, strict=True)) + abs(a.offset)
-                 for a in accesses(kernel)], default=0)
+    reach = max([sum(abs(s) * (n - 1) for s, n in [*zip(a.strides, kernel.sizes, strict=True), *a.steps])
+                 + abs(a.offset) for a in accesses(kernel)], default=0)
     return max(most, reach) >= WIDE
 
 

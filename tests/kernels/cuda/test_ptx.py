@@ -10,6 +10,7 @@ import scipy.special
 from cut import APART, kernels_of
 from graphs import Primitive, Recorder, primitive
 
+from npdiff.graph import Slot
 from npdiff.kernels import cuda
 from npdiff.kernels.complex_rules import COMPLEX
 from npdiff.kernels.cuda.plan import plan
@@ -143,3 +144,14 @@ def test_cases_by_the_index(dtype, cc):
     kernel, = kernels_of(r.graph(r("where", a, r("setitem", a, 1, index=np.s_[:, 3]), a)))
     assert guarded(kernel)
     assert "selp" in cuda.ptx(kernel, cc)
+
+
+@pytest.mark.parametrize(("dtype", "cc"), [("f", (8, 0)), ("e", (9, 0)), ("?", (9, 0)), ("D", (9, 0))])
+def test_gathers(dtype, cc):
+    take = Primitive("getitem", lambda x, k, index: np.asarray(x)[:, k], kind="linear")
+    for n in (40, 1 << 20):
+        r = Recorder(np.ones((3, n), dtype), np.ones(n, "i4"))
+        a = r(take, *r.inputs, index=(slice(None), Slot(0)))
+        kernel, = kernels_of(r.graph(r("where", a, a, a)))
+        assert "select" in cuda.source(kernel)
+        assert f".target sm_{cc[0]}{cc[1]}" in cuda.ptx(kernel, cc)
