@@ -80,8 +80,8 @@ class Renderer:
             return 1
         for times in (4, 2) if calls > FEW_CALLS else (2,) if calls else ():
             width = native * times
-            # The last vector overlaps the one before it: not for much of the axis.
-            if -self.inner % width * 8 <= self.inner:
+            # The last vector overlaps the one before it: not for much of the axis, and there must be one before it.
+            if width <= self.inner and -self.inner % width * 8 <= self.inner:
                 return width
         return native
 
