@@ -105,7 +105,7 @@ class CudaExecutable:
         return run
 
     def _operation(self, call: _Call, eq: Equation) -> Operation:
-        return Operation(self._device.xp, self._device.extra, eq, call.checks, self._constants)
+        return Operation(self._device, eq, call.checks, self._constants)
 
     def _operand(self, call: _Call, a: Atom) -> Any:
         """An operand of a rule: a device array, or a number."""

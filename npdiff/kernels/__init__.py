@@ -9,8 +9,8 @@ or minimum meets two zeros, and a kernel emits no floating-point RuntimeWarning.
 A multiplication and an addition of the graph are never contracted into one rounding.
 
 The layers, each importing only from those before it: loop_ir, expressions, ufunc_rules, views, places, chunks,
-layouts, llvm_text, vecmath, llvm_ops, render_cpu, machine, compile_cpu, matrices, promote, simplify, classify, placements,
-lower, absorb, order, pieces, schedule, reuse, native, threads, executable.
+layouts, llvm_text, vecmath, llvm_ops, render_cpu, machine, compile_cpu, matrices, promote, simplify, classify,
+placements, gathers, lower, absorb, order, pieces, schedule, reuse, native, threads, executable.
 runtime/ holds LLVM IR that is the same for every kernel.
 """
 
