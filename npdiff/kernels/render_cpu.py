@@ -15,11 +15,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from npdiff.kernels import llvm_complex
+from npdiff.kernels import llvm_memory as memory
 from npdiff.kernels.chunks import Work, part_bytes
 from npdiff.kernels.llvm_ops import combine, emit
-from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat, wide
-from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, collapse, identity, part_of
+from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat
+from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, collapse, identity, levels, part_of
 from npdiff.kernels.pieces import split
+from npdiff.kernels.render_rows import Rows, form
+from npdiff.kernels.rows import live
 from npdiff.kernels.vecmath.library import FUNCTIONS
 
 # Elements each accumulator lane adds up before its partial sum is set aside, and partial sums likewise.
@@ -50,8 +53,8 @@ class Renderer:
         # One piece of several: its part of a chunk may begin and end anywhere.
         self.apart = apart
         self.depth = len(kernel.sizes)
-        self.order = _live(kernel)
-        self.level = _levels(kernel)
+        self.order = live(kernel)
+        self.level = levels(kernel)
         self.inner = kernel.sizes[-1] if kernel.sizes else 1
         inside = [n for n in self.order if self.level[n] == self.depth]
         sizes = [part_of(kernel.nodes[n].dtype).itemsize for n in inside] or [8]
@@ -123,7 +126,7 @@ class Renderer:
                 if self.work.wide and 0 not in r.axes:
                     begin, end = [self.body.let(f"mul i64 {i}, {r.access.strides[0]}") for i in self.range]
                 with self.body.loop(begin, end, 1) as i:
-                    value = self._to_memory(constant(identity(r.op, out.dtype), out.dtype, 1), out.dtype, 1)
+                    value = memory.raw(self.body, out.dtype, 1, constant(identity(r.op, out.dtype), out.dtype, 1))
                     p = self.body.let(f"getelementptr {memory_type(out.dtype)}, ptr %out{r.access.buffer}, i64 {i}")
                     self.body.do(f"store {memory_type(out.dtype)} {value}, ptr {p}, align 1")
 
@@ -316,74 +319,12 @@ class Renderer:
         return self.body.let(f"getelementptr {memory_type(dtype)}, ptr %{stem}{a.buffer}, i64 {at}")
 
     def _load(self, stem: str, a: Access, i: str | None, dtype: DType, width: int) -> str:
-        kind = memory_type(dtype)
         stride = a.strides[-1] if i is not None else 0
-        if dtype.kind == "c":
-            return llvm_complex.load(self.body, dtype, width, stride, lambda k: self._address(stem, a, i, dtype, k))
-        if width == 1:
-            p = self._address(stem, a, i, dtype)
-            value = self.body.let(f"load {kind}, ptr {p}, align 1")
-        elif stride in (1, -1):
-            p = self._address(stem, a, i, dtype, 0 if stride == 1 else 1 - width)
-            value = self.body.let(f"load {wide(kind, width)}, ptr {p}, align 1")
-            if stride == -1:
-                lanes = ", ".join(f"i32 {k}" for k in reversed(range(width)))
-                vector = wide(kind, width)
-                value = self.body.let(
-                    f"shufflevector {vector} {value}, {vector} poison, <{width} x i32> <{lanes}>")
-        else:
-            p = self._address(stem, a, i, dtype)
-            value = "poison"
-            for k in range(width):
-                q = self.body.let(f"getelementptr {kind}, ptr {p}, i64 {k * stride}") if k else p
-                x = self.body.let(f"load {kind}, ptr {q}, align 1")
-                value = self.body.let(f"insertelement {wide(kind, width)} {value}, {kind} {x}, i64 {k}")
-        if dtype.kind != "b":
-            return value
-        zero = "0" if width == 1 else "zeroinitializer"
-        return self.body.let(f"icmp ne {wide(kind, width)} {value}, {zero}")
-
-    def _to_memory(self, value: str, dtype: DType, width: int) -> str:
-        if dtype.kind != "b":
-            return value
-        return self.body.let(f"zext {register(dtype, width)} {value} to {wide('i8', width)}")
+        return memory.load(self.body, dtype, width, stride, lambda k: self._address(stem, a, i, dtype, k))
 
     def _store(self, a: Access, i: str | None, dtype: DType, width: int, value: str) -> None:
-        if dtype.kind == "c":
-            llvm_complex.store(self.body, dtype, width, a.strides[-1] if i is not None else 0,
-                               lambda k: self._address("out", a, i, dtype, k), value)
-            return
-        kind = memory_type(dtype)
-        value = self._to_memory(value, dtype, width)
-        p = self._address("out", a, i, dtype)
-        if width == 1 or a.strides[-1] == 1:
-            self.body.do(f"store {wide(kind, width)} {value}, ptr {p}, align 1")
-            return
-        for k in range(width):
-            q = self.body.let(f"getelementptr {kind}, ptr {p}, i64 {k * a.strides[-1]}") if k else p
-            x = self.body.let(f"extractelement {wide(kind, width)} {value}, i64 {k}")
-            self.body.do(f"store {kind} {x}, ptr {q}, align 1")
-
-
-def _live(kernel: Kernel) -> list[int]:
-    """The nodes that something is written from, in order."""
-    live = {s.value for s in kernel.stores} | {r.value for r in kernel.reductions}
-    for n in range(len(kernel.nodes) - 1, -1, -1):
-        if n in live:
-            live.update(kernel.nodes[n].args)
-    return sorted(live)
-
-
-def _levels(kernel: Kernel) -> list[int]:
-    """For each node, how many loops fix its value."""
-    levels: list[int] = []
-    for n in kernel.nodes:
-        if n.op == "load":
-            moving = [k + 1 for k, s in enumerate(n.data.strides) if s]
-            levels.append(moving[-1] if moving else 0)
-        else:
-            levels.append(max((levels[a] for a in n.args), default=0))
-    return levels
+        stride = a.strides[-1] if i is not None else 0
+        memory.store(self.body, dtype, width, stride, lambda k: self._address("out", a, i, dtype, k), value)
 
 
 def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
@@ -414,7 +355,12 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
     for k, piece in enumerate(pieces):
         part = collapse(piece.kernel, int(work.wide)) if len(pieces) > 1 else piece.kernel
         extent = part.sizes[0] if part.sizes else 1
-        r = Renderer(part, bits, work if len(pieces) == 1 else replace(work, extent=extent), fma, len(pieces) > 1)
+        in_rows = form(part, bits)
+        r: Renderer | Rows
+        if in_rows is not None and len(pieces) == 1:
+            r = Rows(in_rows, work, fma)
+        else:
+            r = Renderer(part, bits, work if len(pieces) == 1 else replace(work, extent=extent), fma, len(pieces) > 1)
         r.body.marks = len(marks)
         r.render()
         loops = f"loops{k or ''}"
