@@ -10,7 +10,7 @@ A multiplication and an addition of the graph are never contracted into one roun
 
 The layers, each importing only from those before it: loop_ir, expressions, ufunc_rules, views, places, chunks,
 layouts, llvm_text, vecmath, llvm_ops, render_cpu, machine, compile_cpu, matrices, triangles, promote, simplify,
-classify, placements, lower, absorb, order, pieces, schedule, reuse, together, native, threads, executable.
+classify, placements, gathers, lower, absorb, order, pieces, schedule, reuse, together, native, threads, executable.
 runtime/ holds LLVM IR that is the same for every kernel.
 """
 

@@ -81,6 +81,8 @@ def _cost(program: Program, i: int) -> float:
     """Nanoseconds of an equation by itself, at one point."""
     if i in program.placements:
         return 0.0
+    if i in program.gathers:
+        return _MATH  # elements from anywhere
     name = program.equations[i].prim.name
     if name == "copy":
         return 0.0

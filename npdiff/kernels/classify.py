@@ -23,6 +23,8 @@ from npdiff.kernels.ufunc_rules import RULES, Rule
 
 # From this size on, a function of vector math alone makes up for the call of its kernel.
 MATH_SIZE = 512
+# What picks elements by arrays of integers, where kernels may do that; libraries take several passes for it.
+GATHERS = frozenset(["getitem", "permute_along", "choose_along"])
 # Given an expression builder and the nodes of the operands (in their own dtypes), the result's node.
 Build = Callable[[Expressions, list[int]], int]
 
@@ -217,7 +219,7 @@ def nodes(eq: Equation, build: Build) -> list[Node]:
 
 def weight(eq: Equation, size: int) -> int:
     """How many of NumPy's calls the one for an equation counts as, when `size` points are computed."""
-    if eq.prim.name.startswith("strong_"):
+    if eq.prim.name.startswith("strong_") or eq.prim.name in GATHERS:
         return 3
     if eq.prim.name == "copy":
         return 0

@@ -11,6 +11,7 @@ import ctypes
 import importlib
 import math
 import os
+import sys
 import threading
 from collections.abc import Callable, Sequence, Set
 from pathlib import Path
@@ -21,13 +22,21 @@ import numpy as np
 from npdiff.avals import ndarray
 from npdiff.kernels import machine
 from npdiff.kernels.chunks import Work, part_bytes
+from npdiff.kernels.streaming import POOLED
 
 DType = np.dtype[Any]
 
 _FILES = ("arguments", "surroundings", "launch", "threads", "memory")
-# Bytes of a result from which its memory is recycled, and how many may rest.
-POOLED = 1 << 20
-POOL_LIMIT = 1 << 28
+
+def _pool_limit() -> int:
+    """How many bytes may rest: a sixteenth of the machine's memory, from 256 MB to 1 GB."""
+    names = ("SC_PHYS_PAGES", "SC_PAGE_SIZE")
+    known = set(names) <= set(getattr(os, "sysconf_names", ()))
+    memory = math.prod(map(os.sysconf, names)) if known else 0
+    return min(max(memory >> 4, 1 << 28), 1 << 30)
+
+
+POOL_LIMIT = _pool_limit()
 # Rows of the worker table in threads.ll.
 MOST_WORKERS = 255
 
@@ -110,6 +119,13 @@ def _address(name: str) -> int:
     return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
 
 
+def _advice() -> int:
+    """The address of what asks the system for large pages; 0 where it cannot, or where NumPy is told not to."""
+    if sys.platform != "linux" or os.environ.get("NUMPY_MADVISE_HUGEPAGE") == "0":
+        return 0
+    return ctypes.cast(ctypes.CDLL(None).madvise, ctypes.c_void_p).value or 0
+
+
 def _numpy_api() -> Any:
     """NumPy's table of C functions, as extension modules get it."""
     capsule = importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API
@@ -135,7 +151,7 @@ def _start() -> dict[str, int]:
     python = [_address(name) for name in _PYTHON]
     world = [*map(id, (ndarray, float, int, np.float64, True, False, None)), numpy[_NEW_FROM_DESCR], *python,
              numpy[_SET_HANDLER], _kept(np.dtype(np.float64)), _kept(np.dtype(np.int64)), id(capsule),
-             _address("PyErr_NoMemory"), lock, *map(_address, _LOOKS), numpy[_SCALAR_AS_CTYPE]]
+             _address("PyErr_NoMemory"), lock, *map(_address, _LOOKS), numpy[_SCALAR_AS_CTYPE], _advice()]
     values = np.array(world, np.uint64)
     ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code["npdiff_begin"])(values.ctypes.data, len(world))
     _set_limit(code, POOL_LIMIT)

@@ -6,7 +6,8 @@ of which overlaps the one before it; next to a reduction a scalar loop does the 
 reduction over the innermost axis keeps several vector accumulators; sums of floats also start them
 afresh every few hundred elements and add up the partial results, so rounding errors grow with the
 number of blocks instead of the number of elements. A reduction that keeps the innermost axis
-accumulates in its output. A guarded kernel is cut into boxes without conditions (pieces.py), a function each;
+accumulates in its output. Large results are written past the caches (streaming.py). A guarded kernel is cut into boxes
+without conditions (pieces.py), a function each;
 they have the outermost axis in common, so chunks are those of the whole.
 """
 
@@ -23,6 +24,7 @@ from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, col
 from npdiff.kernels.pieces import split
 from npdiff.kernels.render_rows import Rows, form
 from npdiff.kernels.rows import live
+from npdiff.kernels.streaming import streamed
 from npdiff.kernels.vecmath.library import FUNCTIONS
 
 # Elements each accumulator lane adds up before its partial sum is set aside, and partial sums likewise.
@@ -52,6 +54,7 @@ class Renderer:
         self.range: tuple[str, str] = ("%begin", "%end") if work.wide else ("0", str(work.extent))
         # One piece of several: its part of a chunk may begin and end anywhere.
         self.apart = apart
+        self.streamed = frozenset() if apart else streamed(kernel, work)
         self.depth = len(kernel.sizes)
         self.order = live(kernel)
         self.level = levels(kernel)
@@ -170,10 +173,15 @@ class Renderer:
         if self.width > 1 and not self.kernel.reductions:
             # The last vector begins where it ends with the axis or chunk: some points are computed and stored twice.
             even = self.inner % self.width == 0 and not self.apart
+            if self.streamed and not even:
+                whole = self._last(begin, end, self.width)
+                with self.body.loop(begin, whole, self.width) as i:
+                    self._point(i, self.width, 0)
+                begin = whole
             with self.body.loop(begin, end, self.width) as i:
                 at = i if even else self.body.intrinsic("llvm.smin.i64", "i64", ["i64", "i64"],
                                                         [i, str(self.inner - self.width)])
-                self._point(at, self.width, 0)
+                self._point(at, self.width, 0, whole=even)
             return
         if self.width > 1 and self.inner >= self.step:
             whole = self._last(begin, end, self.step)
@@ -219,15 +227,19 @@ class Renderer:
                     part = self.body.let(f"load {kind}, ptr {source}")
                     self._add_to(target, acc, self.width, part)
 
-    def _point(self, i: str | None, width: int, copy: int, top: bool = False) -> None:
-        """Evaluate the nodes for `width` neighbouring points, and store or accumulate."""
+    def _point(self, i: str | None, width: int, copy: int, top: bool = False, whole: bool = True) -> None:
+        """Evaluate the nodes for `width` neighbouring points, and store or accumulate.
+
+        `whole`: the points are a multiple of `width` away from where the row or chunk begins.
+        """
         values: dict[int, str] = {}
         for n in self.order:
             if self.level[n] == self.depth:
                 values[n] = self._node(n, width, i, values)
         for s in self.kernel.stores:
             value = self._operand(s.value, width, values)
-            self._store(s.access, i, self.kernel.nodes[s.value].dtype, width, value)
+            self._store(s.access, i, self.kernel.nodes[s.value].dtype, width, value,
+                        whole and s.access.buffer in self.streamed)
         for r in self.kernel.reductions:
             if self._scope(r) == self.depth:
                 value = self._operand(r.value, width, values)
@@ -322,9 +334,9 @@ class Renderer:
         stride = a.strides[-1] if i is not None else 0
         return memory.load(self.body, dtype, width, stride, lambda k: self._address(stem, a, i, dtype, k))
 
-    def _store(self, a: Access, i: str | None, dtype: DType, width: int, value: str) -> None:
+    def _store(self, a: Access, i: str | None, dtype: DType, width: int, value: str, stream: bool = False) -> None:
         stride = a.strides[-1] if i is not None else 0
-        memory.store(self.body, dtype, width, stride, lambda k: self._address("out", a, i, dtype, k), value)
+        memory.store(self.body, dtype, width, stride, lambda k: self._address("out", a, i, dtype, k), value, stream)
 
 
 def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
@@ -375,6 +387,8 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
             declarations |= {f"declare i64 @llvm.{op}.i64(i64, i64)" for op in ("smax", "smin")}
             begin, end = [_shifted(lines, f"%{name}{k}", low, high) for name in ("begin", "end")]
         lines.append(f"  call void @{loops}({given}, i64 {begin}, i64 {end})")
+        if isinstance(r, Renderer) and r.streamed:
+            lines.append("  fence seq_cst")  # streamed stores are in no order with what tells others that they are done
     lines += ["  ret void", "}"]
     join = Body()
     for x in kernel.reductions if work.parted else ():
