@@ -14,7 +14,7 @@ from npdiff.dispatch.linalg import solve_p
 from npdiff.graph import Var
 from npdiff.kernels import compile_graph
 from npdiff.kernels.executable import last_reads
-from npdiff.kernels.schedule import HostStep, KernelStep, schedule
+from npdiff.kernels.schedule import HostStep, schedule
 from npdiff.kernels.simplify import simplify
 from npdiff.kernels.together import LARGEST, MEMORY, Run, runs, views_late
 
@@ -209,15 +209,10 @@ def test_memory_is_used_again_and_never_by_two_at_once():
 
 
 def test_large_arrays_and_too_many_of_them_are_apart():
-    n = LARGEST // 8 + 1
     assert not runs(*plan_of(steps_of(X, A)), lambda k: False)
-    for size, whole in ((n, False), (100, True)):
-        r = Recorder(np.ones(size))
-        v = r.inputs[0]
-        for _ in range(3):
-            v = r("subtract", v, r("sum", r("exp", v), axis=None, keepdims=False))
-        steps, dead = plan_of(r.graph(v))
-        found = runs(steps, dead, lambda k: isinstance(steps[k], KernelStep))  # noqa: B023
+    for count, whole in ((LARGEST // 128 + 1, False), (10, True)):
+        steps, dead = plan_of(steps_of(np.ones((count, 4, 4)), np.ones((4, 4))))
+        found = runs(steps, dead, lambda k: hasattr(steps[k], "outputs"))  # noqa: B023
         assert (sum(run.end - run.begin for run in found) == len(steps)) == whole
     assert MEMORY >= 2 * LARGEST
 
