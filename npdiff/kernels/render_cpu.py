@@ -6,8 +6,9 @@ of which overlaps the one before it; next to a reduction a scalar loop does the 
 reduction over the innermost axis keeps several vector accumulators; sums of floats also start them
 afresh every few hundred elements and add up the partial results, so rounding errors grow with the
 number of blocks instead of the number of elements. A reduction that keeps the innermost axis
-accumulates in its output. Large results are written past the caches (streaming.py). A guarded kernel is cut into boxes without conditions (pieces.py), a function each;
-they have the outermost axis in common, so chunks are those of the whole.
+accumulates in its output. A guarded kernel is cut into boxes without conditions (pieces.py), a function each;
+they have the outermost axis in common, so chunks are those of the whole. Large
+results are written past the caches (streaming.py).
 """
 
 from __future__ import annotations
