@@ -22,7 +22,8 @@ from npdiff import core, tree
 from npdiff.avals import PYTHON_NUMBERS, is_differentiable, is_foreign, ndarray
 from npdiff.bytecode import calls, formats, stores_item
 from npdiff.core import Handle, aval, bind, innermost, overrides, services, ufunc_primitives
-from npdiff.errors import TracedValueError, message
+from npdiff.errors import NpdiffError, TracedValueError, message
+from npdiff.reveal import reveal
 
 # Operands that need no second look.
 PLAIN = frozenset([ndarray, *PYTHON_NUMBERS, *[np.dtype(c).type for c in np.typecodes["AllFloat"] + "?bBhHiIlLqQ"]])
@@ -316,7 +317,12 @@ class DiffArray(Handle):
             if formats(asking):
                 return self._as_text(what)
             what = _purpose(what, asking)
-        return ask(self, what) if not is_differentiable(self.dtype) else take(self, what)
+        try:
+            return ask(self, what) if not is_differentiable(self.dtype) else take(self, what)
+        except NpdiffError:
+            if asking is not None:
+                reveal(asking)
+            raise
 
     def __len__(self) -> int:
         if len(self.shape) > 1 and calls(sys._getframe(1), "shuffle"):
@@ -593,6 +599,24 @@ def copy_layout(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return same
 
 
+def frozen(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A plain array that nobody can write into: a copy, unless it is one already. What is broadcast stays so."""
+    owner: Any = a
+    while type(owner) is ndarray and not owner.flags.writeable:
+        owner = owner.base
+    if owner is None:
+        return a
+    once = a[(*[slice(None) if step else slice(1) for step in a.strides], ...)].copy("K")
+    once.flags.writeable = False
+    return np.broadcast_to(once, a.shape) if once.shape != a.shape else once
+
+
+def same_bytes(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
+    """True if two plain arrays of one shape and dtype hold the same bits, so NaN and the signs of zeros too."""
+    mine, theirs = [np.ascontiguousarray(v).reshape(-1).view(np.uint8) for v in (a, b)]
+    return bool(np.array_equal(mine, theirs))
+
+
 def layout(h: Any) -> Any:
     """A plain array with the memory layout the user's array has (one example of it under vmap)."""
     h._sync()
@@ -661,6 +685,6 @@ core.set_array_type(DiffArray)
 tree.leaf_types.update((DiffArray, View))
 
 __all__ = [
-    "PLAIN", "DiffArray", "View", "ask", "copy_layout", "cut_apart", "is_scalar", "is_weak", "layout", "shown",
-    "snapshot", "take", "view_of",
+    "PLAIN", "DiffArray", "View", "ask", "copy_layout", "cut_apart", "frozen", "is_scalar", "is_weak", "layout",
+    "same_bytes", "shown", "snapshot", "take", "view_of",
 ]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from npdiff import core
-from npdiff.array import DiffArray
+from npdiff.array import DiffArray, same_bytes
 from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, unchanged, wrap
 from npdiff.errors import NotDifferentiableError, TracedValueError, message, outside_write, scipy_call
@@ -244,7 +244,7 @@ class ReverseTrace(Trace):
         if self._copies is None:
             self._copies = weakref.WeakValueDictionary()
         old = self._copies.get(id(a))
-        if old is not None and old.dtype == a.dtype and old.strides == a.strides and _same_bytes(old, a):
+        if old is not None and old.dtype == a.dtype and old.strides == a.strides and same_bytes(old, a):
             return old
         new = a.copy(order="K")
         self._copies[id(a)] = new
@@ -284,12 +284,6 @@ def _kept(prim: Primitive, parents: Sequence[Any]) -> Sequence[int]:
     if len(prim.alone) == 2 and None in parents:
         return prim.alone[parents[0] is None]
     return prim.saves
-
-
-def _same_bytes(a: Any, b: Any) -> bool:
-    if not (a.flags.c_contiguous and b.flags.c_contiguous):
-        return False
-    return bool(np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8)))
 
 
 def _below(out: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import itertools
 import pathlib
@@ -16,6 +17,7 @@ from graphs import Recorder, expected, kernels_of, same
 import npdiff
 from npdiff.kernels import compile_graph
 from npdiff.kernels.chunks import Work
+from npdiff.kernels.compile_cpu import compile_kernel
 from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Store
 from npdiff.kernels.render_cpu import FEW_CALLS, render
 from npdiff.kernels.vecmath.coefficients import TABLES
@@ -206,6 +208,19 @@ def test_kernels_become_vector_code(dtype, names):
     called = set(re.findall(r"\b(?:callq?|jmp)\s+\"?([a-z][\w.]*)", code["loops"]))
     assert called <= set(code)
     assert "ymm" in code["loops"]
+
+
+@pytest.mark.parametrize("names", [["exp"], ["sin", "exp", "tanh", "sin", "atan"]], ids=["few", "many"])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_kernels_stay_inside_their_arrays(dtype, names):
+    for size in range(1, 40 if dtype.itemsize == 8 else 72):
+        code = compile_kernel(kernel_of(names, dtype, size))
+        around = np.full(size + 128, 7, dtype)
+        operand, result = np.ones(size, dtype), around[64:64 + size]
+        addresses = (ctypes.c_void_p * 2)(operand.ctypes.data, result.ctypes.data)
+        ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)(code.loops)(
+            ctypes.addressof(addresses), 0, size)
+        assert np.flatnonzero(around != 7).tolist() == list(range(64, 64 + size)), size
 
 
 def test_without_fused_multiply_add_the_c_library_is_called():

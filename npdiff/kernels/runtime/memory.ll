@@ -156,7 +156,7 @@ align:
   store ptr %block, ptr %block.at
   %size.at = getelementptr i8, ptr %memory, i64 -8
   store i64 %size, ptr %size.at
-  %advise = call ptr @get(i64 33)
+  %advise = call ptr @get(i64 34)
   %able = icmp ne ptr %advise, null
   %large = icmp uge i64 %size, 4194304
   %wanted = and i1 %able, %large
