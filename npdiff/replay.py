@@ -20,9 +20,14 @@ from npdiff.core import Handle, Primitive, constant, innermost
 from npdiff.dispatch.effects import held_prints, let_out
 from npdiff.environment import COPIED, Environment, Image
 from npdiff.graph import Graph, prune, verify
+from npdiff.kernels.native import trim
 from npdiff.program import Program
+from npdiff.steps import nbytes
 from npdiff.transforms.run import running
 from npdiff.transforms.stage import StageTrace, guard_raises, is_value
+
+# Bytes of all results of a recorded run from which it is worth a look at what the C library keeps of them afterwards.
+_LARGE = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -239,6 +244,8 @@ def record(f: Callable[..., Any], roots: Sequence[Any], leaves: Sequence[Any], s
     good = False
     try:
         complete = _run(made, f, roots, leaves, structure, static)
+        if sum([nbytes(v.aval) for eq in made.graph.equations for v in eq.outputs]) >= _LARGE:
+            trim()
         said = held_prints.get() or []
         good = made.done or not made.blocked
     except Exception as error:

@@ -7,8 +7,8 @@ reduction over the innermost axis keeps several vector accumulators; sums of flo
 afresh every few hundred elements and add up the partial results, so rounding errors grow with the
 number of blocks instead of the number of elements. A reduction that keeps the innermost axis
 accumulates in its output. Large results are written past the caches (streaming.py). A guarded kernel is cut into boxes
-without conditions (pieces.py), a function each;
-they have the outermost axis in common, so chunks are those of the whole.
+without conditions (pieces.py), a function each; they have the outermost axis in common, so chunks are those of the
+whole.
 """
 
 from __future__ import annotations
