@@ -95,7 +95,7 @@ OTHERS: dict[str, Any] = {
     "np.put_along_axis": lambda x: np.put_along_axis(x, np.argsort(x)[:2], np.array([8.0, 9.0]), 0),
     "np.fill_diagonal": lambda x: np.fill_diagonal(np.reshape(x, (2, 2)), 3.0),
     "np.hamming": lambda x: x * np.hamming(4), "np.blackman": lambda x: x + np.blackman(4),
-    "np.bartlett": lambda x: x - np.bartlett(4), "np.fix": lambda x: np.fix(x * 3) + x,
+    "np.bartlett": lambda x: x - np.bartlett(4),
     "np.vectorize": lambda x: np.vectorize(lambda a, b: a * b + 1)(x, x[::-1]),
     "np.ndenumerate": lambda x: sum([k[0] * v for k, v in np.ndenumerate(x)]),
     "np.random.normal": lambda x: x + np.random.normal(size=4),
