@@ -70,6 +70,10 @@ _METHODS = ("{}.reduce({A}, axis=0)", "{}.reduce({A}, axis=None)", "{}.accumulat
             "{}.accumulate({A})")
 
 
+# Folds that NumPy's vectors for AVX-512 do not do from left to right.
+_FOLDED_OTHERWISE = ("np.power", "np.arctan2")
+
+
 @functools.cache
 def pattern(name: str, text: str) -> Pattern:
     """A sample call, with its operands cut out."""
@@ -105,6 +109,8 @@ def _of_ufunc(name: str, ufunc: np.ufunc, domain: tuple[str, ...]) -> list[Patte
     out = [_anywhere(name, kinds)] * 2
     if ufunc.nin == 2 and ufunc.nout == 1 and ufunc.signature is None:
         for method in _METHODS:
+            if name in _FOLDED_OTHERWISE and ".reduce(" in method:
+                continue
             text = method.replace("{}", name)
             maker = {"A": Hole("A", None), "B": Hole("A", (2,)), "C": Hole("A", (3,))}
             parts: list[str | Hole] = []
@@ -121,7 +127,8 @@ def patterns() -> dict[str, list[Pattern]]:
     for row in rows.values():
         if row.kind in ("unsupported", "host call") or row.name in _NOT_DRAWN:
             continue
-        texts = [t for t in (cases(row) or MORE.get(row.name, ())) if "empty" not in t]
+        # (The reflections of a matrix without full rank follow from rounding errors.)
+        texts = [t for t in (cases(row) or MORE.get(row.name, ())) if "empty" not in t and "'raw'" not in t]
         made = [pattern(row.name, t) for t in texts]
         if isinstance(row.func, np.ufunc) and not row.cases:
             made += _of_ufunc(row.name, row.func, row.domain)

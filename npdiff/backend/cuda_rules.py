@@ -393,7 +393,7 @@ RULES: dict[str, Rule] = {
     "real": lambda m, a: m.array(a).real, "imag": lambda m, a: m.array(a).imag,
     "astype": lambda m, a, *, dtype: m.cast(m.array(a), dtype),
     "bool": lambda m, a: m.array(a).reshape(()) != 0, "item": lambda m, a: m.array(a).reshape(()),
-    "fix": lambda m, a: m.xp.trunc(m.array(a)), "fraction": lambda m, a: m.xp.modf(m.array(a))[0],
+    "fraction": lambda m, a: m.xp.modf(m.array(a))[0],
     "sinc": _first_of_family("sinc"), "i0": _first_of_family("i0"),
     "sum": _adding("sum"), "prod": _adding("prod"),
     "max": _reducing("max"), "min": _reducing("min"), "any": _reducing("any"), "all": _reducing("all"),

@@ -62,6 +62,12 @@ def loop_dtypes(eq: Equation) -> tuple[DType, ...] | None:
     if all(weak):
         weak = [False] * len(weak)
     given = [python_type(a.aval.dtype) if w else a.aval.dtype for a, w in zip(eq.inputs, weak, strict=True)]
+    return _loop(ufunc, tuple(given))
+
+
+# A graph has many equations but few kinds of them.
+@lru_cache(maxsize=1024)
+def _loop(ufunc: Any, given: tuple[Any, ...]) -> tuple[DType, ...] | None:
     try:
         loop = ufunc.resolve_dtypes((*given, None))
     except TypeError:
@@ -101,11 +107,17 @@ def _ufunc(eq: Equation) -> Build | None:
         return None
     if not all(castable(a, dtype) for a in eq.inputs):
         return None
+    return _computed(rule, dtype, len(operands), result)
+
+
+@lru_cache(maxsize=1024)
+def _computed(rule: Rule, dtype: DType, count: int, result: DType) -> Build | None:
+    """How a rule computes a result from `count` operands of a dtype, or None."""
     # As NumPy's loops for half precision: computed in single precision, and rounded.
     inside = SINGLE if dtype == HALF else dtype
     computed = SINGLE if result == HALF else result
     trial = Expressions()
-    if trial.dtype(rule.build(trial, *[trial.const(1, inside) for _ in operands])) != computed:
+    if trial.dtype(rule.build(trial, *[trial.const(1, inside) for _ in range(count)])) != computed:
         return None
 
     def build(e: Expressions, nodes: list[int]) -> int:
@@ -211,6 +223,9 @@ def weight(eq: Equation, size: int) -> int:
         return 3
     if eq.prim.name == "copy":
         return 0
+    # NumPy's reductions run in one thread, and slowly over short axes; any and all stop at the first that decides.
+    if eq.prim.name in ("sum", "prod", "max", "min"):
+        return 2
     kind = eq.inputs[0].aval.dtype.kind if eq.inputs else ""
     rule = rule_of(eq.prim.name, kind)
     return 3 if rule is not None and rule.math and size >= MATH_SIZE else 1
@@ -232,9 +247,11 @@ def reduction(eq: Equation) -> FusedReduction | None:
     prim, name = eq.prim, eq.prim.name
     if name not in ("sum", "prod", "max", "min", "any", "all") or prim.ordered or prim.multiple or prim.dynamic:
         return None
-    if len(eq.inputs) != 1 or len(eq.outputs) != 1 or eq.regions or not eq.params.keys() <= {"axis", "keepdims"}:
+    if len(eq.inputs) != 1 or len(eq.outputs) != 1 or eq.regions:
         return None
     x, out = eq.inputs[0].aval, eq.outputs[0].aval
+    if not eq.params.keys() <= {"axis", "keepdims", "dtype"} or eq.params.get("dtype", out.dtype) != out.dtype:
+        return None
     axis: Any = eq.params.get("axis")
     keep: Any = eq.params.get("keepdims", False)
     axes = tuple(range(x.ndim)) if axis is None else axis

@@ -69,6 +69,10 @@ class Expressions:
         node = Node(name, BOOL if name in COMPARISONS else self.dtype(args[0]), args)
         return self.add(node)
 
+    def total(self, op: str, value: int) -> int:
+        """A value reduced over all points of a row."""
+        return self.add(Node("total", self.dtype(value), (value,), op))
+
     def select(self, condition: int, yes: int, no: int) -> int:
         """`yes` where the condition holds, else `no`."""
         if self.dtype(yes).kind == "c":

@@ -8,7 +8,7 @@ the domain of each case only, its operand has to be there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
 from typing import Any
 
@@ -19,9 +19,10 @@ from npdiff.graph import Atom, Equation, Literal, Var
 from npdiff.kernels.classify import Build, FusedReduction, squeezed
 from npdiff.kernels.expressions import Expressions
 from npdiff.kernels.gathers import Gather
-from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Ranges, Reduction, Store, verify
+from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Ranges, Reduction, Store, turned
 from npdiff.kernels.placements import Part, Placement
 from npdiff.kernels.places import Places, aligned, compose, identity, reach, unfold
+from npdiff.kernels.rows import in_rows
 from npdiff.kernels.views import View, contiguous, whole
 
 
@@ -44,6 +45,8 @@ class Program:
         Scalar equations that are computed wherever they are read.
     absorbed
         Equations of arrays that are computed wherever they are read, never stored.
+    readings
+        What `absorb.readings` has found; it holds until equations are left to NumPy.
     """
 
     def __init__(self, equations: Sequence[Equation], constants: dict[Var, Any]) -> None:
@@ -54,12 +57,13 @@ class Program:
         self.placements: dict[int, Placement] = {}
         self.gathers: dict[int, Gather] = {}
         self.tables: dict[int, Var] = {}
-        self.views: dict[Var, tuple[Atom, View]] = {}
+        self.views: dict[Atom, tuple[Atom, View]] = {}
         self.producer: dict[Var, int] = {v: i for i, eq in enumerate(equations) for v in eq.outputs}
         self.inlined: frozenset[int] = frozenset()
         self.absorbed: frozenset[int] = frozenset()
+        self.readings: dict[int, Any] = {}
         # One number spread over a shape: nobody can change what lies below.
-        self._numbers: dict[Var, Literal] = {v: Literal(c[(0,) * c.ndim]) for v, c in constants.items()
+        self._numbers: dict[Atom, Literal] = {v: Literal(c[(0,) * c.ndim]) for v, c in constants.items()
                                              if type(c) is ndarray and c.size and not any(c.strides)}
 
     def pointwise(self, i: int) -> bool:
@@ -70,16 +74,23 @@ class Program:
         """Whether an equation becomes part of a kernel."""
         return self.pointwise(i) or i in self.reductions
 
+    def leave(self, equations: Iterable[int]) -> None:
+        """Fuse these no more: they are calls of NumPy."""
+        for i in equations:
+            self.builds.pop(i, None)
+            self.reductions.pop(i, None)
+            self.placements.pop(i, None)
+            self.gathers.pop(i, None)
+        self.readings.clear()
+
     def below(self, a: Atom) -> tuple[Atom, View]:
         """The array that really holds an operand's elements, and where they are."""
-        if isinstance(a, Var) and a in self.views:
-            return self.views[a]
-        return a, whole(a.aval.shape)
+        return self.views.get(a) or (a, whole(a.aval.shape))
 
     def seen_from(self, a: Atom) -> tuple[Atom, View]:
         """As `below`, for kernels: a number that fills an array stands for the array."""
         root, view = self.below(a)
-        return (self._numbers.get(root, root) if isinstance(root, Var) else root), view
+        return self._numbers.get(root, root), view
 
     def read(self, a: Atom, shape: tuple[int, ...]) -> tuple[Atom, int, tuple[int, ...]]:
         """The array below, the offset, and one stride per axis of the squeezed space of `shape`."""
@@ -88,6 +99,8 @@ class Program:
 
     def in_place(self, a: Atom, shape: tuple[int, ...]) -> bool:
         """Whether point i of the space reads element i of the array below: the two can share a loop."""
+        if a.aval.shape == shape and a not in self.views and a not in self._numbers:
+            return True
         root, offset, strides = self.read(a, shape)
         space = squeezed(shape)
         return offset == 0 and squeezed(root.aval.shape) == space and strides == contiguous(space)
@@ -108,10 +121,13 @@ class Program:
 class _Lowering:
     """The expressions of one kernel as they grow."""
 
-    def __init__(self, program: Program, members: Sequence[int], space: tuple[int, ...]) -> None:
+    def __init__(self, program: Program, members: Sequence[int], space: tuple[int, ...],
+                 kept: tuple[int, ...] | None) -> None:
         self.program = program
         self.members = frozenset(members)
         self.space = space
+        # The axes of the space that number rows.
+        self.kept = kept
         self.domain: Ranges = tuple((0, n) for n in space)
         self.e = Expressions()
         self.buffers: dict[Var, int] = {}
@@ -153,10 +169,48 @@ class _Lowering:
                 assert below is not None, "what is absorbed is read axis by axis"
                 return self.value(i, compose(below, places), domain)
             # A member reads another one where it stands itself; anything else would be a load.
-            if i in self.members and self._flat(view, places) == (0, contiguous(self.space)):
+            if i in self.members and self._flat(view, places) == (0, self.steps(root.aval.shape)):
                 # (There it can be computed everywhere: known already, and not one call deeper for each equation.)
-                return self.value(i, identity(root.aval.shape), self.domain)
+                return self.value(i, self.here(root.aval.shape), self.domain)
+        if i is not None and i in self.members and self.totals(i) \
+                and self._flat(view, places) == (0, self.steps(root.aval.shape)):
+            return self.total(i)
         return self._load(root, *self._flat(view, places), domain)
+
+    def axes(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The axes of the kernel's space that an array of a member's shape walks: all of them, or those of the rows."""
+        every = tuple(range(len(self.space)))
+        return every if self.kept is None or squeezed(shape) == self.space else self.kept
+
+    def here(self, shape: tuple[int, ...]) -> Places:
+        """Each point of an array of a member's shape at its own element."""
+        axes = self.axes(shape)
+        return tuple([p if p.axis < 0 else p._replace(axis=axes[p.axis]) for p in identity(shape)])
+
+    def steps(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The strides along the kernel's space of an array of a member's shape."""
+        strides = [0] * len(self.space)
+        for axis, step in zip(self.axes(shape), contiguous(squeezed(shape)), strict=True):
+            strides[axis] = step
+        return tuple(strides)
+
+    def totals(self, i: int) -> bool:
+        """Whether an equation reduces just the rows."""
+        what = self.program.reductions.get(i)
+        if what is None or self.kept is None or squeezed(self.program.shape(i)) != self.space:
+            return False
+        axes, _ = _reduced(self.program.equations[i].inputs[0].aval, what)
+        return set(axes) == set(range(len(self.space))) - set(self.kept)
+
+    def total(self, i: int) -> int:
+        """The result of such an equation."""
+        return self.e.total(self.program.reductions[i].op, self.reduced(i))
+
+    def reduced(self, i: int) -> int:
+        """What a reduction reduces, in the dtype in which it does."""
+        shape = self.program.shape(i)
+        operand = self.operand(self.program.operands[i][0], self.here(shape), self.domain)
+        return self.e.cast(operand, self.program.reductions[i].dtype)
 
     def _flat(self, view: View, places: Places) -> tuple[int, tuple[int, ...]]:
         """Offset and strides, over the kernel's space, of a view read at places."""
@@ -248,36 +302,55 @@ def _walk(view: View, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class Group:
-    """Equations that share one loop nest, and which of their variables others need."""
+    """Equations that share one loop nest, and which of their variables others need.
 
-    def __init__(self, program: Program, members: list[int], wanted: set[Var]) -> None:
+    With `rows`, the axes of the largest member's space that number rows: other members may have the space of these axes
+    only, and read what is reduced over the rest.
+    """
+
+    def __init__(self, program: Program, members: list[int], wanted: Set[Var],
+                 rows: tuple[int, ...] | None = None) -> None:
         self.program = program
         self.members = members
+        self.rows = rows
         self.stored = [v for i in members for v in program.equations[i].outputs if v in wanted]
 
     def lower(self) -> tuple[Kernel, list[Var]]:
         """The kernel, its axes not merged, and the variables its input buffers hold, in order."""
         program = self.program
-        space = squeezed(program.shape(self.members[0]))
-        low = _Lowering(program, self.members, space)
+        space = max([squeezed(program.shape(i)) for i in self.members], key=len)
+        low = _Lowering(program, self.members, space, self.rows)
         stores: list[Store] = []
         reductions: list[Reduction] = []
         for i in self.members:
-            eq = program.equations[i]
-            out = eq.outputs[0]
-            here = identity(program.shape(i))
+            shape, out = program.shape(i), program.equations[i].outputs[0]
+            row = self.rows is not None and squeezed(shape) != space
             if program.pointwise(i):
-                value = low.value(i, here, low.domain)
+                value = low.value(i, low.here(shape), low.domain)
                 if out in self.stored:
-                    stores.append(Store(value, Access(self.stored.index(out), 0, contiguous(space))))
+                    stores.append(Store(value, Access(self.stored.index(out), 0, low.steps(shape)), row))
+                continue
+            if low.totals(i):
+                value = low.total(i)
+                if out in self.stored:
+                    stores.append(Store(value, Access(self.stored.index(out), 0, low.steps(out.aval.shape)), row=True))
                 continue
             what = program.reductions[i]
-            value = low.e.cast(low.operand(program.operands[i][0], here, low.domain), what.dtype)
-            axes, strides = _reduced(eq.inputs[0].aval, what)
-            reductions.append(Reduction(what.op, value, axes, Access(self.stored.index(out), 0, strides)))
+            axes, steps = _reduced(program.equations[i].inputs[0].aval, what)
+            own = low.axes(shape)
+            strides = [0] * len(space)
+            for axis, step in zip(own, steps, strict=True):
+                strides[axis] = step
+            place = Access(self.stored.index(out), 0, tuple(strides))
+            if axes or self.rows is None:
+                reductions.append(Reduction(what.op, low.reduced(i), tuple([own[a] for a in axes]), place, row))
+            else:
+                stores.append(Store(low.reduced(i), place, row))
         outputs = tuple(Buffer(v.aval.dtype, v.aval.size) for v in self.stored)
         kernel = Kernel(space, tuple(low.specs), outputs, tuple(low.e.nodes), tuple(stores), tuple(reductions))
-        verify(kernel)
+        if self.rows is not None:
+            points = [axis for axis in range(len(space)) if axis not in self.rows]
+            kernel = in_rows(turned(kernel, [*self.rows, *points]), len(self.rows))
         return kernel, list(low.buffers)
 
 

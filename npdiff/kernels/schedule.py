@@ -9,6 +9,7 @@ order they were recorded in, so no guard is overtaken by a call that might raise
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,11 +17,12 @@ import numpy as np
 
 from npdiff.graph import Equation, Graph, Literal, Var, droppable
 from npdiff.kernels import classify, views
-from npdiff.kernels.absorb import absorbed, fresh_share, readings, share_of
+from npdiff.kernels.absorb import absorbed, fresh_share, readings, recomputed, share_of
 from npdiff.kernels.gathers import gather
 from npdiff.kernels.loop_ir import Kernel, Node, collapse, verify
 from npdiff.kernels.lower import Group, Program
 from npdiff.kernels.matrices import Operation, find
+from npdiff.kernels.merge import Merger, levels
 from npdiff.kernels.pieces import TooMany, split
 from npdiff.kernels.placements import placement
 from npdiff.kernels.simplify import window
@@ -33,6 +35,8 @@ EQUATION_LIMIT = 256
 ARRAY_LIMIT = 64
 # Pieces of a guarded kernel, each of which is compiled.
 PIECE_LIMIT = 48
+# What a kernel with rows holds.
+_TOTAL = Node("total", np.dtype("f8"), (0,), "add")
 
 
 @dataclass(slots=True)
@@ -206,21 +210,31 @@ class Scheduler:
             program.absorbed = frozenset()
             self._find_needed()
             program.absorbed = absorbed(program, self.running, self._kept())
-            self._known_roots = {}
-            self._find_needed()
-            self._find_levels()
-            self._sink()
-            self.groups = self._group()
+            self._arrange()
+            again = self._recomputed()
+            if again:
+                program.absorbed |= again
+                self._arrange()
             given_up = {i for g in self.groups if not self._worthwhile(g) for i in g}
             given_up |= self._only_copied()
             if not given_up and not self._part():
                 given_up = self._lower()
                 if not given_up:
                     return
-            for i in given_up:
-                program.builds.pop(i, None)
-                program.reductions.pop(i, None)
-                program.placements.pop(i, None)
+            program.leave(given_up)
+
+    def _arrange(self) -> None:
+        """Put what runs into kernels and in order."""
+        self._known_roots = {}
+        self._find_needed()
+        self._find_levels()
+        self._sink()
+        self._merge()
+
+    def _recomputed(self) -> frozenset[int]:
+        """What is better computed in every kernel that reads it than stored by one of them."""
+        unit = {i: k for k, u in self.units.items() if u.fused for i in u.members}
+        return recomputed(self.program, unit, self._roots, self._kept())
 
     def _kept(self) -> Callable[[int], bool]:
         """Whether an equation's result has to be in memory: a result, or read by a host call or for a scalar.
@@ -378,9 +392,30 @@ class Scheduler:
             arrays[where] = seen
         return [p for parts in groups.values() for p in parts]
 
+    def _needs(self, i: int) -> Iterator[Var]:
+        """What a running equation reads from memory, if it runs by itself."""
+        if not self._fused(i):
+            yield from [a for a in self._unfused(i).equation.inputs if isinstance(a, Var)]
+            return
+        for root, _ in self._roots(i):
+            j = self.program.producer.get(root)
+            yield root
+            if j is not None and j in self.program.inlined:
+                yield from self._leaves(j)
+
+    def _merge(self) -> None:
+        """Put equations that share a loop nest together."""
+        calls = [i for i in sorted(self.running) if not self._fused(i)]
+        merger = Merger(self.program, self._group(), calls, self._needs, self.level, self._cone, self._renders,
+                        (EQUATION_LIMIT, ARRAY_LIMIT))
+        if self._renders is None or self._renders(_TOTAL):
+            merger.merge()
+        self.units = merger.units
+        self.groups = [unit.members for unit in self.units.values() if unit.fused]
+
     def _worthwhile(self, group: list[int]) -> bool:
         """Whether one kernel beats NumPy's calls, which cost more than ours but run single operations as fast."""
-        size = int(np.prod(self.program.shape(group[0])))
+        size = max([math.prod(self.program.shape(i)) for i in group])
         cone = self._cone(group)
         cost = sum(classify.weight(self.program.equations[i], size) for i in cone)
         moves = all(i in self.program.placements for i in cone)
@@ -389,21 +424,24 @@ class Scheduler:
     def _lower(self) -> set[int]:
         """Lower all groups to kernels; the equations of those that have too many cases."""
         program = self.program
-        of = {i: k for k, group in enumerate(self.groups) for i in group}
+        of = {i: k for k, unit in self.units.items() for i in unit.members}
         wanted = set(self.wanted)
         for i in sorted(self.running):
             if not self._fused(i):
                 continue
             for root, near in self._roots(i):
                 j = program.producer.get(root)
-                inside = j is not None and (of.get(j) == of[i] or (j in program.inlined))
-                if not (near and inside):
+                if j is not None and of.get(j) == of[i]:
+                    continue
+                if not (near and j in program.inlined):
                     wanted.add(root)
-                if near and j in program.inlined and of.get(j) != of[i]:
-                    wanted.update(self._leaves(j))
-        self._kernels: list[tuple[int, int, int, Step]] = []
-        for members in self.groups:
-            group = Group(program, members, wanted)
+                if near and j in program.inlined:
+                    wanted.update(v for v in self._leaves(j) if of.get(program.producer.get(v, -1)) != of[i])
+        self._kernels: dict[int, KernelStep] = {}
+        for k, unit in self.units.items():
+            if not unit.fused:
+                continue
+            group = Group(program, unit.members, wanted, unit.rows)
             if not group.stored:
                 continue
             loose, inputs = group.lower()
@@ -412,18 +450,19 @@ class Scheduler:
             try:
                 split(kernel, PIECE_LIMIT)
             except TooMany:
-                return {i for i in self._cone(members) if i in program.placements}
-            equations = [program.equations[i] for i in sorted(self._cone(members))]
-            step = KernelStep(kernel, inputs, group.stored, equations, loose)
-            self._kernels.append((self.level[members[0]], 0, members[0], step))
+                return {i for i in self._cone(unit.members) if i in program.placements}
+            equations = [program.equations[i] for i in sorted(self._cone(unit.members))]
+            self._kernels[k] = KernelStep(kernel, inputs, group.stored, equations, loose)
         return set()
 
     def steps(self) -> list[Step]:
         """The schedule."""
-        timed = list(self._kernels)
-        for i in sorted(self.running):
-            if not self._fused(i):
-                timed.append((self.level[i], 1, i, self._unfused(i)))
+        level = levels(self.units)
+        timed: list[tuple[int, bool, int, Step]] = []
+        for k, unit in self.units.items():
+            if not unit.fused or k in self._kernels:
+                step = self._kernels[k] if unit.fused else self._unfused(unit.members[0])
+                timed.append((level[k], not unit.fused, unit.members[0], step))
         timed.sort(key=lambda t: t[:3])
         return [t[3] for t in timed]
 

@@ -256,8 +256,8 @@ def test_memory_that_runs_out_is_said_with_its_sizes() -> None:
     with pytest.raises(BackendError) as caught:
         run()
     assert_says(caught.value, run, "jit: out of memory on a cpu of jax: a function reads 32 B and makes 8 B, and "
-                "between float64[4,4] (128 B)", "", "free arrays you no longer need, compute in float32 or in parts, share the "
-                "work between devices (mesh=), or use backend='cpu'")
+                "between float64[4,4] (128 B)", "", "free arrays you no longer need, compute in float32 or in parts, "
+                "share the work between devices (mesh=), or use backend='cpu'")
 
 
 @needs_jax
