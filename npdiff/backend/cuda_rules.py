@@ -383,7 +383,7 @@ def by_name(m: Operation, *args: Any, **params: Any) -> Any:
     return function(*m.arrays(args), **params)
 
 
-NAMED = frozenset("around bincount broadcast_to linalg.det linalg.slogdet nonzero round".split())
+NAMED = frozenset("bincount broadcast_to linalg.det linalg.slogdet nonzero round".split())
 
 RULES: dict[str, Rule] = {
     "guard_truth": _guard_truth, "guard_equal": _guard,
@@ -411,7 +411,8 @@ RULES: dict[str, Rule] = {
     "permute_along": indexing.take_along, "choose_along": indexing.choose_along,
     "sliding_window_view": lambda m, a, *, window, axes: m.xp.lib.stride_tricks.sliding_window_view(a, window, axes),
     "fft.fft": _fft("fft"), "fft.ifft": _fft("ifft"), "fft.rfft": _fft("rfft"), "fft.irfft": _irfft,
-    "linalg.inv": linalg.inv, "solve": linalg.solve, "linalg.cholesky": linalg.cholesky, "cofactor": linalg.cofactor,
+    "linalg.inv": linalg.inv, "solve": linalg.solve, "solve_triangular": linalg.triangular,
+    "linalg.cholesky": linalg.cholesky, "cofactor": linalg.cofactor,
     "linalg.eigh": linalg.spectral("eigh"), "linalg.eigvalsh": linalg.spectral("eigvalsh"),
     "linalg.svd": linalg.spectral("svd"), "linalg.svdvals": linalg.spectral("svd", compute_uv=False),
     "linalg.qr": linalg.spectral("qr"),
