@@ -159,8 +159,21 @@ def _declaration(function: re.Match[str], symbol: str) -> str:
     return f"declare {function[1]} @{symbol}({kinds}){function[4] or ''} nounwind"
 
 
+def assembly(text: str) -> str:
+    """The assembly that a module's text becomes; functions shared between modules are called, not shown."""
+    with _lock:
+        code: str = _target.emit_assembly(_optimised(_apart(machine(), text)))
+        return code
+
+
 def _compile(text: str) -> bytes:
     """Object code for a module's text."""
+    code: bytes = _target.emit_object(_optimised(text))
+    return code
+
+
+def _optimised(text: str) -> Any:
+    """A module's text as LLVM's module, after its optimisation."""
     import llvmlite.binding as llvm
 
     module = llvm.parse_assembly(text)
@@ -168,8 +181,7 @@ def _compile(text: str) -> bytes:
     module.verify()
     builder = llvm.create_pass_builder(_target, llvm.create_pipeline_tuning_options(speed_level=2))
     builder.getModulePassManager().run(module, builder)
-    code: bytes = _target.emit_object(module)
-    return code
+    return module
 
 
 def _link(code: bytes, symbols: dict[str, str]) -> dict[str, int]:
@@ -181,4 +193,4 @@ def _link(code: bytes, symbols: dict[str, str]) -> dict[str, int]:
     return {name: _engine.get_function_address(symbol) for name, symbol in symbols.items()}
 
 
-__all__ = ["Code", "Machine", "has_fma", "load", "machine", "vector_bits"]
+__all__ = ["Code", "Machine", "assembly", "has_fma", "load", "machine", "vector_bits"]

@@ -17,6 +17,7 @@ from npdiff.kernels.rows import in_rows, plan
 from npdiff.kernels.schedule import KernelStep, schedule
 
 F8 = np.dtype("f8")
+TWO = (Buffer(F8, 2),)
 
 
 def data(dtype, shape, seed=0):
@@ -44,7 +45,8 @@ def wholes(x):
     top = r("max", a, axis=(1,), keepdims=True)
     apart = r("subtract", top, a)
     return r.graph(apart, r("multiply", apart, r("min", apart, axis=(1,), keepdims=True)),
-                   r("prod", r("add", apart, apart), axis=(1,), keepdims=False), r("max", apart, axis=(0, 1), keepdims=False))
+                   r("prod", r("add", apart, apart), axis=(1,), keepdims=False),
+                   r("max", apart, axis=(0, 1), keepdims=False))
 
 
 def forms(graph):
@@ -251,7 +253,7 @@ def test_rows_become_columns_and_back(width, square):
 LOAD = Node("load", F8, (), Access(0, 0, (3, 1)))
 
 
-def kernel(nodes, stores=(), reductions=(), outputs=(Buffer(F8, 2),), rows=1):
+def kernel(nodes, stores=(), reductions=(), outputs=TWO, rows=1):
     return Kernel((2, 3), (Buffer(F8, 6),), outputs, nodes, stores, reductions, rows)
 
 
@@ -275,7 +277,8 @@ def test_a_kernel_with_rows_is_verified_and_shown():
     (kernel((LOAD, TOTAL), (Store(0, Access(0, 0, (1, 0)), row=True),)), "of its points"),
     (kernel((LOAD, TOTAL), (Store(1, Access(0, 0, (1, 1)), row=True),), (), (Buffer(F8, 4),)), "moves along"),
     (kernel((LOAD, TOTAL), (Store(1, Access(0, 0, (1, 0))),)), "writes 6 of 2"),
-    (kernel((LOAD, TOTAL), (), (Reduction("add", 1, (0, 1), Access(0, 0, (0, 0)), row=True),), (Buffer(F8, 1),)), "axes"),
+    (kernel((LOAD, TOTAL), (), (Reduction("add", 1, (0, 1), Access(0, 0, (0, 0)), row=True),), (Buffer(F8, 1),)),
+     "axes"),
 ])
 def test_the_verifier_rejects(broken, says):
     with pytest.raises(IRError, match=says):
