@@ -599,6 +599,24 @@ def copy_layout(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return same
 
 
+def frozen(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A plain array that nobody can write into: a copy, unless it is one already. What is broadcast stays so."""
+    owner: Any = a
+    while type(owner) is ndarray and not owner.flags.writeable:
+        owner = owner.base
+    if owner is None:
+        return a
+    once = a[(*[slice(None) if step else slice(1) for step in a.strides], ...)].copy("K")
+    once.flags.writeable = False
+    return np.broadcast_to(once, a.shape) if once.shape != a.shape else once
+
+
+def same_bytes(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
+    """True if two plain arrays of one shape and dtype hold the same bits, so NaN and the signs of zeros too."""
+    mine, theirs = [np.ascontiguousarray(v).reshape(-1).view(np.uint8) for v in (a, b)]
+    return bool(np.array_equal(mine, theirs))
+
+
 def layout(h: Any) -> Any:
     """A plain array with the memory layout the user's array has (one example of it under vmap)."""
     h._sync()
@@ -667,6 +685,6 @@ core.set_array_type(DiffArray)
 tree.leaf_types.update((DiffArray, View))
 
 __all__ = [
-    "PLAIN", "DiffArray", "View", "ask", "copy_layout", "cut_apart", "is_scalar", "is_weak", "layout", "shown",
-    "snapshot", "take", "view_of",
+    "PLAIN", "DiffArray", "View", "ask", "copy_layout", "cut_apart", "frozen", "is_scalar", "is_weak", "layout",
+    "same_bytes", "shown", "snapshot", "take", "view_of",
 ]

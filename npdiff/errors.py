@@ -168,7 +168,8 @@ def warn_user(text: str, category: type[Warning]) -> None:
         warnings.warn(text, category, stacklevel=2)
     else:
         where = frame.f_globals
-        warnings.warn_explicit(text, category, frame.f_code.co_filename, frame.f_lineno, where.get("__name__"),
+        warnings.warn_explicit(text, category, frame.f_code.co_filename, frame.f_lineno,
+                               where.get("__name__") or "<unknown>",  # code run by exec; None would lose the warning
                                where.setdefault("__warningregistry__", {}))
 
 

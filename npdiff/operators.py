@@ -54,7 +54,7 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
             return other * operator.index(self)
         if ufunc is np.multiply and isinstance(other, (list, tuple)) and is_scalar(self) and not is_weak(self):
             return np.zeros((), self.dtype)[()] * other  # NumPy's own error
-        if is_weak(self) and isinstance(other, (list, tuple)):
+        if isinstance(other, (list, tuple)) and (is_weak(self) or (ufunc is np.matmul and is_scalar(self))):
             return NotImplemented
         if getattr(other, "__array_ufunc__", True) is None:
             return NotImplemented

@@ -21,9 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import fuzz
 from programs import Program, seeded
-from shrinking import report, shrunk, verdict
-
-SECONDS = 30  # for one program
+from shrinking import SECONDS, TooLong, limited, report, shrunk, verdict
 
 
 class State:
@@ -65,14 +63,6 @@ class State:
             new.replace(self.path)
 
 
-class TooLong(Exception):
-    """A program did not end in time."""
-
-
-def _alarm(*_: Any) -> None:
-    raise TooLong
-
-
 def _stop(*_: Any) -> None:
     raise KeyboardInterrupt
 
@@ -86,19 +76,16 @@ def label(program: Program, words: str) -> str:
 def one(seed: int, state: State, how: dict[str, Any], few: int) -> None:
     """Check the program of a seed; print it if it fails."""
     program = seeded(seed)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
     try:
-        outcome = fuzz.check(program, **how)
+        with limited():
+            outcome = fuzz.check(program, **how)
     except TooLong:
         outcome = "FAILED"
         state.failures["too long"] += 1
         print(report(program, seed, f"more than {SECONDS} s", **how), flush=True)
     except Exception as error:
         outcome = "FAILED"
-        signal.setitimer(signal.ITIMER_REAL, 0)
         _failed(program, seed, error, state, how, few)
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
     state.outcomes[outcome] += 1
 
 
@@ -126,7 +113,6 @@ def main() -> int:
     parser.add_argument("--few", type=int, default=2, help="how often a failure of one kind is printed")
     parser.add_argument("--state", type=Path, help="file to resume from")
     given = parser.parse_args()
-    signal.signal(signal.SIGALRM, _alarm)
     signal.signal(signal.SIGTERM, _stop)
     state = State(given.state, given.seed)
     end = given.seed + given.programs

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from programs import Program, random_program, seeded
 from row_calls import patterns
-from shrinking import report, shrunk, verdict
+from shrinking import TooLong, limited, report, runs, shrunk, verdict
 
 from npdiff import core
 from npdiff.dispatch.declare import rows
@@ -154,3 +154,18 @@ def test_a_batch_resumes(tmp_path: Path) -> None:
     again = batch(5)
     assert again["next"] == 8
     assert sum(again["outcomes"].values()) == 5
+
+
+def test_smaller_programs_stay_in_their_memory() -> None:
+    window = "v0 = np.lib.stride_tricks.as_strided(x, ({n},), (x.itemsize,))"
+    size = program("x").args["x"].size
+    assert runs(program(window.format(n=size)))
+    assert not runs(program(window.format(n=size + 1)))
+
+
+def test_a_program_without_end_is_stopped() -> None:
+    def check(*_: Any) -> None:
+        fuzz.run(lambda: exec("while True: pass"))
+
+    with pytest.raises(TooLong), limited(0.1):
+        check()

@@ -93,6 +93,7 @@ MEMORY = [
     "v0 = np.meshgrid(y, 1, y)\nv1 = v0[2].ravel()\nv0[2][0] = 0", "x.flat = np.zeros(0)",
     "v0 = y > 0.5\nv0[1] = [0, 2]", "v0 = np.cross(x[:, :3].T, x[:, :3].T, axis=0) * 1\nv0.ravel()[1] += 1",
     "v0 = np.correlate(y, np.ones(5))\nv0.ravel()[1] += 1", "v0 = np.around(y, 1, out=np.zeros((1, 3)))",
+    "v0 = np.round(y, out=np.zeros(3))", "v0 = np.round(n)\nv0[0] = 9",
     "v0 = np.gradient(x, 0.5, 2.0)\nv1 = v0[0].reshape(1, -1)\nnp.put(v1, 0, 1)",
 ]
 MEMORY_RAISE = [
@@ -142,3 +143,33 @@ def test_columns_of_qr_that_depend_on_others() -> None:
 def test_histogram_of_complex_numbers() -> None:
     with pytest.raises(npdiff.errors.UnsupportedError, match=r"np\.histogram: of complex numbers is not recorded"):
         npdiff.vjp(lambda z: np.histogram(z, 3)[1], np.array([1j, 2.0]))
+
+
+@pytest.mark.parametrize("line", [
+    "v0 = np.histogram2d(y, y, 2, weights=1j * y)", "v0 = np.histogramdd((y, y), 2, weights=1j * y)",
+    "np.clip(np.diagflat(y, 1), 0.8, 0.8, out=np.zeros((4, 4), int))", "v0 = [0.5] @ np.median(y)",
+    "v0 = np.median(y) @ [0.5]", "v0 = np.take(y[:0], [0])",
+    "v0 = np.take(e[:0], [0], axis=0)",
+])
+def test_more_errors(line: str) -> None:
+    check(line, raises=True)
+
+
+@pytest.mark.parametrize("body", [
+    "v0 = np.multiply(np.uint64(3), 1, where=np.uint64(1), out=np.zeros_like(np.uint64(1)))",
+    "v0 = np.interp(c, [0.1, 0.75, 1.3], y, period=1.7)", "v0 = np.gradient(y, np.zeros(3))",
+    "v0 = np.take(e[:0], 0, axis=1)",
+])
+def test_more_values(body: str) -> None:
+    check(body)
+
+
+def test_writes_into_windows_that_share_elements_say_so() -> None:
+    def f(x: Any) -> Any:
+        w = np.lib.stride_tricks.as_strided(x, (2, 2), (8, 8))
+        w[0] = 1.0
+        return np.sum(x)
+
+    with pytest.raises(npdiff.errors.UnsupportedError, match="share elements") as caught:
+        npdiff.grad(f)(np.arange(3.0))
+    assert "write into the array itself" in str(caught.value)

@@ -344,7 +344,7 @@ RULES: dict[str, Rule] = {
     "copy": _same, "stop_gradient": _same, "real": lambda m, a: m.jnp.real(a), "imag": lambda m, a: m.jnp.imag(a),
     "astype": lambda m, a, *, dtype: m.cast(a, dtype),
     "bool": lambda m, a: a.reshape(()) != 0, "item": lambda m, a: a.reshape(()),
-    "fix": lambda m, a: m.jnp.trunc(a), "fraction": lambda m, a: a - m.jnp.trunc(a),
+    "fraction": lambda m, a: a - m.jnp.trunc(a),
     "sinc": _first_of_family("sinc"), "i0": _first_of_family("i0"),
     "sum": _adding("sum"), "prod": _adding("prod"),
     "max": _reducing("max"), "min": _reducing("min"), "any": _reducing("any"), "all": _reducing("all"),

@@ -12,7 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view as numpy_sliding_window_
 from npdiff.array import layout, view_of
 from npdiff.avals import ndarray
 from npdiff.core import Primitive, aval, bind, unsupported
-from npdiff.dispatch.declare import composite, function, operand, static
+from npdiff.dispatch.declare import composite, function, numpy_is, operand, static
 from npdiff.dispatch.indexing import Slot, index_add_p, setitem_p
 from npdiff.dispatch.operands import operands, phantom, picked
 from npdiff.dispatch.rules import linear_primitive
@@ -62,7 +62,10 @@ def broadcast_arrays(*args: Any, subok: Any = False) -> Any:
     arrays = [np.reshape(a, ()) if aval(a).weak else a for a in operands(args)]
     shapes = [aval(a).shape for a in arrays]
     shape = np.broadcast_shapes(*shapes)
-    return tuple([a if s == shape else np.broadcast_to(a, shape) for a, s in zip(arrays, shapes, strict=True)])
+    # NumPy 2.0 makes views of all of them if it makes one.
+    kept = numpy_is("2.1") or len(set(shapes)) == 1
+    return tuple([(a if kept else a[...]) if s == shape else np.broadcast_to(a, shape)
+                  for a, s in zip(arrays, shapes, strict=True)])
 
 
 def _windows_transpose(ct: Any, a: Any, *, window: tuple[int, ...], axes: tuple[int, ...]) -> Any:
@@ -97,7 +100,7 @@ def sliding_window_view(x: Any, window_shape: Any, axis: Any = None, *, subok: A
     return view_of(x, lambda base: bind(windows_p, (base,), {"window": window, "axes": axes}), None)
 
 
-@composite(numpy_as_strided, "stays inside the array; read-only where elements are shared", captured="tracked", cases=(
+@composite(numpy_as_strided, "stays inside the array; no writes where elements are shared", captured="tracked", cases=(
     "a := A(5), (3, 2), (a.nbytes // a.size, a.nbytes // a.size)", "a := A(2, 3), (3,), (2 * a.nbytes // a.size,)",
     "a := A(2, 3), (2, 2), (a.nbytes // a.size, a.strides[0])",
     "a := A(2, 3), strides=(a.nbytes // a.size,), shape=(4,)", "a := A(3), (2, 3), (0, a.nbytes // a.size)"))
@@ -114,12 +117,16 @@ def as_strided(x: Any, shape: Any = None, strides: Any = None, subok: Any = Fals
             return numpy_as_strided(base, shape, strides)  # the caller's own array, behind a compiled call
         return picked(base, spots)
 
+    shared = np.unique(spots).size != spots.size
+
     def put(base: Any, new: Any) -> Any:
+        if shared:
+            raise unsupported("np.lib.stride_tricks.as_strided", "a write into windows that share elements cannot be "
+                              "recorded", base, instead="write into the array itself")
         flat = setitem_p.call(np.reshape(base, (-1,)), np.reshape(new, (-1,)), spots.ravel(), index=(Slot(0),))
         return np.reshape(flat, plain.shape)
 
-    shared = np.unique(spots).size != spots.size
-    return view_of(x, get, None if shared or not static(writeable) else put)
+    return view_of(x, get, put if static(writeable) else None)
 
 
 def _strided_spots(plain: Any, shape: Any, strides: Any) -> Any:

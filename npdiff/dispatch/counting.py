@@ -155,7 +155,7 @@ def histogramdd(sample: Any, bins: Any = 10, range: Any = None, density: Any = N
     # Points at zero let NumPy check the arguments.
     like = [phantom(b) for b in bins] if isinstance(bins, (tuple, list)) else phantom(bins)
     np.histogramdd([np.zeros(aval(c).shape) for c in columns], like, phantom(range), None,
-                   None if weights is None else np.zeros(aval(operand(weights)).shape))
+                   None if weights is None else phantom(operand(weights)))
     each: Any = bins if isinstance(bins, (tuple, list)) or aval(operand(bins)).ndim else [bins] * dimensions
     limits = range if range is not None else [None] * dimensions
     edges = [_edges_of_one(c, b, r) for c, b, r in zip(columns, each, limits, strict=True)]

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
 from npdiff.array import layout
-from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
+from npdiff.core import Handle, Primitive, aval, bind, innermost, own_primitive, shape_of
 from npdiff.dispatch.common import along, backwards, batch_axis, flattened, in_c_order
 from npdiff.dispatch.declare import _NO_VALUE, composite, function, operand, point, static, write_out
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import check_out, phantom
+from npdiff.dispatch.operands import check_out, is_tracked, phantom
 from npdiff.dispatch.reductions import loop_dtypes
 from npdiff.dispatch.rules import constant_primitive, linear_primitive, strong_multiply
 
@@ -162,6 +162,9 @@ def _spacings(f: Any, steps: Sequence[Any], axes: Sequence[int]) -> list[Any]:
             if aval(step).size == 0:
                 np.gradient(np.zeros(0), np.zeros(0))
             step = np.diff(cast(step, float) if aval(step).dtype.kind in "iu" else step)
+            known = None if is_tracked(step) else innermost(step)
+            if known is not None and np.all(known == known[0]):
+                step = known[0]  # as NumPy does; for steps of zero, another result
         found_steps.append(step)
     return found_steps
 
@@ -243,8 +246,10 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
     return np.sum(widths * (late + early) / 2.0, axis=axis)
 
 
-for _name, _until in (("trapezoid", ""), ("trapz", "2.4")):
-    composite(_name, until=_until, captured="lists", cases=(
+for _name, _until, _warns in (("trapezoid", "", ""), (
+        "trapz", "2.4", "`trapz` is deprecated. Use `trapezoid` instead, or one of the numerical integration functions "
+        "in `scipy.integrate`.")):
+    composite(_name, until=_until, warns=_warns, captured="lists", cases=(
         "A(4)", "A(4), A(4)", "A(2, 3), dx=0.5", "A(3, 2), A(3), axis=0", "A(2, 3), A(2, 3)", "C(3), A(3)"))(_trapezoid)
 
 # ---------------------------------------------------------------------- unwrap

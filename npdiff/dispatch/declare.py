@@ -7,6 +7,7 @@ and derivatives of any order follow from the first.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import operator
 import warnings
@@ -284,12 +285,12 @@ def found(name: str) -> Any:
 def function(func: Any, kind: str = "composite", prim: Primitive | None = None, notes: str = "",
              cases: Sequence[str] = (), since: str = "", until: str = "",
              retired: dict[str, str] | None = None, captured: str = "",
-             points: Sequence[Point] = ()) -> Callable[[Rule], Rule]:
+             points: Sequence[Point] = (), warns: str = "") -> Callable[[Rule], Rule]:
     """Row of a NumPy function written over primitives; the decorated code has the newest NumPy's own signature.
 
     A function that not every NumPy has goes by its name ("unstack"), with the release it came (`since`) or went with
     (`until`). `retired` names the parameters that only older NumPys have, and which parameter each has become ("" for
-    one without effect).
+    one without effect). `warns` is what NumPy says when a function on its way out is called.
     """
 
     def enter(impl: Rule) -> Rule:
@@ -300,11 +301,22 @@ def function(func: Any, kind: str = "composite", prim: Primitive | None = None, 
         if known is None:
             absent[name] = row
             return impl
-        overrides[known] = _as_before(known, impl, retired) if retired else impl
+        overrides[known] = _as_before(known, impl, retired) if retired else _warning(impl, warns) if warns else impl
         add_row(row)
         return impl
 
     return enter
+
+
+def _warning(impl: Rule, text: str) -> Rule:
+    """`impl`, saying first that NumPy will lose the function."""
+
+    @functools.wraps(impl)
+    def leaving(*args: Any, **kwargs: Any) -> Any:
+        warn_user(text, DeprecationWarning)
+        return impl(*args, **kwargs)
+
+    return leaving
 
 
 def _as_before(func: Any, impl: Rule, retired: dict[str, str]) -> Rule:
@@ -332,9 +344,9 @@ def _as_before(func: Any, impl: Rule, retired: dict[str, str]) -> Rule:
 
 def composite(func: Any, notes: str = "", cases: Sequence[str] = (), since: str = "", until: str = "",
               retired: dict[str, str] | None = None, captured: str = "",
-              points: Sequence[Point] = ()) -> Callable[[Rule], Rule]:
+              points: Sequence[Point] = (), warns: str = "") -> Callable[[Rule], Rule]:
     """Row of a NumPy function that is NumPy code over other functions."""
-    return function(func, "composite", None, notes, cases, since, until, retired, captured, points)
+    return function(func, "composite", None, notes, cases, since, until, retired, captured, points, warns)
 
 
 def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: str = "",

@@ -13,19 +13,18 @@ from npdiff.dispatch.common import backwards, in_c_order, pick, scalar
 from npdiff.dispatch.declare import (
     _NO_VALUE,
     composite,
-    direct,
     found,
     function,
-    nondifferentiable,
     numpy_is,
     operand,
     point,
     since,
+    static,
     write_out,
 )
 from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import phantom
-from npdiff.dispatch.rules import align, batch_elementwise, bilinear_primitive
+from npdiff.dispatch.operands import check_out, phantom
+from npdiff.dispatch.rules import align, batch_elementwise, bilinear_primitive, constant_primitive
 from npdiff.dispatch.ufuncs import composites
 
 # ---------------------------------------------------------------------- clip and rounding
@@ -57,6 +56,7 @@ def clip(a: Any, a_min: Any = _NO_VALUE, a_max: Any = _NO_VALUE, out: Any = None
     if kwargs.get("dtype") is not None:
         a = cast(a, kwargs["dtype"])
     result = np.positive(a) if low is None and high is None else _clipped(a, low, high)
+    check_out(np.clip, out, a, low, high, **{k: phantom(v) for k, v in kwargs.items()})
     return write_out(result, out, "np.clip", kwargs.get("casting", "same_kind"), kwargs.get("where", True), True)
 
 
@@ -66,16 +66,31 @@ if _clip_ufunc is not None:
     composites[_clip_ufunc] = _clipped
 
 _STEPS = point("0 everywhere, at the jumps too", "f(x)", [0.0, 0.5, 1.0], 0, 0)
+_WHOLE = np.zeros(1, int)
+# Before NumPy 2.3, whole numbers rounded are the array itself.
+_AS_IT_IS = np.round(_WHOLE) is _WHOLE
+round_p: Primitive = constant_primitive("round", np.round, batch=batch_elementwise(lambda: round_p), total=True)
+
+
+def _rounded(a: Any, decimals: Any = 0, out: Any = None) -> Any:
+    a, decimals = operand(a), static(decimals)
+    if _AS_IT_IS and out is None and aval(a).dtype.kind in "iu" and aval(a).shape and decimals >= 0:
+        return a
+    check_out(np.round, out, a, decimals=decimals)
+    return write_out(bind(round_p, (a,), {"decimals": decimals} if decimals else {}), out, "np.round", stretch=True)
+
+
 for _func in (np.round, np.around):
-    direct(_func, "nondifferentiable",
-           Primitive(_func.__name__, _func, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p),
-                     total=True), ("a",),
-           stretch=True, cases=("A(4)", "I(3)", "123.456 + A(2), -1", "I(3, high=99), decimals=-1"), points=(_STEPS,))
-round_p: Primitive = Primitive("round", np.round, kind="nondifferentiable", batch=batch_elementwise(lambda: round_p),
-                               total=True)
-nondifferentiable(np.fix, arrays=("x",), batch=batch_elementwise(lambda: fix_p),
-                  cases=() if numpy_is("2.5") else ("2 * A(2, 3)", "A()[()]"))  # it warns since NumPy 2.5
-fix_p: Primitive = Primitive("fix", np.fix, kind="nondifferentiable", batch=batch_elementwise(lambda: fix_p))
+    function(_func, "nondifferentiable", round_p, points=(_STEPS,), cases=(
+        "A(4)", "I(3)", "123.456 + A(2), -1", "I(3, high=99), decimals=-1"))(_rounded)
+
+
+@function(np.fix, "nondifferentiable", cases=("2 * A(2, 3)", "A()[()]"), points=(_STEPS,),
+          warns="numpy.fix is deprecated. Use numpy.trunc instead, which is faster and follows the Array API standard."
+          if numpy_is("2.5") else "")
+def fix(x: Any, out: Any = None) -> Any:
+    return np.trunc(x) if out is None else np.trunc(x, out=out)
+
 
 # ---------------------------------------------------------------------- functions whose derivatives form a family
 
@@ -161,10 +176,11 @@ def i0(x: Any) -> Any:
     "A(3), P(1), A(1)"))
 def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period: Any = None) -> Any:
     x, xp, fp = operand(x), operand(xp), operand(fp)
-    empty = not aval(xp).size and period is None
-    if aval(x).dtype.kind == "c" or aval(xp).dtype.kind == "c" or empty:
+    complex_places = aval(x).dtype.kind == "c" or aval(xp).dtype.kind == "c"
+    if period is None and (complex_places or not aval(xp).size):
         return services["fresh"](np.interp(phantom(x), phantom(xp), phantom(fp), left, right, period))
-    x, xp, fp = (cast(v, np.result_type(aval(v).dtype, float), copy=False) for v in (x, xp, fp))
+    x, xp = cast(x, float, copy=False), cast(xp, float, copy=False)
+    fp = cast(fp, np.result_type(aval(fp).dtype, float), copy=False)
     if period is not None:
         if period == 0:
             raise ValueError("period must be a non-zero value")

@@ -62,7 +62,8 @@ def vstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     return np.concatenate([np.atleast_2d(a) for a in operands(tup)], axis=0, dtype=dtype, casting=casting)
 
 
-composite("row_stack", notes="an older name of np.vstack", until="2.5")(vstack)
+composite("row_stack", notes="an older name of np.vstack", until="2.5",
+          warns="`row_stack` alias is deprecated. Use `np.vstack` directly.")(vstack)
 
 
 @composite(np.hstack, cases=(

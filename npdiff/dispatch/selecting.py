@@ -78,14 +78,16 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: Any = "r
     # A single index of this kind lets NumPy check dtype and mode.
     kind = aval(indices)
     np.take(np.empty(1), np.zeros((1,) * kind.ndim, kind.dtype if typed and not kind.weak else int), mode=mode)
-    if not n and aval(indices).size:
-        np.take(np.empty(0), [0])  # NumPy's own error
+    shape = aval(a).shape
+    shape = (*shape[:axis], *kind.shape, *shape[axis + 1:])
+    if not n and kind.size:
+        np.take(np.empty(aval(a).shape), np.zeros(kind.shape, int), axis, mode=mode)  # NumPy's own error
+        return write_out(np.reshape(a, shape), out, "np.take")
     if aval(indices).dtype.kind not in "iu":
         indices = services["astype"](indices, np.intp)
     spots = np.reshape(in_range(indices, n, mode) if n else indices, (-1,))
     picked = in_c_order(a[(slice(None),) * axis + (spots,)])
-    shape = aval(a).shape
-    result = np.reshape(picked, (*shape[:axis], *aval(indices).shape, *shape[axis + 1:]))
+    result = np.reshape(picked, shape)
     return write_out(result if shape_of(result) else result[()], out, "np.take")
 
 

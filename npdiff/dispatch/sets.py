@@ -106,7 +106,7 @@ def isin(element: Any, test_elements: Any, assume_unique: Any = False, invert: A
     return bind(isin_p, (operand(element), operand(test_elements)), {k: v for k, v in how.items() if v})
 
 
-@composite("in1d", until="2.4", cases=("I(4), I(2)",))
+@composite("in1d", until="2.4", warns="`in1d` is deprecated. Use `np.isin` instead.", cases=("I(4), I(2)",))
 def in1d(ar1: Any, ar2: Any, assume_unique: Any = False, invert: Any = False, *, kind: Any = None) -> Any:
     return isin(np.ravel(operand(ar1)), ar2, assume_unique, invert, kind=kind)
 

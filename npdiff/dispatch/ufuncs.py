@@ -179,9 +179,9 @@ def _call(ufunc: np.ufunc, name: str, inputs: tuple[Any, ...], out: Any = None, 
     args = [operand(a) for a in inputs]
     if gufunc:
         return write_all(name, services["gufunc"](ufunc, args, gufunc), out, casting)
-    if dtype is not None or signature is not None or casting != "same_kind":
-        args = _cast_operands(ufunc, args, dtype, signature, casting)
     where = True if where is True else mask_of(where)
+    if dtype is not None or signature is not None or casting != "same_kind" or where is not True:
+        args = _cast_operands(ufunc, args, dtype, signature, casting)
     try:
         if where is not True:
             # Masked-out elements are not computed: a harmless 1 stands in, so that neither warnings nor NaN arise.

@@ -24,6 +24,8 @@ LANES = 16
 MOST_CHUNKS = 256
 # An element of a part costs memory and joining: a chunk has at least so many points for each.
 POINTS_PER_PART = 8
+# Bytes of a cache line.
+_LINE = 64
 # Nanoseconds per point, of vectors in the cache; whatever is not listed is an arithmetic operation.
 _COSTS = {"call": 1.5, "div": 0.3, "sqrt": 0.4, "load": 0.1, "const": 0.0}
 _ARITHMETIC, _STORE = 0.04, 0.1
@@ -61,6 +63,11 @@ def points(kernel: Kernel) -> int:
     return prod(kernel.sizes)
 
 
+def part_bytes(size: int) -> int:
+    """Bytes from one chunk's part of a result of this size to the next: no cache line is written by two threads."""
+    return (-(-size // _LINE) + 1) * _LINE
+
+
 def work_of(kernel: Kernel) -> Work:
     """How to cut a kernel."""
     extent = kernel.sizes[0] if kernel.sizes else 1
@@ -81,4 +88,4 @@ def work_of(kernel: Kernel) -> Work:
     return Work(extent, turns, long=True, wide=True, parted=parted)
 
 
-__all__ = ["Work", "nanoseconds", "points", "work_of"]
+__all__ = ["Work", "nanoseconds", "part_bytes", "points", "work_of"]

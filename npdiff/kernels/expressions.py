@@ -44,9 +44,9 @@ class Expressions:
         """The dtype of a node."""
         return self.nodes[node].dtype
 
-    def load(self, access: Access, dtype: DType) -> int:
-        """An element of an input buffer."""
-        node = Node("load", dtype, (), access)
+    def load(self, access: Access, dtype: DType, *places: int) -> int:
+        """An element of an input buffer; `places` are what the access has steps for."""
+        node = Node("load", dtype, places, access)
         return self.add(node)
 
     def inside(self, box: Ranges) -> int:

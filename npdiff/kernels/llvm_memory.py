@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from npdiff.kernels import llvm_complex
 from npdiff.kernels.llvm_text import Body, memory_type, register, wide
 from npdiff.kernels.loop_ir import DType
+from npdiff.kernels.streaming import LINE
 
 # The address of the element so many elements further on.
 Address = Callable[[int], str]
@@ -46,8 +47,8 @@ def load(body: Body, dtype: DType, width: int, stride: int, at: Address) -> str:
     return cooked(body, dtype, width, value)
 
 
-def store(body: Body, dtype: DType, width: int, stride: int, at: Address, value: str) -> None:
-    """Write values `stride` elements apart."""
+def store(body: Body, dtype: DType, width: int, stride: int, at: Address, value: str, stream: bool = False) -> None:
+    """Write values `stride` elements apart; with `stream` they begin where a line may, and go past the caches."""
     if dtype.kind == "c":
         llvm_complex.store(body, dtype, width, stride, at, value)
         return
@@ -55,7 +56,10 @@ def store(body: Body, dtype: DType, width: int, stride: int, at: Address, value:
     value = raw(body, dtype, width, value)
     p = at(0)
     if width == 1 or stride == 1:
-        body.do(f"store {wide(kind, width)} {value}, ptr {p}, align 1")
+        # Less than half a line at a time would be more writes than the processor can put together.
+        size = width * dtype.itemsize
+        how = f"align {min(size, LINE)}, !nontemporal !{{i32 1}}" if stream and 2 * size >= LINE else "align 1"
+        body.do(f"store {wide(kind, width)} {value}, ptr {p}, {how}")
         return
     for k in range(width):
         q = body.let(f"getelementptr {kind}, ptr {p}, i64 {k * stride}") if k else p

@@ -9,10 +9,13 @@ A kernel may have *rows*: the first `Kernel.rows` axes number them, the others t
 points of the same row again. A renderer visits the points of a row as often as that takes (see `rows.plan`),
 or says that it renders no totals.
 
+A load whose place also moves with values takes these as its operands, integers that lie within the limits its access
+gives (`Access.steps`); whoever builds one sees to that. Only a renderer that asks for them gets such loads
+(``schedule(graph, gathers=True)``).
+
 A kernel is *guarded* (see `guarded`) if it distinguishes cases by the index alone: by `inside` nodes,
 or by loads that touch memory only inside of their `within`. It has no reductions. A renderer cuts it
-into boxes in which every case is decided (`pieces.split`), or compares indices at each point; one that
-does neither asks the schedule for none (``schedule(graph, placements=False)``).
+into boxes in which every case is decided (`pieces.split`), or compares indices at each point.
 """
 
 from __future__ import annotations
@@ -67,13 +70,15 @@ Ranges = tuple[tuple[int, int], ...]
 class Access:
     """Element ``offset + sum(index * stride)`` of a buffer.
 
-    A load with `within` touches memory only at points inside that box; at all others its value is zero.
+    A load with `within` touches memory only at points inside that box; at all others its value is zero. With `steps`,
+    each operand of the load adds the first number as often as it says; it is below the second.
     """
 
     buffer: int
     offset: int
     strides: tuple[int, ...]
     within: Ranges | None = None
+    steps: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +191,7 @@ def collapse(kernel: Kernel, first: int = 0) -> Kernel:
         return tuple(ranges)
 
     def move(a: Access) -> Access:
-        return Access(a.buffer, a.offset, tuple(a.strides[g[-1]] for g in groups), a.within and cut(a.within))
+        return replace(a, strides=tuple(a.strides[g[-1]] for g in groups), within=a.within and cut(a.within))
 
     def moved(n: Node) -> Node:
         if n.op == "load":
@@ -256,8 +261,9 @@ def _verify_access(a: Access, buffers: tuple[Buffer, ...], sizes: tuple[int, ...
     _check(len(a.strides) == len(sizes), f"{what} has {len(a.strides)} strides for {len(sizes)} axes")
     box = tuple((0, n) for n in sizes) if a.within is None else a.within
     _verify_box(box, sizes, what)
-    low = a.offset + sum(min(s * i, s * (j - 1)) for s, (i, j) in zip(a.strides, box, strict=True))
-    high = a.offset + sum(max(s * i, s * (j - 1)) for s, (i, j) in zip(a.strides, box, strict=True))
+    ends = [(s * i, s * (j - 1)) for s, (i, j) in zip(a.strides, box, strict=True)]
+    ends += [(0, s * (n - 1)) for s, n in a.steps]
+    low, high = a.offset + sum(map(min, ends)), a.offset + sum(map(max, ends))
     size, before = buffers[a.buffer].size, buffers[a.buffer].before
     _check(low >= -before and high < size - before, f"{what} touches [{low}, {high}] of {size} elements")
 
@@ -269,7 +275,8 @@ def _verify_node(kernel: Kernel, i: int) -> None:
     _check(all(0 <= a < i for a in node.args), f"{what} reads a node that is not before it")
     kinds = [kernel.nodes[a].dtype for a in node.args]
     if node.op == "load":
-        _check(isinstance(node.data, Access) and not node.args, f"{what} is malformed")
+        _check(isinstance(node.data, Access) and len(node.args) == len(node.data.steps), f"{what} is malformed")
+        _check(all(k == np.int64 for k in kinds), f"{what} has a place of another type than int64")
         _verify_access(node.data, kernel.inputs, kernel.sizes, what)
         _check(kernel.inputs[node.data.buffer].dtype == node.dtype, f"{what} has another dtype than its buffer")
     elif node.op == "inside":
@@ -322,6 +329,7 @@ def verify(kernel: Kernel) -> None:
         _check(0 <= write.value < len(kernel.nodes), f"{kind} of an unknown node")
         _verify_access(write.access, kernel.outputs, kernel.sizes, kind)
         _check(write.access.within is None, f"{kind} has a condition")
+        _check(not write.access.steps, f"{kind} has a place that moves with values")
         out = kernel.outputs[write.access.buffer]
         _check(out.dtype == kernel.nodes[write.value].dtype, f"{kind} has another dtype than its buffer")
         kept = set(range(len(kernel.sizes)))
@@ -365,6 +373,8 @@ def show(kernel: Kernel) -> str:
     for i, n in enumerate(kernel.nodes):
         if n.op == "load":
             text = _place(n.data, "in")
+            for arg, (step, _) in zip(n.args, n.data.steps, strict=True):
+                text = f"{text[:-1]} + {f'{step}*' if step != 1 else ''}%{arg}]"
             if n.data.within is not None:
                 text += f" where {_conditions(n.data.within, kernel.sizes)}, else 0"
         elif n.op == "inside":

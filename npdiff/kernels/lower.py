@@ -8,15 +8,18 @@ the domain of each case only, its operand has to be there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from npdiff.avals import Aval, ndarray
 from npdiff.graph import Atom, Equation, Literal, Var
 from npdiff.kernels.classify import Build, FusedReduction, squeezed
 from npdiff.kernels.expressions import Expressions
-from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Ranges, Reduction, Store, turned, verify
+from npdiff.kernels.gathers import Gather
+from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Ranges, Reduction, Store, turned
 from npdiff.kernels.placements import Part, Placement
 from npdiff.kernels.places import Places, aligned, compose, identity, reach, unfold
 from npdiff.kernels.rows import in_rows
@@ -28,8 +31,10 @@ class Program:
 
     Attributes
     ----------
-    builds, reductions, placements
+    builds, reductions, placements, gathers
         Equations that can be fused, by index.
+    tables
+        What gathers read at places that depend on values, by index: an array in memory.
     operands
         What equations read if they are fused: an array that has just been written into another is read there.
     views
@@ -40,6 +45,8 @@ class Program:
         Scalar equations that are computed wherever they are read.
     absorbed
         Equations of arrays that are computed wherever they are read, never stored.
+    readings
+        What `absorb.readings` has found; it holds until equations are left to NumPy.
     """
 
     def __init__(self, equations: Sequence[Equation], constants: dict[Var, Any]) -> None:
@@ -48,32 +55,42 @@ class Program:
         self.builds: dict[int, Build] = {}
         self.reductions: dict[int, FusedReduction] = {}
         self.placements: dict[int, Placement] = {}
-        self.views: dict[Var, tuple[Atom, View]] = {}
+        self.gathers: dict[int, Gather] = {}
+        self.tables: dict[int, Var] = {}
+        self.views: dict[Atom, tuple[Atom, View]] = {}
         self.producer: dict[Var, int] = {v: i for i, eq in enumerate(equations) for v in eq.outputs}
         self.inlined: frozenset[int] = frozenset()
         self.absorbed: frozenset[int] = frozenset()
+        self.readings: dict[int, Any] = {}
         # One number spread over a shape: nobody can change what lies below.
-        self._numbers: dict[Var, Literal] = {v: Literal(c[(0,) * c.ndim]) for v, c in constants.items()
+        self._numbers: dict[Atom, Literal] = {v: Literal(c[(0,) * c.ndim]) for v, c in constants.items()
                                              if type(c) is ndarray and c.size and not any(c.strides)}
 
     def pointwise(self, i: int) -> bool:
         """Whether an equation's result can be computed at any point by itself."""
-        return i in self.builds or i in self.placements
+        return i in self.builds or i in self.placements or i in self.gathers
 
     def fused(self, i: int) -> bool:
         """Whether an equation becomes part of a kernel."""
-        return i in self.builds or i in self.reductions or i in self.placements
+        return self.pointwise(i) or i in self.reductions
+
+    def leave(self, equations: Iterable[int]) -> None:
+        """Fuse these no more: they are calls of NumPy."""
+        for i in equations:
+            self.builds.pop(i, None)
+            self.reductions.pop(i, None)
+            self.placements.pop(i, None)
+            self.gathers.pop(i, None)
+        self.readings.clear()
 
     def below(self, a: Atom) -> tuple[Atom, View]:
         """The array that really holds an operand's elements, and where they are."""
-        if isinstance(a, Var) and a in self.views:
-            return self.views[a]
-        return a, whole(a.aval.shape)
+        return self.views.get(a) or (a, whole(a.aval.shape))
 
     def seen_from(self, a: Atom) -> tuple[Atom, View]:
         """As `below`, for kernels: a number that fills an array stands for the array."""
         root, view = self.below(a)
-        return (self._numbers.get(root, root) if isinstance(root, Var) else root), view
+        return self._numbers.get(root, root), view
 
     def read(self, a: Atom, shape: tuple[int, ...]) -> tuple[Atom, int, tuple[int, ...]]:
         """The array below, the offset, and one stride per axis of the squeezed space of `shape`."""
@@ -82,6 +99,8 @@ class Program:
 
     def in_place(self, a: Atom, shape: tuple[int, ...]) -> bool:
         """Whether point i of the space reads element i of the array below: the two can share a loop."""
+        if a.aval.shape == shape and a not in self.views and a not in self._numbers:
+            return True
         root, offset, strides = self.read(a, shape)
         space = squeezed(shape)
         return offset == 0 and squeezed(root.aval.shape) == space and strides == contiguous(space)
@@ -93,7 +112,9 @@ class Program:
 
     def same_point(self, i: int, k: int) -> bool:
         """Whether a fused equation reads, of its operand `k`, the element below at the point that it computes."""
-        found = self.placements.get(i)
+        found, picked = self.placements.get(i), self.gathers.get(i)
+        if picked is not None and picked.first + picked.count != len(self.shape(i)):
+            return False
         return (found is None or k == found.base) and self.in_place(self.operands[i][k], self.shape(i))
 
 
@@ -119,7 +140,9 @@ class _Lowering:
         known = self._values.get(key)
         if known is None:
             found = self.program.placements.get(i)
-            if found is None:
+            if i in self.program.gathers:
+                known = self._gathered(i, places, domain)
+            elif found is None:
                 operands = [self.operand(a, places, domain) for a in self.program.operands[i]]
                 known = self.program.builds[i](self.e, operands)
             else:
@@ -198,14 +221,28 @@ class _Lowering:
                 strides[axis] += stride * step
         return offset, tuple(strides)
 
-    def _load(self, root: Var, offset: int, strides: tuple[int, ...], domain: Ranges) -> int:
+    def _gathered(self, i: int, places: Places, domain: Ranges) -> int:
+        """An element whose place depends on integers; whatever these are, it lies in the array."""
+        found, e, int64 = self.program.gathers[i], self.e, np.dtype(np.int64)
+        block = places[found.first:found.first + found.count]
+        at = []
+        for a, (_, n) in zip(self.program.operands[i], found.steps, strict=True):
+            k = e.cast(self.at(a, aligned(block, a.aval.shape), domain), int64)
+            zero = e.const(0, int64)
+            k = e.select(e.op("lt", k, zero), e.op("add", k, e.const(n, int64)), k)
+            at.append(e.op("maximum", e.op("minimum", k, e.const(n - 1, int64)), zero))
+        offset, strides = self._flat(found.view, places)
+        return self._load(self.program.tables[i], offset, strides, domain, found.steps, at)
+
+    def _load(self, root: Var, offset: int, strides: tuple[int, ...], domain: Ranges,
+              steps: tuple[tuple[int, int], ...] = (), at: Sequence[int] = ()) -> int:
         if root not in self.buffers:
             self.buffers[root] = len(self.specs)
             self.specs.append(Buffer(root.aval.dtype, root.aval.size))
-        ends = [s * (n - 1) for s, n in zip(strides, self.space, strict=True)]
+        ends = [s * (n - 1) for s, n in zip(strides, self.space, strict=True)] + [s * (n - 1) for s, n in steps]
         low, high = offset + sum(min(0, x) for x in ends), offset + sum(max(0, x) for x in ends)
         within = None if low >= 0 and high < root.aval.size else domain
-        return self.e.load(Access(self.buffers[root], offset, strides, within), root.aval.dtype)
+        return self.e.load(Access(self.buffers[root], offset, strides, within, steps), root.aval.dtype, *at)
 
     def _placed(self, i: int, found: Placement, places: Places, domain: Ranges) -> int:
         """The part that stands at the places, by cases where that depends on the point."""
@@ -314,7 +351,6 @@ class Group:
         if self.rows is not None:
             points = [axis for axis in range(len(space)) if axis not in self.rows]
             kernel = in_rows(turned(kernel, [*self.rows, *points]), len(self.rows))
-        verify(kernel)
         return kernel, list(low.buffers)
 
 

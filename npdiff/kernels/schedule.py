@@ -18,6 +18,7 @@ import numpy as np
 from npdiff.graph import Equation, Graph, Literal, Var, droppable
 from npdiff.kernels import classify, views
 from npdiff.kernels.absorb import absorbed, fresh_share, readings, recomputed, share_of
+from npdiff.kernels.gathers import gather
 from npdiff.kernels.loop_ir import Kernel, Node, collapse, verify
 from npdiff.kernels.lower import Group, Program
 from npdiff.kernels.matrices import Operation, find
@@ -88,11 +89,11 @@ Renders = Callable[[Node], bool]
 class Scheduler:
     """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    Without `matrices`, there are no kernels for products and factorisations; without `placements`, none is guarded
-    (`loop_ir.guarded`). `renders` says of a node whether kernels may hold it; None: all of them.
+    Without `matrices`, there are no kernels for products and factorisations; with `gathers`, kernels pick elements by
+    arrays of integers. `renders` says of a node whether kernels may hold it; None: all of them.
     """
 
-    def __init__(self, graph: Graph, matrices: bool = True, placements: bool = True,
+    def __init__(self, graph: Graph, matrices: bool = True, gathers: bool = False,
                  renders: Renders | None = None) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
@@ -100,8 +101,8 @@ class Scheduler:
         # What needs no view made, by index: see `MatrixStep`.
         self.matrices: dict[int, MatrixStep] = {}
         self._matrices = matrices
+        self._gathers = gathers
         self._renders = renders
-        self._placements = placements
         # Reductions that read their operand from memory: what computes it has cases, which reductions do not go with.
         self._late: set[int] = set()
         moved: dict[Var, Var] = {}
@@ -135,6 +136,8 @@ class Scheduler:
             if view is not None and view.shape == out.aval.shape and root.aval.dtype == out.aval.dtype:
                 program.views[out] = (root, view)
                 return
+        if self._gathers and self._gathered(i, eq):
+            return
         build = classify.elementwise(eq)
         if build is not None and self._renders is not None and not all(map(self._renders, classify.nodes(eq, build))):
             return
@@ -143,11 +146,20 @@ class Scheduler:
             program.builds[i] = build
         elif reduction is not None:
             program.reductions[i] = reduction
-        elif self._placements and (placed := placement(eq)) is not None:
+        elif (placed := placement(eq)) is not None:
             program.placements[i] = placed
         elif self._matrices and (found := find(eq, program.below)) is not None:
             operation, roots, seen = found
             self.matrices[i] = MatrixStep(Equation(eq.prim, roots, eq.params, eq.outputs, eq.source), operation, seen)
+
+    def _gathered(self, i: int, eq: Equation) -> bool:
+        root, below = self.program.below(self.program.operands[i][0]) if eq.inputs else (None, None)
+        found = gather(eq, below) if isinstance(root, Var) else None
+        if found is None or not isinstance(root, Var):
+            return False
+        self.program.gathers[i], self.program.tables[i] = found, root
+        del self.program.operands[i][0]
+        return True
 
     def _unfused(self, i: int) -> HostStep:
         """The step of an equation that is no part of a fused kernel."""
@@ -184,6 +196,8 @@ class Scheduler:
                 found += [(v, False) for v in self._leaves(j)]
             else:
                 found.append((root, i not in self._late and program.same_point(i, k)))
+        if i in program.tables:
+            found.append((program.tables[i], False))
         self._known_roots[i] = list(dict.fromkeys(found))
         return self._known_roots[i]
 
@@ -207,10 +221,7 @@ class Scheduler:
                 given_up = self._lower()
                 if not given_up:
                     return
-            for i in given_up:
-                program.builds.pop(i, None)
-                program.reductions.pop(i, None)
-                program.placements.pop(i, None)
+            program.leave(given_up)
 
     def _arrange(self) -> None:
         """Put what runs into kernels and in order."""
@@ -237,6 +248,7 @@ class Scheduler:
                 pinned.update(program.producer[a] for a in self._unfused(i).equation.inputs if a in program.producer)
         for i in program.inlined:
             pinned.update(r.producer for r in readings(program, i))
+        pinned.update(program.producer[v] for v in program.tables.values() if v in program.producer)
         return lambda i: i in pinned or i in program.inlined \
             or not droppable(program.equations[i], self.graph.constants)
 
@@ -455,11 +467,10 @@ class Scheduler:
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph, matrices: bool = True, placements: bool = True,
-             renders: Renders | None = None) -> list[Step]:
+def schedule(graph: Graph, matrices: bool = True, gathers: bool = False, renders: Renders | None = None) -> list[Step]:
     """Order the work of a simplified graph: kernels, and host calls between them.
 
-    Without `matrices`, products and factorisations are host calls. Without `placements`, so are writes into windows and
-    concatenations, and no kernel is guarded. What holds a node that `renders` refuses is not put into a kernel.
+    Without `matrices`, products and factorisations are host calls, without `gathers` so are indices that are arrays.
+    What holds a node that `renders` refuses is not put into a kernel.
     """
-    return Scheduler(graph, matrices, placements, renders).steps()
+    return Scheduler(graph, matrices, gathers, renders).steps()

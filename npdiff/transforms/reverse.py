@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from npdiff import core
-from npdiff.array import DiffArray
+from npdiff.array import DiffArray, same_bytes
 from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, unchanged, wrap
 from npdiff.errors import NotDifferentiableError, TracedValueError, message, outside_write, scipy_call
@@ -242,7 +242,7 @@ class ReverseTrace(Trace):
         if self._copies is None:
             self._copies = weakref.WeakValueDictionary()
         old = self._copies.get(id(a))
-        if old is not None and old.dtype == a.dtype and old.strides == a.strides and _same_bytes(old, a):
+        if old is not None and old.dtype == a.dtype and old.strides == a.strides and same_bytes(old, a):
             return old
         new = a.copy(order="K")
         self._copies[id(a)] = new
@@ -275,12 +275,6 @@ def dropped(handle: Any, what: str) -> Exception:
         f"{what}: would drop the derivative of a tracked value", handle,
         instead=ways.get(what, "use NumPy's function (np.sin, not math.sin), or x.value or npdiff.stop_gradient(x) "
                                "if no derivative is wanted")))
-
-
-def _same_bytes(a: Any, b: Any) -> bool:
-    if not (a.flags.c_contiguous and b.flags.c_contiguous):
-        return False
-    return bool(np.array_equal(a.reshape(-1).view(np.uint8), b.reshape(-1).view(np.uint8)))
 
 
 def _below(out: Any) -> Any:

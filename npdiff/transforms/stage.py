@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from npdiff import tree
-from npdiff.array import DiffArray, ask, take
+from npdiff.array import DiffArray, ask, frozen, same_bytes, take
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, Trace, aval, innermost, wrap
 from npdiff.errors import GuardFailed, user_frame
@@ -125,15 +125,21 @@ class StageTrace(Trace):
         if isinstance(a, _SCALARS) and not isinstance(a, Handle):
             return Literal(a)
         known = self._known.get(id(a))
-        if known is not None:
+        if known is not None and (type(a) is not ndarray or self._holds(known[1], a)):
             return known[1]
         if (type(a) is ndarray and a.nbytes >= _LARGE and a.dtype.kind in "biufc" and a.flags.c_contiguous
                 and not a.view(np.uint8).any()):
             return self._zeros_like(a)
         v = self.var(a)
-        self.constants[v] = a
+        # Plain arrays belong to the function: what it writes into one later is no part of what was read now.
+        self.constants[v] = frozen(a) if type(a) is ndarray else a
         self._known[id(a)] = (a, v)  # keeps `a` alive, so that its id stays its own
         return v
+
+    def _holds(self, v: Var, a: np.ndarray[Any, Any]) -> bool:
+        """True if an array still is what it was when the constant was made of it."""
+        kept = self.constants[v]
+        return kept is a or (kept.shape == a.shape and kept.dtype == a.dtype and same_bytes(kept, a))
 
     def _zeros_like(self, a: np.ndarray[Any, Any]) -> Var:
         """One variable for all large arrays of zeros alike: gradients of slices begin with one each."""

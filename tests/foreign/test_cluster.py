@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import cloudpickle
-import dask.array as da
 import jitted_functions as functions
 import numpy as np
 import pytest
 
 import npdiff
 
-distributed: Any = pytest.importorskip("distributed")
+distributed: Any = pytest.importorskip("distributed", reason="dask is missing: install the dask extra")
+da: Any = pytest.importorskip("dask.array")
 
 
 @pytest.fixture(scope="module")

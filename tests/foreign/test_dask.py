@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import dask
-import dask.array as da
 import numpy as np
 import pytest
 
 import npdiff
 from npdiff.errors import NpdiffError, TracedValueError, UnsupportedError
+
+dask: Any = pytest.importorskip("dask", reason="dask is missing: install the dask extra")
+da: Any = pytest.importorskip("dask.array")
 
 A = np.linspace(-1.3, 1.7, 24).reshape(6, 4)
 W = np.linspace(0.3, -0.8, 4)

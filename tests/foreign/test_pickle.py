@@ -57,6 +57,7 @@ def test_a_wrapper_around_a_gradient_is_not_taken_for_it() -> None:
 
 
 def test_options_travel() -> None:
+    pytest.importorskip("jax", reason="jax is missing: install the jax extra")
     f = npdiff.jit(functions.energy, backend="tpu")
     again = pickle.loads(pickle.dumps(f))
     assert again.backend is f.backend
