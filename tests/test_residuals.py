@@ -7,6 +7,7 @@ import pytest
 
 import npdiff
 from npdiff.graph import verify
+from npdiff.program import with_literals
 
 W = np.random.default_rng(1).normal(size=(4, 4)) / 3
 X = np.random.default_rng(2).normal(size=(4, 3))
@@ -112,3 +113,17 @@ def test_guards_are_not_passed_twice():
     low = npdiff.jit(lambda x: np.sum(np.sin(x)) if np.sum(x) > 0 else np.sum(np.cos(x)))
     for x in (np.ones(3), -np.ones(3), np.ones(3)):
         np.testing.assert_allclose(npdiff.grad(low)(x), np.cos(x) if x[0] > 0 else -np.sin(x), rtol=1e-12)
+
+
+def test_a_cotangent_that_is_one_number_is_no_array_in_the_kernels():
+    x = np.linspace(0.0, 1.0, 60 * 50).reshape(60, 50)
+
+    def loss(a):
+        return np.mean(np.var(a, axis=0))
+
+    jitted = npdiff.jit(npdiff.grad(loss))
+    np.testing.assert_allclose(jitted(x), npdiff.grad(loss)(x), rtol=1e-12)
+    graph = with_literals(jitted.lower(x))
+    assert not graph.constants
+    held = [v for v, c in jitted.lower(x).constants.items() if c.shape == x.shape]
+    assert held

@@ -100,6 +100,27 @@ def moments(x: Array) -> Any:
     return np.sum(x) + np.mean(np.var(x, axis=0)) + np.sum(np.max(x, axis=1) * np.mean(x, axis=1))
 
 
+def reduce_all(x: Array) -> Any:
+    """Each reduction over a whole matrix."""
+    return np.sum(x) + np.mean(x) + np.var(x) + np.max(x), np.argmax(x)
+
+
+def reduce_first(x: Array) -> Any:
+    """Each reduction over the columns of a matrix."""
+    return np.sum(x, axis=0), np.mean(x, axis=0), np.var(x, axis=0), np.max(x, axis=0), np.argmax(x, axis=0)
+
+
+def reduce_last(x: Array) -> Any:
+    """Each reduction over the rows of a matrix."""
+    return np.sum(x, axis=1), np.mean(x, axis=1), np.var(x, axis=1), np.max(x, axis=1), np.argmax(x, axis=1)
+
+
+def logsumexp(x: Array) -> Any:
+    """The logarithm of a sum of exponentials along the last axis."""
+    high = np.max(x, axis=-1, keepdims=True)
+    return np.log(np.sum(np.exp(x - high), axis=-1)) + high[..., 0]
+
+
 def softmax(x: Array) -> Any:
     """Softmax and logsumexp along the last axis."""
     high = np.max(x, axis=-1, keepdims=True)
@@ -305,6 +326,10 @@ WORKLOADS: dict[str, Workload] = {
     "moments": _sized(moments, _normals(lambda n: (n, n)), (100, 1_000), 5),
     "softmax_long": _sized(softmax, _normals(lambda n: (n // 1000, 1000)), (100_000, 1_000_000), 2_000),
     "softmax_short": _sized(softmax, _normals(lambda n: (n // 10, 10)), (100_000, 1_000_000), 50),
+    "logsumexp_long": _sized(logsumexp, _normals(lambda n: (n // 1000, 1000)), (100_000, 1_000_000), 2_000),
+    "logsumexp_short": _sized(logsumexp, _normals(lambda n: (n // 10, 10)), (100_000, 1_000_000), 50),
+    **{f.__name__: _sized(f, _normals(lambda n: (n, n)), (100, 1_000), 5)
+       for f in (reduce_all, reduce_first, reduce_last)},
     "three_layers": _sized(three_layers, _layers_args, (128,), 6, (0, 1, 2)),
     "small_matrices": _sized(small_matrices, _normals(*[lambda n: (n, 4, 4)] * 2), (10_000, 1), 3),
     **{f"small_matrices_{k}": _sized(small_matrices, _stacks(k), (10_000,), 3) for k in (3, 8, 16)},

@@ -8,9 +8,10 @@ those of `vecmath`, matrices give NumPy's values within rounding, the sign of a 
 or minimum meets two zeros, and a kernel emits no floating-point RuntimeWarning.
 A multiplication and an addition of the graph are never contracted into one rounding.
 
-The layers, each importing only from those before it: loop_ir, expressions, ufunc_rules, views, places, chunks,
-layouts, llvm_text, vecmath, llvm_ops, render_cpu, machine, compile_cpu, matrices, triangles, promote, simplify,
-classify, placements, gathers, lower, absorb, order, pieces, schedule, reuse, together, native, threads, executable.
+The layers, each importing only from those before it: loop_ir, expressions, ufunc_rules, views, places, rows,
+chunks, order, layouts, pieces, llvm_text, vecmath, llvm_ops, llvm_memory, render_rows, render_cpu, machine,
+assembly, compile_cpu, matrices, triangles, promote, simplify, classify, placements, gathers, lower, absorb,
+merge, schedule, reuse, together, native, threads, executable.
 runtime/ holds LLVM IR that is the same for every kernel.
 """
 

@@ -58,7 +58,9 @@ def combine(body: Body, op: str, dtype: DType, width: int, x: str, y: str) -> st
     if op in _INTEGER:
         return body.let(f"{_INTEGER[op]} {kind} {x}, {y}")
     if dtype.kind == "f":
-        return body.intrinsic(f"llvm.{_INTRINSICS[op]}.{suffix(dtype, width)}", kind, [kind, kind], [x, y])
+        # Of two zeros either may come out: minding their signs takes half of the instructions.
+        flags = "nsz " if op in ("maximum", "minimum") else ""
+        return body.intrinsic(f"llvm.{_INTRINSICS[op]}.{suffix(dtype, width)}", kind, [kind, kind], [x, y], flags)
     # Integers of our own compare and select: maximum and minimum.
     return body.intrinsic(f"llvm.{'s' if dtype.kind == 'i' else 'u'}{op[:3]}.{suffix(dtype, width)}", kind,
                           [kind, kind], [x, y])

@@ -112,11 +112,11 @@ class Body:
         self.lines.append(f"{label}:")
         self.label = label
 
-    def intrinsic(self, name: str, result: str, kinds: list[str], args: list[str]) -> str:
+    def intrinsic(self, name: str, result: str, kinds: list[str], args: list[str], flags: str = "") -> str:
         """Call a function, declaring it."""
         self.declarations.add(f"declare {result} @{name}({', '.join(kinds)})")
         given = ", ".join(f"{k} {a}" for k, a in zip(kinds, args, strict=True))
-        return self.let(f"call {result} @{name}({given})")
+        return self.let(f"call {flags}{result} @{name}({given})")
 
     @contextmanager
     def loop(self, begin: str | int, end: str | int, step: str | int) -> Iterator[str]:

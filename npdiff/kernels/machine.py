@@ -168,8 +168,22 @@ def _declaration(function: re.Match[str], symbol: str) -> str:
     return f"declare {function[1]} @{symbol}({kinds}){function[4] or ''} nounwind"
 
 
+def assembly(text: str) -> str:
+    """The assembly that a module's text becomes; functions shared between modules are called, not shown."""
+    with _lock:
+        own = _apart(machine(), text)
+        code: str = _target.emit_assembly(_optimised(own, _target))
+        return code
+
+
 def _compile(text: str, target: Any) -> bytes:
-    """Object code for a module's text.
+    """Object code for a module's text."""
+    code: bytes = target.emit_object(_optimised(text, target))
+    return code
+
+
+def _optimised(text: str, target: Any) -> Any:
+    """A module's text as LLVM's module.
 
     The text has explicit vectors and computes nothing twice, so of LLVM's optimisations it needs only a few: variables
     become registers, loops test at their end, and what neighbouring instructions have in common is combined.
@@ -188,8 +202,7 @@ def _compile(text: str, target: Any) -> bytes:
     passes.add_instruction_combine_pass()
     passes.add_simplify_cfg_pass()
     passes.run(module, builder)
-    code: bytes = target.emit_object(module)
-    return code
+    return module
 
 
 def _link(code: bytes, symbols: dict[str, str]) -> dict[str, int]:
@@ -201,4 +214,4 @@ def _link(code: bytes, symbols: dict[str, str]) -> dict[str, int]:
     return {name: _engine.get_function_address(symbol) for name, symbol in symbols.items()}
 
 
-__all__ = ["Code", "Machine", "has_fma", "load", "machine", "vector_bits"]
+__all__ = ["Code", "Machine", "assembly", "has_fma", "load", "machine", "vector_bits"]

@@ -86,9 +86,11 @@ def _in_lanes(kernel: Kernel, r: Reduction) -> bool:
 
 
 def _itemsize(kernel: Kernel) -> int:
-    level = levels(kernel)
-    return max((n.dtype.itemsize for n, at in zip(kernel.nodes, level, strict=True)
-                if at >= (kernel.rows or 0) and n.op != "const"), default=8)
+    """Bytes of the largest value at each point; if nothing is computed there, of each row."""
+    level, rows = levels(kernel), kernel.rows or 0
+    found = [(at > rows, n.dtype.itemsize) for n, at in zip(kernel.nodes, level, strict=True)
+             if at >= rows and n.op != "const"]
+    return max([size for inside, size in found if inside] or [size for _, size in found], default=8)
 
 
 def _power(n: int) -> int:
@@ -128,7 +130,6 @@ class Rows:
         self.body = Body(fma, self.width, calls <= _FEW_CALLS)
         work_of_row = sum(_CALL if kernel.nodes[n].op == "call" else 1 for p in self.plan.phases for n in p.nodes)
         self.unrolled = self.lanes and self.points * work_of_row <= UNROLLED
-        self.copies = 1 if calls or len(self.order) > 24 or kernel.sizes[-1] < 4 * self.width else 4
         self.fixed: dict[int, str] = {}
         self.row: dict[int, str] = {}
         self.places: dict[tuple[int, ...], str] = {(): "0"}
@@ -364,7 +365,8 @@ class Rows:
         if not (phase.totals or phase.stores or phase.reductions):
             return
         nodes = self.kernel.nodes
-        copies = 1 if self.lanes else self.copies
+        long = len(phase.nodes) > 24 or any(nodes[n].op == "call" for n in phase.nodes)
+        copies = 1 if self.lanes or long or self.kernel.sizes[-1] < 4 * self.width else 4
         held = {t: [self.body.allocate(register(nodes[t].dtype, self.width)) for _ in range(copies)]
                 for t in phase.totals}
         for t, rooms in held.items():

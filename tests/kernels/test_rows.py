@@ -17,6 +17,7 @@ from npdiff.kernels.rows import in_rows, plan
 from npdiff.kernels.schedule import KernelStep, schedule
 
 F8 = np.dtype("f8")
+TWO = (Buffer(F8, 2),)
 
 
 def data(dtype, shape, seed=0):
@@ -250,9 +251,6 @@ def test_rows_become_columns_and_back(width, square):
 
 
 LOAD = Node("load", F8, (), Access(0, 0, (3, 1)))
-
-
-TWO = (Buffer(F8, 2),)
 
 
 def kernel(nodes, stores=(), reductions=(), outputs=TWO, rows=1):

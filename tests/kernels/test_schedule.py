@@ -280,3 +280,26 @@ def test_what_cannot_be_rendered_is_in_no_kernel():
     some = schedule(g, renders=lambda node: node.op != "call" or node.data == "sin")
     assert called(some) == ["sin"]
     assert [s.equation.prim.name for s in some if isinstance(s, HostStep)] == ["exp"]
+
+
+def test_a_large_array_that_is_cheap_is_computed_again_instead_of_stored():
+    x = np.linspace(0.0, 1.0, 400 * 400).reshape(400, 400)
+    r = Recorder(x)
+    a = r.inputs[0]
+    mean = r("divide", r("sum", a, axis=(0,), keepdims=True), 400.0)
+    apart = r("subtract", a, mean)
+    spread = r("sum", r("multiply", apart, apart), axis=(0,), keepdims=True)
+    g = r.graph(r("divide", apart, spread))
+    steps = [s for s in schedule(g) if isinstance(s, KernelStep)]
+    assert [max(b.size for b in s.kernel.outputs) for s in steps] == [400, 400, 400, 400 * 400]
+    same(compile_graph(g)(x), expected(g, (x,)))
+
+
+def test_what_is_costly_is_stored():
+    x = np.linspace(0.0, 1.0, 400 * 400).reshape(400, 400)
+    r = Recorder(x)
+    e = r("exp", r.inputs[0])
+    g = r.graph(r("divide", e, r("sum", e, axis=(0,), keepdims=True)))
+    first, *_ = [s for s in schedule(g) if isinstance(s, KernelStep)]
+    assert max(b.size for b in first.kernel.outputs) == 400 * 400
+    same(compile_graph(g)(x), expected(g, (x,)))
