@@ -149,7 +149,7 @@ def test_histogram_of_complex_numbers() -> None:
     "v0 = np.histogram2d(y, y, 2, weights=1j * y)", "v0 = np.histogramdd((y, y), 2, weights=1j * y)",
     "np.clip(np.diagflat(y, 1), 0.8, 0.8, out=np.zeros((4, 4), int))", "v0 = [0.5] @ np.median(y)",
     "v0 = np.median(y) @ [0.5]", "v0 = np.take(y[:0], [0])",
-    "v0 = np.take(e[:0], [0], axis=0)",
+    "v0 = np.take(e[:0], [0], axis=0)", "v0 = np.take(e, 9, axis=0)",
 ])
 def test_more_errors(line: str) -> None:
     check(line, raises=True)
@@ -158,7 +158,9 @@ def test_more_errors(line: str) -> None:
 @pytest.mark.parametrize("body", [
     "v0 = np.multiply(np.uint64(3), 1, where=np.uint64(1), out=np.zeros_like(np.uint64(1)))",
     "v0 = np.interp(c, [0.1, 0.75, 1.3], y, period=1.7)", "v0 = np.gradient(y, np.zeros(3))",
-    "v0 = np.take(e[:0], 0, axis=1)",
+    "v0 = np.take(e[:0], 0, axis=1)", "v0 = np.take(x[:0], 9, axis=1)",
+    "v0 = np.pad(p, 8, 'reflect', reflect_type='odd')",
+    "v0 = np.pad(s, 2, 'edge')",
 ])
 def test_more_values(body: str) -> None:
     check(body)

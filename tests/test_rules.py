@@ -12,7 +12,8 @@ import pytest
 
 import npdiff
 from npdiff import tree
-from npdiff.core import constant
+from npdiff.array import layout as layout_of
+from npdiff.core import Handle, constant
 from npdiff.dispatch.declare import rows
 from npdiff.errors import BranchError
 from npdiff.samples import all_cases, evaluate, split
@@ -222,6 +223,41 @@ def test_empty(name: str, text: str) -> None:
         if all(np.asarray(v).dtype.kind in "fc" for v in tree.leaves(value)):
             for ct, x in zip(pull(value), leaves, strict=True):
                 assert np.shape(ct) == np.shape(x)
+
+
+# (Windows of as_strided lie in C order.)
+_OTHER_LAYOUTS = ("np.lib.stride_tricks.as_strided",)
+
+
+def _order(a: Any) -> tuple[bool, bool, list[int]]:
+    """How an array lies in memory, as far as views of it and copies follow from that."""
+    axes = [k for k in range(a.ndim) if a.shape[k] > 1]
+    return a.flags.c_contiguous, a.flags.f_contiguous, sorted(axes, key=lambda k: -abs(a.strides[k]))
+
+
+_LAYOUTS: dict[str, Any] = {
+    "C": lambda a: a, "F": np.asfortranarray, "backwards": lambda a: a[::-1].copy()[::-1],
+    "moved": lambda a: np.moveaxis(np.moveaxis(a, 0, -1).copy(), -1, 0)}
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    (n, t) for n, t in CASES if n not in _OTHER_LAYOUTS and split(evaluate(n, t))[1]])
+def test_results_lie_in_memory_as_numpys_do(name: str, text: str) -> None:
+    f, own = split(evaluate(name, text))
+    for label, arranged in _LAYOUTS.items():
+        leaves = [arranged(a) if np.ndim(a) else a for a in own]
+        if label != "C" and all(np.asarray(a).flags.c_contiguous for a in leaves):
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            kind, theirs = outcome(f, *leaves)
+            if kind == "error":
+                continue
+            seen: list[Any] = []
+            npdiff.vjp(lambda *xs, seen=seen: (seen.append(f(*xs)), xs)[1], *leaves)
+        for mine, plain in zip(tree.leaves(seen[0]), tree.leaves(theirs), strict=True):
+            if isinstance(plain, np.ndarray) and plain.size > 1:
+                assert _order(layout_of(mine) if isinstance(mine, Handle) else mine) == _order(plain), label
 
 
 @pytest.mark.parametrize("name", ["np.trapz", "np.in1d", "np.row_stack", "np.fix"])

@@ -12,6 +12,7 @@ from numpy.lib.stride_tricks import sliding_window_view as numpy_sliding_window_
 from npdiff.array import layout, view_of
 from npdiff.avals import ndarray
 from npdiff.core import Primitive, aval, bind, unsupported
+from npdiff.dispatch.common import laid_out
 from npdiff.dispatch.declare import composite, function, numpy_is, operand, static
 from npdiff.dispatch.indexing import Slot, index_add_p, setitem_p
 from npdiff.dispatch.operands import operands, phantom, picked
@@ -219,7 +220,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     moved = a
     for k, total in totals.items():
         moved = _rolled(moved, total, k)
-    return np.copy(a) if moved is a else moved
+    return np.copy(a) if moved is a else laid_out(moved, a)
 
 
 def _rolled(a: Any, shift: int, axis: int) -> Any:

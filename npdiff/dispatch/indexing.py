@@ -67,7 +67,7 @@ def parse_index(index: Any) -> tuple[tuple[Any, ...], list[Any]]:
                     "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean "
                     "arrays are valid indices")
             elif type(array) is ndarray:
-                array = array.copy()  # the caller may change it before the way back
+                array = array.copy("K")  # the caller may change it before the way back
             template.append(Slot(len(arrays)))
             arrays.append(array)
     return tuple(template), arrays
