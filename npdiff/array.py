@@ -22,7 +22,8 @@ from npdiff import core, tree
 from npdiff.avals import PYTHON_NUMBERS, is_differentiable, is_foreign, ndarray
 from npdiff.bytecode import calls, formats, stores_item
 from npdiff.core import Handle, aval, bind, innermost, overrides, services, ufunc_primitives
-from npdiff.errors import TracedValueError, message
+from npdiff.errors import NpdiffError, TracedValueError, message
+from npdiff.reveal import reveal
 
 # Operands that need no second look.
 PLAIN = frozenset([ndarray, *PYTHON_NUMBERS, *[np.dtype(c).type for c in np.typecodes["AllFloat"] + "?bBhHiIlLqQ"]])
@@ -316,7 +317,12 @@ class DiffArray(Handle):
             if formats(asking):
                 return self._as_text(what)
             what = _purpose(what, asking)
-        return ask(self, what) if not is_differentiable(self.dtype) else take(self, what)
+        try:
+            return ask(self, what) if not is_differentiable(self.dtype) else take(self, what)
+        except NpdiffError:
+            if asking is not None:
+                reveal(asking)
+            raise
 
     def __len__(self) -> int:
         if len(self.shape) > 1 and calls(sys._getframe(1), "shuffle"):

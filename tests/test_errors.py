@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
 import pickle
+import sys
 from typing import Any
 
 import numpy as np
@@ -330,18 +332,59 @@ def test_values_may_be_looked_at() -> None:
     np.testing.assert_array_equal(npdiff.grad(f)(X), [0.0, 1.0, 0.0])
 
 
-def test_writing_outside_in_track_style_names_the_cause() -> None:
-    # Outside of all transforms nothing of npdiff is on the stack to say it instead of NumPy.
+def test_writing_outside_in_track_style() -> None:
     def put(x: Any) -> None: PLAIN[0] = x[0]
 
+    def fill(x: Any) -> None: PLAIN.fill(x[0])
+
     x = npdiff.track(X)
-    with pytest.raises(ValueError, match=r"^setting an array element with a sequence\.$") as caught:
-        put(x)
-    assert type(caught.value.__cause__) is errors.OutsideWriteError
-    assert_says(caught.value.__cause__, put, OUTSIDE, F64, MAKE_BY_NAME)
+    traced = sys.gettrace()
+    sys.settrace(None)  # as it is without a coverage tool
+    try:
+        for write in (put, fill, put):
+            with pytest.raises(errors.OutsideWriteError) as alone:
+                write(x)
+            assert_says(alone.value, write, OUTSIDE, F64, MAKE_BY_NAME)
+            assert type(alone.value.__cause__) is ValueError
+            assert sys.gettrace() is None
+    finally:
+        sys.settrace(traced)
     with pytest.raises(errors.OutsideWriteError) as ours, npdiff.record():
         put(x)
     assert_says(ours.value, put, OUTSIDE, F64, MAKE_BY_NAME)
+
+
+def test_a_refused_number_leaves_no_trace_function() -> None:
+    def ask(x: Any) -> int:
+        with contextlib.suppress(errors.TracedValueError):
+            float(x[0])
+        assert sys.gettrace() is None
+        return 1
+
+    traced = sys.gettrace()
+    sys.settrace(None)
+    try:
+        assert ask(npdiff.track(X)) == 1
+        assert sys.gettrace() is None
+    finally:
+        sys.settrace(traced)
+
+
+def test_writing_outside_under_a_debugger_names_the_cause() -> None:
+    # Its trace function stays where it is, so NumPy's error does too.
+    def put(x: Any) -> None: PLAIN[0] = x[0]
+
+    x = npdiff.track(X)
+    traced, mine = sys.gettrace(), lambda *_: None
+    sys.settrace(mine)
+    try:
+        with pytest.raises(ValueError, match=r"^setting an array element with a sequence\.$") as caught:
+            put(x)
+        assert sys.gettrace() is mine
+    finally:
+        sys.settrace(traced)
+    assert type(caught.value.__cause__) is errors.OutsideWriteError
+    assert_says(caught.value.__cause__, put, OUTSIDE, F64, MAKE_BY_NAME)
 
 
 @pytest.mark.parametrize(("run", "received"), [

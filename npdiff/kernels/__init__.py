@@ -9,7 +9,7 @@ or minimum meets two zeros, and a kernel emits no floating-point RuntimeWarning.
 A multiplication and an addition of the graph are never contracted into one rounding.
 
 The layers, each importing only from those before it: loop_ir, expressions, ufunc_rules, views, places, chunks,
-layouts, llvm_text, vecmath, llvm_ops, render_cpu, machine, compile_cpu, matrices, simplify, classify, placements,
+layouts, llvm_text, vecmath, llvm_ops, render_cpu, machine, compile_cpu, matrices, promote, simplify, classify, placements,
 lower, absorb, order, pieces, schedule, reuse, native, threads, executable.
 runtime/ holds LLVM IR that is the same for every kernel.
 """
@@ -19,13 +19,14 @@ from __future__ import annotations
 from npdiff.errors import GuardFailed
 from npdiff.graph import Graph
 from npdiff.kernels.executable import Executable
+from npdiff.kernels.promote import promote
 from npdiff.kernels.schedule import HostStep, schedule
 from npdiff.kernels.simplify import simplify
 
 
 def compile_graph(graph: Graph) -> Executable:
     """Compile a graph for this CPU; its kernels are ready when this returns."""
-    small = simplify(graph)
+    small = simplify(promote(graph))
     return Executable(small, schedule(small))
 
 

@@ -39,8 +39,15 @@ class Reading(NamedTuple):
     same_point: bool
 
 
-def readings(program: Program, i: int) -> Iterator[Reading]:
+def readings(program: Program, i: int) -> tuple[Reading, ...]:
     """What an equation reads of others that can be computed point by point; each view of an array once."""
+    known: tuple[Reading, ...] | None = program.readings.get(i)
+    if known is None:
+        known = program.readings[i] = tuple(_readings(program, i))
+    return known
+
+
+def _readings(program: Program, i: int) -> Iterator[Reading]:
     found = program.placements.get(i)
     seen: set[tuple[Var, View, float]] = set()
     for k, a in enumerate(program.operands[i]):
@@ -48,8 +55,10 @@ def readings(program: Program, i: int) -> Iterator[Reading]:
         if isinstance(root, Literal):
             continue
         j = program.producer.get(root)
+        if j is None or not program.pointwise(j):
+            continue
         share = share_of(program, i, k) if found is not None else 1.0
-        if j is None or not program.pointwise(j) or (root, view, share) in seen:
+        if (root, view, share) in seen:
             continue
         seen.add((root, view, share))
         yield Reading(j, view, root.aval.shape, share, program.same_point(i, k))

@@ -60,6 +60,12 @@ def loop_dtypes(eq: Equation) -> tuple[DType, ...] | None:
     if all(weak):
         weak = [False] * len(weak)
     given = [python_type(a.aval.dtype) if w else a.aval.dtype for a, w in zip(eq.inputs, weak, strict=True)]
+    return _loop(ufunc, tuple(given))
+
+
+# A graph has many equations but few kinds of them.
+@lru_cache(maxsize=1024)
+def _loop(ufunc: Any, given: tuple[Any, ...]) -> tuple[DType, ...] | None:
     try:
         loop = ufunc.resolve_dtypes((*given, None))
     except TypeError:
@@ -99,11 +105,17 @@ def _ufunc(eq: Equation) -> Build | None:
         return None
     if not all(castable(a, dtype) for a in eq.inputs):
         return None
+    return _computed(rule, dtype, len(operands), result)
+
+
+@lru_cache(maxsize=1024)
+def _computed(rule: Rule, dtype: DType, count: int, result: DType) -> Build | None:
+    """How a rule computes a result from `count` operands of a dtype, or None."""
     # As NumPy's loops for half precision: computed in single precision, and rounded.
     inside = SINGLE if dtype == HALF else dtype
     computed = SINGLE if result == HALF else result
     trial = Expressions()
-    if trial.dtype(rule.build(trial, *[trial.const(1, inside) for _ in operands])) != computed:
+    if trial.dtype(rule.build(trial, *[trial.const(1, inside) for _ in range(count)])) != computed:
         return None
 
     def build(e: Expressions, nodes: list[int]) -> int:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from npdiff.kernels import machine
 from npdiff.kernels.chunks import Work, work_of
 from npdiff.kernels.loop_ir import Kernel
 from npdiff.kernels.render_cpu import render
+
+# Instructions in a row from which a kernel is compiled with less care: most of them wait for the ones before them, not
+# for the registers and addresses that more care would save, and the time it takes grows with them.
+LONG = 200
+_LABEL = re.compile(r"^\w+:$", re.MULTILINE)
 
 
 class Compiled(NamedTuple):
@@ -25,7 +31,7 @@ def compile_kernel(kernel: Kernel) -> Compiled:
     """Machine code for a kernel."""
     work = work_of(kernel)
     text = render(kernel, machine.vector_bits(), work, machine.has_fma())
-    code = machine.load(text)
+    code = machine.load(text, quick=max(block.count("\n") for block in _LABEL.split(text)) > LONG)
     return Compiled(code.addresses["npdiff_kernel"], code.addresses.get("npdiff_join", 0), work, text, code.seconds,
                     code.cached)
 

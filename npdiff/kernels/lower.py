@@ -8,7 +8,7 @@ the domain of each case only, its operand has to be there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -16,7 +16,7 @@ from npdiff.avals import Aval, ndarray
 from npdiff.graph import Atom, Equation, Literal, Var
 from npdiff.kernels.classify import Build, FusedReduction, squeezed
 from npdiff.kernels.expressions import Expressions
-from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Ranges, Reduction, Store, verify
+from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Ranges, Reduction, Store
 from npdiff.kernels.placements import Part, Placement
 from npdiff.kernels.places import Places, aligned, compose, identity, reach, unfold
 from npdiff.kernels.views import View, contiguous, whole
@@ -39,6 +39,8 @@ class Program:
         Scalar equations that are computed wherever they are read.
     absorbed
         Equations of arrays that are computed wherever they are read, never stored.
+    readings
+        What `absorb.readings` has found; it holds until equations are left to NumPy.
     """
 
     def __init__(self, equations: Sequence[Equation], constants: dict[Var, Any]) -> None:
@@ -47,12 +49,13 @@ class Program:
         self.builds: dict[int, Build] = {}
         self.reductions: dict[int, FusedReduction] = {}
         self.placements: dict[int, Placement] = {}
-        self.views: dict[Var, tuple[Atom, View]] = {}
+        self.views: dict[Atom, tuple[Atom, View]] = {}
         self.producer: dict[Var, int] = {v: i for i, eq in enumerate(equations) for v in eq.outputs}
         self.inlined: frozenset[int] = frozenset()
         self.absorbed: frozenset[int] = frozenset()
+        self.readings: dict[int, Any] = {}
         # One number spread over a shape: nobody can change what lies below.
-        self._numbers: dict[Var, Literal] = {v: Literal(c[(0,) * c.ndim]) for v, c in constants.items()
+        self._numbers: dict[Atom, Literal] = {v: Literal(c[(0,) * c.ndim]) for v, c in constants.items()
                                              if type(c) is ndarray and c.size and not any(c.strides)}
 
     def pointwise(self, i: int) -> bool:
@@ -63,16 +66,22 @@ class Program:
         """Whether an equation becomes part of a kernel."""
         return i in self.builds or i in self.reductions or i in self.placements
 
+    def leave(self, equations: Iterable[int]) -> None:
+        """Fuse these no more: they are calls of NumPy."""
+        for i in equations:
+            self.builds.pop(i, None)
+            self.reductions.pop(i, None)
+            self.placements.pop(i, None)
+        self.readings.clear()
+
     def below(self, a: Atom) -> tuple[Atom, View]:
         """The array that really holds an operand's elements, and where they are."""
-        if isinstance(a, Var) and a in self.views:
-            return self.views[a]
-        return a, whole(a.aval.shape)
+        return self.views.get(a) or (a, whole(a.aval.shape))
 
     def seen_from(self, a: Atom) -> tuple[Atom, View]:
         """As `below`, for kernels: a number that fills an array stands for the array."""
         root, view = self.below(a)
-        return (self._numbers.get(root, root) if isinstance(root, Var) else root), view
+        return self._numbers.get(root, root), view
 
     def read(self, a: Atom, shape: tuple[int, ...]) -> tuple[Atom, int, tuple[int, ...]]:
         """The array below, the offset, and one stride per axis of the squeezed space of `shape`."""
@@ -81,6 +90,8 @@ class Program:
 
     def in_place(self, a: Atom, shape: tuple[int, ...]) -> bool:
         """Whether point i of the space reads element i of the array below: the two can share a loop."""
+        if a.aval.shape == shape and a not in self.views and a not in self._numbers:
+            return True
         root, offset, strides = self.read(a, shape)
         space = squeezed(shape)
         return offset == 0 and squeezed(root.aval.shape) == space and strides == contiguous(space)
@@ -252,7 +263,6 @@ class Group:
             reductions.append(Reduction(what.op, value, axes, Access(self.stored.index(out), 0, strides)))
         outputs = tuple(Buffer(v.aval.dtype, v.aval.size) for v in self.stored)
         kernel = Kernel(space, tuple(low.specs), outputs, tuple(low.e.nodes), tuple(stores), tuple(reductions))
-        verify(kernel)
         return kernel, list(low.buffers)
 
 

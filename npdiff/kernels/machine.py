@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from npdiff import cache
 
 # Raised whenever the way from text to code changes.
-_FORMAT = 2
+_FORMAT = 3
 # A function of vector math that is not copied to where it is used.
 _SHARED = re.compile(r"^define internal ([^@\n]+) @(vecmath\.[\w.]+)\(([^\n]*)\) noinline( cold)? nounwind \{\n"
                      r".*?^\}\n", re.MULTILINE | re.DOTALL)
@@ -45,6 +45,7 @@ _lock = threading.RLock()
 _loaded: dict[str, Code] = {}
 _machine: Machine | None = None
 _target: Any = None
+_hasty: Any = None
 _engine: Any = None
 
 
@@ -60,7 +61,7 @@ if hasattr(os, "register_at_fork"):
 
 def machine() -> Machine:
     """This computer's processor, as LLVM names it, and the width of its vector registers."""
-    global _machine, _target, _engine
+    global _machine, _target, _hasty, _engine
     with _lock:
         if _machine is None:
             import llvmlite
@@ -71,8 +72,11 @@ def machine() -> Machine:
             found = llvm.get_host_cpu_features()
             bits = 512 if found.get("avx512f") else 256 if found.get("avx2") else 128
             cpu, features = llvm.get_host_cpu_name(), found.flatten()
-            _target = llvm.Target.from_default_triple().create_target_machine(
-                cpu=cpu, features=features, opt=2, reloc="default", codemodel="jitdefault", jit=True)
+            target = llvm.Target.from_default_triple()
+            # (Elsewhere than on x86, level 0 selects instructions in a way of its own, which was not measured.)
+            _target, _hasty = [target.create_target_machine(cpu=cpu, features=features, opt=opt, reloc="default",
+                                                            codemodel="jitdefault", jit=True)
+                               for opt in (2, 0 if "sse2" in found else 2)]
             _engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target)
             version = ".".join(map(str, llvm.llvm_version_info))
             _machine = Machine(cpu, features, bits, f"{llvmlite.__version__} {version} {_target.triple}")
@@ -96,10 +100,11 @@ def has_fma() -> bool:
     return bool(features.get("fma", "sse2" not in features) and features.get("f16c", "sse2" not in features))
 
 
-def load(text: str) -> Code:
+def load(text: str, quick: bool = False) -> Code:
     """The code for a module's text, in which ``@npdiff_...`` names what others may call, by these names.
 
-    Each of the names is made unique by the text's digest, as all code of the process shares one name space.
+    Each of the names is made unique by the text's digest, as all code of the process shares one name space. With
+    `quick` the compiler takes less care: half the time, for code that hardly gains from more.
     """
     with _lock:
         known = _loaded.get(text)
@@ -113,7 +118,8 @@ def load(text: str) -> Code:
             found = cache.load(key)
             cached = found is not None
             if found is None:
-                found = _compile(re.sub(r"@(npdiff_\w+)", lambda m: f"@{symbols.get(m[1], m[1])}", own))
+                named = re.sub(r"@(npdiff_\w+)", lambda m: f"@{symbols.get(m[1], m[1])}", own)
+                found = _compile(named, _hasty if quick else _target)
                 cache.save(key, found)
             addresses = _link(found, symbols)
             known = _loaded[text] = Code(addresses, time.perf_counter() - begin, cached)
@@ -141,7 +147,7 @@ def _apart(host: Machine, text: str) -> str:
         used = [name for name in dict.fromkeys(_USES.findall(body)) if name in found and name != but]
         for name in used:
             if name not in symbols:
-                load(shared := module(name))
+                load(shared := module(name), quick=bool(found[name][4]))
                 symbols[name] = f"npdiff_shared_{_key(host, shared)[:24]}"
         body = _USES.sub(lambda m: f"@{symbols.get(m[1], m[1])}(", body)
         return "\n".join([*[_declaration(found[name], symbols[name]) for name in used], body])
@@ -159,16 +165,27 @@ def _declaration(function: re.Match[str], symbol: str) -> str:
     return f"declare {function[1]} @{symbol}({kinds}){function[4] or ''} nounwind"
 
 
-def _compile(text: str) -> bytes:
-    """Object code for a module's text."""
+def _compile(text: str, target: Any) -> bytes:
+    """Object code for a module's text.
+
+    The text has explicit vectors and computes nothing twice, so of LLVM's optimisations it needs only a few: variables
+    become registers, loops test at their end, and what neighbouring instructions have in common is combined.
+    """
     import llvmlite.binding as llvm
 
     module = llvm.parse_assembly(text)
-    module.triple, module.data_layout = _target.triple, str(_target.target_data)
+    module.triple, module.data_layout = target.triple, str(target.target_data)
     module.verify()
-    builder = llvm.create_pass_builder(_target, llvm.create_pipeline_tuning_options(speed_level=2))
-    builder.getModulePassManager().run(module, builder)
-    code: bytes = _target.emit_object(module)
+    # One run for each builder: llvmlite leaves it with references to what lived during the run.
+    builder = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options())
+    passes = llvm.create_new_module_pass_manager()
+    passes.add_always_inliner_pass()
+    passes.add_sroa_pass()
+    passes.add_loop_rotate_pass()
+    passes.add_instruction_combine_pass()
+    passes.add_simplify_cfg_pass()
+    passes.run(module, builder)
+    code: bytes = target.emit_object(module)
     return code
 
 

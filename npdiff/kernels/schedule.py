@@ -203,10 +203,7 @@ class Scheduler:
                 given_up = self._lower()
                 if not given_up:
                     return
-            for i in given_up:
-                program.builds.pop(i, None)
-                program.reductions.pop(i, None)
-                program.placements.pop(i, None)
+            program.leave(given_up)
 
     def _kept(self) -> Callable[[int], bool]:
         """Whether an equation's result has to be in memory: a result, or read by a host call or for a scalar.

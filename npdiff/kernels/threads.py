@@ -15,6 +15,7 @@ from npdiff.kernels import native
 
 _lock = threading.Lock()
 _chosen: int | None = None
+_needed = False  # there is a kernel that workers can share
 _hired = 0
 _forked = False
 
@@ -77,13 +78,15 @@ def set_num_threads(count: int) -> None:
                                     f"{native.MOST_WORKERS + 1}", count, instead="pass 1 to use no threads"))
     with _lock:
         _chosen = count
-        if _hired:
+        if _needed:
             _engage(count - 1)
 
 
 def ready() -> None:
     """See to it that there are workers; called before a kernel that can use them runs."""
+    global _needed
     with _lock:
+        _needed = True
         _engage(get_num_threads() - 1)
 
 

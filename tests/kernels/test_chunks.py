@@ -130,6 +130,24 @@ def test_other_threads_run_during_a_long_kernel():
     assert seen
 
 
+def test_more_threads_can_be_asked_for_after_one():
+    code = """
+import threading, numpy as np, npdiff
+x = np.linspace(0, 1, 400_000)
+workers = lambda: sum(t.name.startswith("npdiff-") for t in threading.enumerate())
+npdiff.set_num_threads(1)
+before = workers()
+f = npdiff.jit(lambda x: np.sum(x * x + 1))
+expected = [f(x) for _ in range(3)][-1]
+alone = workers()
+npdiff.set_num_threads(3)
+assert (before, alone, workers()) == (0, 0, 2), (before, alone, workers())
+assert f(x) == expected
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")
 def test_a_forked_child_runs_alone():
     code = """

@@ -7,9 +7,10 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from graphs import Recorder, expected, same
 
-from npdiff.kernels import compile_graph, machine
+from npdiff.kernels import compile_cpu, compile_graph, machine
 
 X = np.linspace(0.2, 1.2, 700)
 
@@ -54,3 +55,49 @@ print(info.hits, info.misses)
     (hits, misses), (found, missing) = [map(int, run.stdout.split()) for run in runs]
     assert hits == missing == 0
     assert found == misses > 5
+
+
+@pytest.mark.parametrize("dtype", ["f8", "f4"])
+@pytest.mark.parametrize("name", ["exp", "log", "sin", "cos", "tan", "power"])
+def test_a_rare_lane_among_many_has_the_bits_it_has_alone(name, dtype):
+    # Four uses: functions of their own, on several registers, whose rare lanes are seen to in groups.
+    x = np.linspace(0.1, 3, 203).astype(dtype)
+    x[7::11] = np.resize(np.array([1e-40, -2.0, np.inf, np.nan, 89.5, 1e-310, 3e12, -750.0, 0.0]), x[7::11].size)
+
+    def values(count):
+        r = Recorder(x)
+        ys = [r("multiply", r.inputs[0], x.dtype.type(k)) for k in range(1, count + 1)]
+        more = [x.dtype.type(1.7)] * (name == "power")
+        return compile_graph(r.graph(*[r(name, y, *more) for y in ys]))(x)
+
+    alone = values(1)[0]
+    assert np.array_equal(values(5)[0], alone, equal_nan=True)
+    assert not np.isfinite(alone).all()
+
+
+def test_code_made_with_less_care_has_the_same_bits(monkeypatch):
+    def results(factor):
+        r = Recorder(X)
+        y = r.inputs[0]
+        for k in range(60):
+            y = r("add", r("multiply", y, factor), r(("sin", "tanh", "cos")[k % 3], y))
+        return r.graph(y)
+
+    asked = []
+    load = machine.load
+
+    def asking(text, quick=False):
+        asked.extend([quick] * ("@npdiff_kernel(" in text))
+        return load(text, quick)
+
+    monkeypatch.setattr(machine, "load", asking)
+    monkeypatch.setattr(compile_cpu, "LONG", 100)
+    [quick] = compile_graph(results(0.5))(X)
+    assert asked == [True]
+    machine._loaded.clear()
+    monkeypatch.setattr(compile_cpu, "LONG", 1 << 30)
+    monkeypatch.setattr(machine, "_FORMAT", "another")  # names of its own
+    [careful] = compile_graph(results(0.5))(X)
+    assert asked == [True, False]
+    assert np.isfinite(quick).all()
+    assert np.array_equal(quick, careful)

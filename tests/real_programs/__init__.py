@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from . import learning, physics, statistics
+from . import learning, loops, physics, statistics
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,27 @@ def _classes(rng: Any) -> tuple[Any, ...]:
     return rng.normal(size=3) * 0.1, inputs, (inputs[:, 0] + 0.3 * rng.normal(size=10) > 0).astype(float), 0.05, 2
 
 
+def _definite(rng: Any, n: int = 5) -> Any:
+    root = rng.normal(size=(n, n))
+    return root @ root.T + n * np.eye(n)
+
+
+def _grid(rng: Any, *shape: int) -> Any:
+    return rng.uniform(0.5, 1.5, shape)
+
+
+def _sparse(rng: Any) -> tuple[Any, ...]:
+    return np.array([0, 2, 2, 5, 7]), rng.integers(0, 4, 7), rng.normal(size=7), rng.normal(size=4)
+
+
+def _images(rng: Any) -> tuple[Any, ...]:
+    return rng.normal(size=(2, 5, 5, 2)), rng.normal(size=(2, 2, 2, 3)), rng.normal(size=3), rng.normal(size=(12, 4))
+
+
+def _atoms(rng: Any) -> tuple[Any, ...]:
+    return rng.normal(size=(2, 3, 2, 2)), rng.normal(size=(3, 2, 2, 2)), np.array([[1, 2], [2, 0], [0, 0]])
+
+
 PROGRAMS: dict[str, Program] = {
     "gaussian process": Program(statistics.gaussian_process, _gaussian_process, vmap=2, order=2),
     "Kalman filter": Program(
@@ -140,6 +161,39 @@ PROGRAMS: dict[str, Program] = {
     "L-BFGS": Program(learning.lbfgs, lambda rng: (rng.normal(size=(5, 3)), rng.normal(size=5), 2, 2)),
     "attention": Program(learning.attention, _attention, vmap=1, order=2),
     "Adam": Program(learning.adam, _classes, vmap=1),
+    "Cholesky in place": Program(loops.cholesky_in_place, lambda rng: (_definite(rng),), vmap=0, order=2),
+    "elimination": Program(loops.eliminate, lambda rng: (_definite(rng), rng.normal(size=5)), vmap=1, order=2),
+    "Gram-Schmidt": Program(loops.orthogonalise, lambda rng: (rng.normal(size=(5, 3)),), vmap=0, order=2),
+    "Levinson": Program(loops.levinson, lambda rng: (0.3 ** np.arange(1, 6) * _grid(rng, 5),), vmap=0, order=2),
+    "smoothing in order": Program(loops.smooth_in_order, lambda rng: (_grid(rng, 5, 6), 2), vmap=0, order=2),
+    "two grids": Program(
+        lambda a, b: (loops.relax_two_grids(a, b, 2), a, b)[1:],
+        lambda rng: (_grid(rng, 5, 6), _grid(rng, 5, 6)), vmap=0),
+    "waves": Program(
+        loops.waves, lambda rng: (_grid(rng, 5, 6), _grid(rng, 5, 6), _grid(rng, 5, 6), _grid(rng, 3)), vmap=3),
+    "implicit sweeps": Program(loops.implicit_sweeps, lambda rng: (_grid(rng, 5, 5), 0.3), vmap=0, order=2),
+    "recursive filter": Program(loops.recursive_filter, lambda rng: (_grid(rng, 4, 6), 0.25), vmap=1, order=2),
+    "shortest paths": Program(loops.shortest_paths, lambda rng: (rng.uniform(0.1, 3, (5, 5)),), vmap=0),
+    "triangular products": Program(
+        loops.triangular_products,
+        lambda rng: (1.5, 1.2, rng.normal(size=(4, 3)), rng.normal(size=(4, 3)), _definite(rng, 4)), vmap=0, order=2),
+    "correlations": Program(loops.correlations, lambda rng: (rng.normal(size=(7, 4)),), order=2),
+    "vertical advection": Program(
+        loops.vertical_advection, lambda rng: (rng.normal(size=(2, 3, 5)), _grid(rng, 2, 3, 5), 0.2), vmap=2, order=2),
+    "limited diffusion": Program(loops.limited_diffusion, lambda rng: (rng.normal(size=(8, 7)), 0.3), vmap=0),
+    "escape times": Program(
+        loops.escape_times, lambda rng: (rng.uniform(-2, 0.5, 4), rng.uniform(-1, 1, 3), 2.0, 4)),
+    "radix transform": Program(loops.radix_transform, lambda rng: (rng.normal(size=9), 3), vmap=0, order=2),
+    "radial profile": Program(
+        loops.radial_profile, lambda rng: (rng.normal(size=20), rng.integers(0, 30, 20), 4), vmap=0, order=2),
+    "sparse product": Program(loops.sparse_product, _sparse, vmap=3, order=2),
+    "pooled network": Program(loops.pooled_network, _images, vmap=2),
+    "scattered energies": Program(loops.scatter_energies, _atoms, vmap=0, order=2),
+    "great circles": Program(
+        loops.great_circles, lambda rng: (rng.uniform(-1, 1, 5), rng.uniform(-2, 2, 5)), vmap=0, order=2),
+    "contour moments": Program(
+        loops.contour_moments, lambda rng: (rng.normal(size=(3, 3)), 4 * np.exp(2j * np.pi * np.arange(4) / 4)),
+        vmap=0, order=2),
 }
 
 __all__ = ["PROGRAMS", "Program"]

@@ -45,6 +45,8 @@ _LIMITED = {"sin": trigonometric.limit, "cos": trigonometric.limit, "tan": trigo
 _QUICK: dict[str, Callable[..., tuple[Value, Value]]] = {
     "exp": exponential.quick_exp, "log": logarithm.quick_log, "pow": power.quick_power,
 }
+# Bytes of a group of lanes: the widest registers there are.
+_GROUP = 64
 
 
 class Definition(NamedTuple):
@@ -82,12 +84,12 @@ def definition(name: str, dtype: DType, width: int, inline: bool) -> Definition:
     far = ""
     if name in _QUICK:
         y, rare = _QUICK[name](v, *names)
-        far = _function(f"{symbol}.far", names, build, dtype, width, "noinline cold", body)
+        far = _rarely(f"{symbol}.far", names, build, dtype, width, min(width, _GROUP // dtype.itemsize), body)
         y = _unless(body, width, kind, rare, y, f"@{symbol}.far({', '.join(f'{kind} {n}' for n in names)})")
     elif name in _LIMITED:
         y = build(v, *names)
         rare = v.compare("oge", v.abs("%x0"), v.const(_LIMITED[name](v)))
-        far = _function(f"{symbol}.far", ["%x0", "%near"], _to_c(name), dtype, width, "noinline cold", body)
+        far = _rarely(f"{symbol}.far", ["%x0", "%near"], _to_c(name), dtype, width, 1, body)
         y = _unless(body, width, kind, rare, y, f"@{symbol}.far({kind} %x0, {kind} {y})")
     else:
         y = build(v, *names)
@@ -100,13 +102,26 @@ def _text(symbol: str, names: list[str], kind: str, attribute: str, body: Body, 
     return "\n".join([head, "entry:", *body.lines, f"  ret {kind} {y}", "}", ""])
 
 
-def _function(symbol: str, names: list[str], build: Callable[..., Value], dtype: DType, width: int, attribute: str,
-              user: Body) -> str:
-    """The text of a function that `user` calls."""
+def _rarely(symbol: str, names: list[str], build: Callable[..., Value], dtype: DType, width: int, group: int,
+            user: Body) -> str:
+    """The text of a function that `user` seldom calls: short, as it goes through the lanes by groups of `group`."""
     body = Body()
-    y = build(Lanes(body, dtype, width), *names)
+    kind, some, one = register(dtype, width), register(dtype, group), scalar_type(dtype)
+    for n in names:
+        body.do(f"{n}.all = alloca {kind}, align {dtype.itemsize}")
+        body.do(f"store {kind} {n}, ptr {n}.all, align {dtype.itemsize}")
+    body.do("br label %group")
+    body.start("group")
+    body.do("%i = phi i64 [ 0, %entry ], [ %next, %group ]")
+    places = [body.let(f"getelementptr {one}, ptr {n}.all, i64 %i") for n in names]
+    y = build(Lanes(body, dtype, group), *[body.let(f"load {some}, ptr {p}, align {dtype.itemsize}") for p in places])
+    body.do(f"store {some} {y}, ptr {places[0]}, align {dtype.itemsize}")
+    body.do(f"%next = add nuw nsw i64 %i, {group}")
+    body.do(f"br i1 {body.let(f'icmp ult i64 %next, {width}')}, label %group, label %done")
+    body.start("done")
+    y = body.let(f"load {kind}, ptr {names[0]}.all, align {dtype.itemsize}")
     user.declarations |= body.declarations
-    return _text(symbol, names, register(dtype, width), attribute, body, y)
+    return _text(symbol, names, kind, "noinline cold", body, y)
 
 
 def _unless(body: Body, width: int, kind: str, rare: Value, y: Value, other: str) -> Value:
