@@ -428,6 +428,8 @@ class DiffArray(Handle):
         return services["view"](self, *args, **kwargs)
 
     def fill(self, /, value: Any) -> None:
+        if isinstance(value, (list, tuple)) and not isinstance(value, Handle):
+            np.empty(1, self.dtype).fill([innermost(v) for v in value])  # NumPy's own error
         if core.shape_of(value):
             np.empty(1, self.dtype).fill(np.empty(core.shape_of(value), aval(value).dtype))  # NumPy's own error
         if not is_scalar(self):

@@ -149,7 +149,8 @@ def test_histogram_of_complex_numbers() -> None:
     "v0 = np.histogram2d(y, y, 2, weights=1j * y)", "v0 = np.histogramdd((y, y), 2, weights=1j * y)",
     "np.clip(np.diagflat(y, 1), 0.8, 0.8, out=np.zeros((4, 4), int))", "v0 = [0.5] @ np.median(y)",
     "v0 = np.median(y) @ [0.5]", "v0 = np.take(y[:0], [0])",
-    "v0 = np.take(e[:0], [0], axis=0)", "v0 = np.take(e, 9, axis=0)",
+    "v0 = np.take(e[:0], [0], axis=0)", "v0 = np.take(e, 9, axis=0)", "y.fill(np.nonzero(n))",
+    "y.fill([1.0, s])", "v0 = np.outer(z, y, out=np.sum(y))",
 ])
 def test_more_errors(line: str) -> None:
     check(line, raises=True)

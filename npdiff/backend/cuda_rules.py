@@ -365,7 +365,7 @@ def by_name(m: Operation, *args: Any, **params: Any) -> Any:
     return function(*m.arrays(args), **params)
 
 
-NAMED = frozenset("around bincount broadcast_to linalg.det linalg.slogdet nonzero round".split())
+NAMED = frozenset("bincount broadcast_to linalg.det linalg.slogdet nonzero round".split())
 
 RULES: dict[str, Rule] = {
     "guard_truth": _guard_truth, "guard_equal": _guard,
