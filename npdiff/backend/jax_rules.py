@@ -358,6 +358,7 @@ RULES: dict[str, Rule] = {
     "diagonal": lambda m, a, *, offset, axes: m.jnp.diagonal(a, offset, *axes),
     "getitem": _getitem, "setitem": _setitem, "index_add": _index_add, "permute_along": _take_along,
     "choose_along": _choose_along, "sliding_window_view": _windows,
+    "as_strided": lambda m, a, *, spots, of, strides: m.jnp.reshape(a, (-1,))[spots],
     "linalg.inv": _inv, "solve": _solve, "linalg.cholesky": _cholesky, "cofactor": _cofactor,
     "linalg.eigh": _spectral("linalg.eigh", symmetrize_input=False),
     "linalg.eigvalsh": _spectral("linalg.eigvalsh", symmetrize_input=False),

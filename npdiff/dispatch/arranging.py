@@ -101,7 +101,27 @@ def sliding_window_view(x: Any, window_shape: Any, axis: Any = None, *, subok: A
     return view_of(x, lambda base: bind(windows_p, (base,), {"window": window, "axes": axes}), None)
 
 
-@composite(numpy_as_strided, "stays inside the array; no writes where elements are shared", captured="tracked", cases=(
+def _strided(a: Any, *, spots: Any, of: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+    """A window on a plain array that lies in memory as the recorded one did, else its elements in C order."""
+    if a.strides == of:
+        return numpy_as_strided(a, spots.shape, strides, writeable=False)
+    return picked(a, spots)
+
+
+def _strided_transpose(ct: Any, a: Any, *, spots: Any, of: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+    total = index_add_p.call(filled(a.size, 0, aval(ct).dtype, ct), ct, spots, index=(Slot(0),))
+    return np.reshape(total, a.shape)
+
+
+def _strided_batch(size: int, args: Any, _batched: Any, params: dict[str, Any]) -> Any:
+    return np.reshape(args[0], (size, -1))[:, params["spots"]]
+
+
+strided_p: Primitive = linear_primitive("as_strided", None, _strided_transpose, impl=_strided, batch=_strided_batch)
+
+
+@function(numpy_as_strided, "linear", strided_p, notes="stays inside the array; no writes where elements are shared",
+          captured="tracked", cases=(
     "a := A(5), (3, 2), (a.nbytes // a.size, a.nbytes // a.size)", "a := A(2, 3), (3,), (2 * a.nbytes // a.size,)",
     "a := A(2, 3), (2, 2), (a.nbytes // a.size, a.strides[0])",
     "a := A(2, 3), strides=(a.nbytes // a.size,), shape=(4,)", "a := A(3), (2, 3), (0, a.nbytes // a.size)"))
@@ -116,7 +136,7 @@ def as_strided(x: Any, shape: Any = None, strides: Any = None, subok: Any = Fals
     def get(base: Any) -> Any:
         if type(base) is ndarray and base.strides == plain.strides:
             return numpy_as_strided(base, shape, strides)  # the caller's own array, behind a compiled call
-        return picked(base, spots)
+        return bind(strided_p, (base,), {"spots": spots, "of": plain.strides, "strides": tuple(strides)})
 
     shared = np.unique(spots).size != spots.size
 

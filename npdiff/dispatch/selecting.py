@@ -80,7 +80,7 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: Any = "r
     np.take(np.empty(1), np.zeros((1,) * kind.ndim, kind.dtype if typed and not kind.weak else int), mode=mode)
     shape = aval(a).shape
     shape = (*shape[:axis], *kind.shape, *shape[axis + 1:])
-    if kind.size and not np.prod(shape, dtype=int):
+    if kind.size and not (n and np.prod(shape, dtype=int)):
         np.take(np.empty(aval(a).shape), innermost(indices), axis, mode=mode)  # whether NumPy looks at the indices
         return write_out(np.reshape(a, shape), out, "np.take")
     if aval(indices).dtype.kind not in "iu":
