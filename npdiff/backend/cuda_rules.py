@@ -49,6 +49,7 @@ HOST: dict[str, str] = {
     "unravel_index": "CuPy does not say when an index is out of range",
     "unwrap_turns": "its steps are NumPy's own",
     "weighted_rank": "its steps are NumPy's own",
+    "whole": "NumPy raises for NaN and for what is too large",
 }
 # Whose answer depends on an order of complex numbers, which is NumPy's own.
 ORDERED = frozenset(

@@ -29,6 +29,7 @@ HOST: dict[str, str] = {
     "call_graph": "a graph that is run again for its derivatives",
     "run_program": "a program of its own",
     "guard_raises": "NumPy must say whether it raises",
+    "whole": "NumPy raises for NaN and for what is too large",
 }
 # Which jax.numpy has under no name; SciPy's are not looked for there.
 LACKING = frozenset(["histogram_bins", "histogram_counts", "unbounded_condition", "unwrap_turns"])
