@@ -171,6 +171,14 @@ def test_a_number_that_does_not_fit_is_an_error_in_a_replay() -> None:
 
 
 @pytest.mark.parametrize("body", [
+    "np.broadcast_arrays(y, np.ones((2, 1)))[0][0] = 1", "np.meshgrid(y, np.ones(2), copy=False)[0][0] += 1"])
+def test_writes_into_broadcast_arrays_say_so(body: str) -> None:
+    with pytest.raises(AssertionError, match="refused: np.broadcast_arrays: a write into arrays"):
+        check(body)
+
+
+@pytest.mark.parametrize("body", [
+    "np.broadcast_arrays(y, np.ones((1, 3)))[0][0, 1] = 1",
     "v0 = np.multiply(np.uint64(3), 1, where=np.uint64(1), out=np.zeros_like(np.uint64(1)))",
     "v0 = np.interp(c, [0.1, 0.75, 1.3], y, period=1.7)", "v0 = np.gradient(y, np.zeros(3))",
     "v0 = np.take(e[:0], 0, axis=1)", "v0 = np.take(x[:0], 9, axis=1)",

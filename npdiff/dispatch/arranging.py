@@ -9,12 +9,13 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from numpy.lib.stride_tricks import as_strided as numpy_as_strided
 from numpy.lib.stride_tricks import sliding_window_view as numpy_sliding_window_view
 
-from npdiff.array import layout, view_of
+from npdiff.array import is_scalar, layout, view_of
 from npdiff.avals import ndarray
-from npdiff.core import Primitive, aval, bind, unsupported
+from npdiff.core import Handle, Primitive, aval, bind, unsupported
 from npdiff.dispatch.common import laid_out
 from npdiff.dispatch.declare import composite, function, numpy_is, operand, static
 from npdiff.dispatch.indexing import Slot, index_add_p, setitem_p
+from npdiff.dispatch.manipulation import broadcast_to_p
 from npdiff.dispatch.operands import operands, phantom, picked
 from npdiff.dispatch.rules import linear_primitive
 from npdiff.foreign import filled
@@ -65,8 +66,23 @@ def broadcast_arrays(*args: Any, subok: Any = False) -> Any:
     shape = np.broadcast_shapes(*shapes)
     # NumPy 2.0 makes views of all of them if it makes one.
     kept = numpy_is("2.1") or len(set(shapes)) == 1
-    return tuple([(a if kept else a[...]) if s == shape else np.broadcast_to(a, shape)
+    return tuple([(a if kept else a[...]) if s == shape else _spread(a, shape)
                   for a, s in zip(arrays, shapes, strict=True)])
+
+
+def _spread(a: Any, shape: tuple[int, ...]) -> Any:
+    """`a` in a larger shape; writable where no element stands twice, as NumPy's is."""
+    if aval(a).size == np.prod(shape, dtype=int):
+        return np.reshape(a, shape)
+
+    def put(base: Any, _new: Any) -> Any:
+        raise unsupported("np.broadcast_arrays", "a write into arrays whose elements stand several times cannot be "
+                          "recorded", base, instead="write into the array itself, or into np.copy of the result")
+
+    if not isinstance(a, Handle):
+        return np.broadcast_to(a, shape)
+    a = np.reshape(a, ()) if is_scalar(a) else a
+    return view_of(a, lambda base: bind(broadcast_to_p, (base,), {"shape": shape}), put)
 
 
 def _windows_transpose(ct: Any, a: Any, *, window: tuple[int, ...], axes: tuple[int, ...]) -> Any:
