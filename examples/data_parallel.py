@@ -2,11 +2,15 @@
 
 The data are a dask array: cut along the observations, made (as if read from files) where it is needed, and never in
 one place. npdiff records the loss over it as over NumPy's arrays, so the gradient is a dask array too: one term
-for each part, added up by the workers. The client sees numbers, never an array of observations.
+for each part, added up by the workers. The client sees numbers, never an array of observations; what each worker held
+at most is printed.
 
     pip install npdiff[dask]
     python examples/data_parallel.py
 """
+
+import resource
+import sys
 
 import dask.array as da
 import numpy as np
@@ -42,7 +46,12 @@ def train(client, points, classes, steps, rate=2.0):
     return weights, losses
 
 
-def main(rows=400_000, features=80, rows_per_part=20_000, memory_limit="250MB", steps=2):
+def peak():
+    """The most memory, in bytes, that this process has held."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def main(rows=1_000_000, features=80, rows_per_part=20_000, memory_limit="500MB", steps=2):
     """Train on a cluster of two processes on this machine."""
     with LocalCluster(n_workers=2, threads_per_worker=1, memory_limit=memory_limit, dashboard_address=None,
                       scheduler_port=0) as cluster, Client(cluster) as client:
@@ -51,7 +60,10 @@ def main(rows=400_000, features=80, rows_per_part=20_000, memory_limit="250MB", 
         weights, losses = train(client, points, classes, steps)
         print("loss:", " ".join(f"{value:.4f}" for value in losses))
         print("the first weights:", np.round(weights[:3].compute(), 3))
-        assert points.nbytes > 250e6
+        peaks = list(client.run(peak).values())
+        print("held at most by a worker:", " ".join(f"{held / 1e6:.0f} MB" for held in peaks))
+        limit = min(worker["memory_limit"] for worker in client.scheduler_info()["workers"].values())
+        assert max(peaks) < limit < points.nbytes
         assert losses[-1] < losses[0]
 
 

@@ -53,6 +53,24 @@ class Literal:
 Atom = Var | Literal
 
 
+class Slot:
+    """Stands in an index for an array that is an operand of the primitive."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+    def __repr__(self) -> str:
+        return f"#{self.number}"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Slot) and other.number == self.number
+
+    def __hash__(self) -> int:
+        return hash(self.number)
+
+
 class Equation:
     """``outputs = prim(*inputs, **params)``; `source` is the user's (file, line)."""
 

@@ -21,6 +21,9 @@ from npdiff.steps import counted, show_seconds
 from npdiff.transforms.call import batch, pull, push
 from npdiff.transforms.stage import StageTrace
 
+# Numbers that are looked at to see whether all are the same.
+_FEW = 1 << 16
+
 
 class Program:
     """A graph, its executable, and the programs of its derivatives, made when first needed.
@@ -176,8 +179,14 @@ def with_literals(graph: Graph) -> Graph:
     """
     numbers: dict[Var, Literal] = {}
     for v, c in graph.constants.items():
-        if type(c) is ndarray and c.size > 0 and not any(c.strides):
-            numbers[v] = Literal(c[(0,) * c.ndim])
+        if type(c) is not ndarray or not c.size:
+            continue
+        if not any(c.strides) or any(n > 1 and not step for n, step in zip(c.shape, c.strides, strict=True)):
+            # What a rule has spread over a shape; along its other axes it may hold the same number, too.
+            few = c[tuple([slice(None) if step else slice(1) for step in c.strides])]
+            first = few[(0,) * few.ndim]
+            if few.size <= _FEW and few.tobytes() == first.tobytes() * few.size:
+                numbers[v] = Literal(first)
     if not numbers:
         return graph
     equations = []

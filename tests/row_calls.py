@@ -43,7 +43,7 @@ class Pattern:
 
 
 # Sample calls of rows that have neither cases nor a domain, in the language of Row.cases.
-_MORE: dict[str, tuple[str, ...]] = {
+MORE: dict[str, tuple[str, ...]] = {
     "np.real": ("A(2, 3)", "C(3)"), "np.imag": ("A(3)", "C(2, 2)"), "np.angle": ("C(3)", "P(2), deg=True"),
     "np.shape": ("A(2, 3)",), "np.ndim": ("A(2, 3)",), "np.size": ("A(2, 3), 1",), "np.iscomplexobj": ("A(3)",),
     "np.isrealobj": ("C(3)",), "np.tril_indices_from": ("A(3, 3)",),
@@ -128,7 +128,7 @@ def patterns() -> dict[str, list[Pattern]]:
         if row.kind in ("unsupported", "host call") or row.name in _NOT_DRAWN:
             continue
         # (The reflections of a matrix without full rank follow from rounding errors.)
-        texts = [t for t in (cases(row) or _MORE.get(row.name, ())) if "empty" not in t and "'raw'" not in t]
+        texts = [t for t in (cases(row) or MORE.get(row.name, ())) if "empty" not in t and "'raw'" not in t]
         made = [pattern(row.name, t) for t in texts]
         if isinstance(row.func, np.ufunc) and not row.cases:
             made += _of_ufunc(row.name, row.func, row.domain)

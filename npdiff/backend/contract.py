@@ -10,7 +10,7 @@ above; they rely on the following.
    dtype and shape, in memory that nobody else holds: arrays as ndarray, 0-d ones as array or NumPy scalar. It leaves
    its inputs unchanged, also where the function writes into them: written arrays are outputs.
 2. **Python numbers.** A variable whose aval is `weak` is a Python number: it takes the dtype of the other operand
-   (NEP 50), and host calls must be given a Python number for it.
+   (NEP 50), and host calls must be given a Python number for it; as an output it is given as one, of any size.
 3. **Guards.** The primitives `guard_truth` and `guard_equal` hold while their operand is what ``expected`` says;
    otherwise `GuardFailed` must leave the call. Everything that was computed until then is thrown away, so a guard may
    be evaluated later than it was recorded, but then nothing that comes after it may raise anything else.

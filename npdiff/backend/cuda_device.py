@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,9 @@ class Device:
         self.number = int(self.xp.cuda.Device().id)
         self.out_of_memory: type[Exception] = self.xp.cuda.memory.OutOfMemoryError
         self._simulating = cuda.simulating()
+        # (Of one device: what they give is loaded there.)
+        self.along = lru_cache(maxsize=256)(self._along)
+        self.added = lru_cache(maxsize=256)(self._added)
 
     def describe(self) -> str:
         """``NVIDIA H100, compute capability 9.0``."""
@@ -94,8 +98,16 @@ class Device:
         run = cuda.compiled(kernel)
         if not self._simulating:
             return run
-        # Numba's simulator takes the NumPy arrays that CuPy's stand-in keeps.
-        return lambda ins, outs: run([a.simulated for a in ins], [a.simulated for a in outs])
+        return lambda ins, outs: run(_simulated(ins), _simulated(outs))
+
+    def _along(self, *what: Any) -> Callable[..., None]:
+        return self._on_arrays(cuda.along(*what))
+
+    def _added(self, *what: Any) -> Callable[..., None]:
+        return self._on_arrays(cuda.added(*what))
+
+    def _on_arrays(self, run: Callable[..., None]) -> Callable[..., None]:
+        return (lambda *arrays: run(*_simulated(arrays))) if self._simulating else run
 
     def contiguous(self, value: Any) -> Any:
         """The array as kernels read it."""
@@ -115,6 +127,11 @@ class Device:
             at=f"{source[0]}:{source[1]}" if source else "",
             instead="free arrays you no longer need (then cupy.get_default_memory_pool().free_all_blocks()), compute "
                     "in float32 or in parts, or use backend='cpu'"))
+
+
+def _simulated(arrays: Sequence[Any]) -> list[Any]:
+    """The NumPy arrays that CuPy's stand-in keeps: Numba's simulator takes these."""
+    return [a.simulated for a in arrays]
 
 
 __all__ = ["DTYPES", "Device"]

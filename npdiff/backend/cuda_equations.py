@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Sequence
-from typing import Any
+from collections.abc import Callable, Container, Sequence
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -15,6 +15,25 @@ DType = np.dtype[Any]
 INDEXED_SIZE = 2**31
 
 
+class Card(Protocol):
+    """What a rule sees of a device.
+
+    Attributes
+    ----------
+    xp, extra
+        CuPy, and its second module, cupyx.
+    """
+
+    xp: Any
+    extra: Any
+
+    def along(self, name: str, dtype: DType, outer: int, length: int, inner: int) -> Callable[[Any, Any], None]:
+        """See `npdiff.kernels.cuda.along`."""
+
+    def added(self, dtype: DType, length: int, inner: int) -> Callable[[Any, Any, Any, Any], None]:
+        """See `npdiff.kernels.cuda.added`."""
+
+
 class Operation:
     """One equation on its way through CuPy.
 
@@ -23,8 +42,8 @@ class Operation:
 
     Attributes
     ----------
-    xp, extra
-        CuPy, and its second module, cupyx.
+    card, xp, extra
+        The device; CuPy, and its second module, cupyx.
     equation
         The equation, with the types of its operands and results.
     checks
@@ -34,10 +53,10 @@ class Operation:
         The graph's constants.
     """
 
-    def __init__(self, xp: Any, extra: Any, equation: Equation, checks: list[Any],
-                 constants: Container[Var] = ()) -> None:
-        self.xp = xp
-        self.extra = extra
+    def __init__(self, card: Card, equation: Equation, checks: list[Any], constants: Container[Var] = ()) -> None:
+        self.card = card
+        self.xp = card.xp
+        self.extra = card.extra
         self.constants = constants
         self.equation = equation
         self.checks = checks

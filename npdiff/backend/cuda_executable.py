@@ -16,6 +16,7 @@ from npdiff.avals import PYTHON_NUMBERS, Aval, ndarray
 from npdiff.backend.contract import own_arrays
 from npdiff.backend.cuda_device import DTYPES, Device
 from npdiff.backend.cuda_equations import Operation
+from npdiff.backend.cuda_gathers import checked
 from npdiff.backend.cuda_indexing import write
 from npdiff.backend.cuda_schedule import way_of
 from npdiff.errors import BackendError, GuardFailed
@@ -50,10 +51,10 @@ class CudaExecutable:
 
     def __init__(self, device: Device, graph: Graph) -> None:
         start = time.perf_counter()
-        small = simplify(graph)
+        small = checked(simplify(graph))
         self._device, self._graph = device, small
         outputs = {a for a in small.outputs if isinstance(a, Var)}
-        planned = schedule(small, matrices=False, placements=False, renders=cuda.renders)
+        planned = schedule(small, matrices=False, gathers=True, renders=cuda.renders)
         self._plan, copied = readers_first(planned, outputs)
         dead = last_reads(self._plan, outputs)
         self._in_place = writes_in_place(self._plan, dead, copied)
@@ -104,7 +105,7 @@ class CudaExecutable:
         return run
 
     def _operation(self, call: _Call, eq: Equation) -> Operation:
-        return Operation(self._device.xp, self._device.extra, eq, call.checks, self._constants)
+        return Operation(self._device, eq, call.checks, self._constants)
 
     def _operand(self, call: _Call, a: Atom) -> Any:
         """An operand of a rule: a device array, or a number."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from npdiff.backend.cuda_equations import Operation
 from npdiff.dispatch.indexing import Slot, fill_slots
 from npdiff.graph import Var
+from npdiff.kernels.loop_ir import part_of
 
 FIRST = Slot(0)
 
@@ -85,24 +87,45 @@ def write(m: Operation, a: Any, v: Any, *, index: Any) -> Any:
     return a
 
 
+def _keys(m: Operation, out: Any, index: tuple[Any, ...], at: tuple[Any, ...], arrays: list[Any]) -> Any:
+    """Which row each row of a value is added to: rows are the axes behind the index, if that is in front of them."""
+    rest = index[:-1] if index[-1] is Ellipsis else index
+    if rest != tuple(Slot(k) for k in range(len(arrays))) or any(k.dtype == bool for k in arrays):
+        spots = m.xp.arange(out.size, dtype=np.int64).reshape(out.shape)[at]
+        m.indexable(spots)
+        return spots.reshape(-1)
+    key = None
+    for k, n in zip(at, out.shape, strict=False):
+        k = m.xp.where(k < 0, k + n, k)
+        key = k if key is None else key * n + k
+    # (Integers that are out of range fail a check, and must do no harm until that is looked at.)
+    return m.xp.clip(key, 0, max(math.prod(out.shape[:len(arrays)]) - 1, 0)).reshape(-1)
+
+
 def index_add(m: Operation, a: Any, v: Any, *arrays: Any, index: tuple[Any, ...]) -> Any:
-    """A copy of `a` with `v` added at the index, repeatedly where that repeats (in no fixed order)."""
-    given = m.arrays(arrays)
-    out = m.array(a, m.dtype).copy()
+    """A copy of `a` with `v` added at the index, repeatedly where that repeats.
+
+    What is added to one place is added up first, in an order that the sizes alone decide, after a stable sort.
+    """
+    xp, given = m.xp, m.arrays(arrays)
+    # Half precision is added up in single precision.
+    dtype = np.dtype(np.float32) if m.dtype.char == "e" else m.dtype
+    out = m.array(a, m.dtype).astype(dtype)
     at = _filled(m, out, index, given)
-    v = _fitted(m, v, out.dtype, out[at].shape)
+    picked = out[at].shape
+    v = _fitted(m, m.array(v, m.dtype), dtype, picked)
     if all(k.dtype == bool for k in given):
         out[at] = out[at] + v
-    elif out.dtype.kind == "c":
-        m.extra.scatter_add(out.real, at, v.real)
-        m.extra.scatter_add(out.imag, at, v.imag)
-    elif out.dtype == np.int64:  # the card adds unsigned ones; modulo 2**64 that is the same
-        m.extra.scatter_add(out.view(np.uint64), at, v.astype(np.uint64))
-    elif out.dtype.char in "efdiI" or out.dtype == np.uint64:
-        m.extra.scatter_add(out, at, v)
-    else:
-        raise NotImplementedError(f"the card has no atomic addition of {out.dtype}")
-    return out
+    elif dtype.kind == "b":
+        raise NotImplementedError("truth values are not added on the card")
+    elif v.size:
+        out, v = xp.ascontiguousarray(out), xp.ascontiguousarray(v)
+        keys = _keys(m, out, index, at, given)
+        order = xp.argsort(keys).astype(np.int64)
+        # A complex number is a row of two.
+        rows, table = [x.view(part_of(dtype)) if x.ndim else x for x in (v, out)]
+        m.card.added(part_of(dtype), keys.size, rows.size // keys.size)(rows, keys[order], order, table)
+    return out.astype(m.dtype)
 
 
 def take_along(m: Operation, a: Any, order: Any, *, axis: int) -> Any:

@@ -8,6 +8,7 @@ or gives anything else, the equation becomes a call on the host.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from npdiff.backend import cuda_indexing as indexing
 from npdiff.backend import cuda_linalg as linalg
 from npdiff.backend.cuda_equations import Operation
 from npdiff.kernels.classify import loop_dtypes
+from npdiff.kernels.cuda import ALONG_DTYPES
 
 Rule = Callable[..., Any]
 
@@ -256,15 +258,23 @@ def _past_nan(name: str, worst: float) -> Rule:
     return rule
 
 
+def _lines(shape: tuple[int, ...], axis: int | None) -> tuple[int, int, int]:
+    """How many lines there are along an axis, how long they are, and how far apart their elements."""
+    if axis is None:
+        return 1, math.prod(shape), 1
+    axis %= len(shape)
+    return math.prod(shape[:axis]), shape[axis], math.prod(shape[axis + 1:])
+
+
 def _arg(name: str) -> Rule:
     """Where the extremum is; NaN, and of several the first, comes before all."""
 
     def rule(m: Operation, a: Any, *, axis: Any) -> Any:
         xp, a = m.xp, m.array(a)
-        out = getattr(xp, name)(a, axis=axis)
-        if a.dtype.kind == "f":
-            lacks = xp.isnan(a)
-            out = xp.where(xp.any(lacks, axis=axis), xp.argmax(lacks, axis=axis), out)
+        out = xp.empty(m.shape, np.int64)
+        if out.size:
+            run = m.card.along(name, a.dtype, *_lines(a.shape, axis))
+            run(xp.ascontiguousarray(a), out)
         return out.astype(m.dtype)
 
     return rule
@@ -305,7 +315,15 @@ def _searchsorted(m: Operation, a: Any, v: Any, *sorter: Any, side: str = "left"
 
 
 def _running(name: str) -> Rule:
-    return lambda m, a, *, axis: getattr(m.xp, name)(m.array(a, m.dtype), axis=axis)
+    def rule(m: Operation, a: Any, *, axis: Any) -> Any:
+        xp, a = m.xp, m.array(a, m.dtype)
+        if m.dtype.char not in ALONG_DTYPES[name] or not a.size:
+            return getattr(xp, name)(a, axis=axis)
+        out = xp.empty(m.shape, m.dtype)
+        m.card.along(name, m.dtype, *_lines(a.shape, axis))(xp.ascontiguousarray(a), out)
+        return out
+
+    return rule
 
 
 def _convolve(m: Operation, a: Any, v: Any, *, mode: str = "full") -> Any:

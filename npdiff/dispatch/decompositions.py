@@ -21,6 +21,7 @@ from npdiff.dispatch.common import adjoint, in_c_order, laid_out
 from npdiff.dispatch.declare import function, nonlinear, operand, point, static
 from npdiff.dispatch.linalg import from_triangle
 from npdiff.dispatch.rules import add_tangents, batch_elementwise, batch_leading
+from npdiff.dispatch.triangular import solve_lower
 from npdiff.errors import NotDifferentiableError, message
 
 EigResult: Any = type(np.linalg.eig(np.eye(1)))
@@ -141,17 +142,20 @@ def _turned(vectors: Any, phase: Any) -> Any:
 # ---------------------------------------------------------------------- Cholesky
 
 
-def _cholesky_jvp(out: Any, primals: Any, tangents: Any, upper: bool = False) -> Any:
+def _lower_half(a: Any) -> Any:
+    """The lower triangle, with half of the diagonal."""
+    n = shape_of(a)[-1]
+    return np.multiply(a, (np.tri(n, k=-1) + 0.5 * np.eye(n)).astype(aval(a).dtype))
+
+
+def _cholesky_jvp(out: Any, _primals: Any, tangents: Any, upper: bool = False) -> Any:
     (t,) = tangents
     if t is None:
         return None
-    t = from_triangle(t, "U" if upper else "L")
     low = adjoint(out) if upper else out
-    inverse = np.linalg.inv(low)
-    inner = np.matmul(inverse, np.matmul(t, adjoint(inverse)))
-    n = shape_of(inner)[-1]
-    half = np.tri(n, k=-1) + 0.5 * np.eye(n)
-    change = np.matmul(low, np.multiply(inner, half.astype(aval(inner).dtype)))
+    # L^-1 t L^-H is Hermitian, as t is: what stands on its right is solved for on the left of the adjoint.
+    once = solve_lower(low, from_triangle(t, "U" if upper else "L"))
+    change = np.matmul(low, _lower_half(solve_lower(low, adjoint(once))))
     return adjoint(change) if upper else change
 
 

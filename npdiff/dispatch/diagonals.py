@@ -35,13 +35,8 @@ def _on_diagonal(a: Any, rows: int, columns: int, k: int) -> Any:
 
 
 def _diagonal_transpose(ct: Any, a: Any, *, offset: int, axes: tuple[int, int]) -> Any:
-    rest = tuple([n for k, n in enumerate(a.shape) if k not in axes])
     rows, columns = a.shape[axes[0]], a.shape[axes[1]]
-    if foreign_in(ct) is not None:
-        return np.moveaxis(_on_diagonal(ct, rows, columns, offset), (-2, -1), axes)
-    zeros = np.zeros((*rest, rows, columns), aval(ct).dtype)
-    spread = setitem_p.call(zeros, ct, *_diagonal_index(rows, columns, offset), index=(Ellipsis, Slot(0), Slot(1)))
-    return np.moveaxis(spread, (-2, -1), axes)
+    return np.moveaxis(_on_diagonal(ct, rows, columns, offset), (-2, -1), axes)
 
 
 def _diagonal_batch(_size: int, args: Any, _batched: Any, params: dict[str, Any]) -> Any:

@@ -15,24 +15,7 @@ from npdiff.dispatch.declare import operand
 from npdiff.dispatch.rules import batch_elementwise, constant_primitive, linear_primitive
 from npdiff.errors import BranchError, message
 from npdiff.foreign import filled, foreign_in
-
-
-class Slot:
-    """Stands in an index for an array that is an operand of the primitive."""
-
-    __slots__ = ("number",)
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-
-    def __repr__(self) -> str:
-        return f"#{self.number}"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Slot) and other.number == self.number
-
-    def __hash__(self) -> int:
-        return hash(self.number)
+from npdiff.graph import Slot
 
 
 def fill_slots(index: tuple[Any, ...], arrays: Sequence[Any]) -> tuple[Any, ...]:

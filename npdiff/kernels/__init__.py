@@ -9,8 +9,8 @@ or minimum meets two zeros, and a kernel emits no floating-point RuntimeWarning.
 A multiplication and an addition of the graph are never contracted into one rounding.
 
 The layers, each importing only from those before it: loop_ir, expressions, ufunc_rules, views, places, chunks,
-layouts, llvm_text, vecmath, llvm_ops, render_cpu, machine, compile_cpu, matrices, promote, simplify, classify, placements,
-lower, absorb, order, pieces, schedule, reuse, native, threads, executable.
+layouts, llvm_text, vecmath, llvm_ops, render_cpu, machine, compile_cpu, matrices, triangles, promote, simplify,
+classify, placements, gathers, lower, absorb, order, pieces, schedule, reuse, together, native, threads, executable.
 runtime/ holds LLVM IR that is the same for every kernel.
 """
 
@@ -22,11 +22,12 @@ from npdiff.kernels.executable import Executable
 from npdiff.kernels.promote import promote
 from npdiff.kernels.schedule import HostStep, schedule
 from npdiff.kernels.simplify import simplify
+from npdiff.kernels.triangles import substitute
 
 
 def compile_graph(graph: Graph) -> Executable:
     """Compile a graph for this CPU; its kernels are ready when this returns."""
-    small = simplify(promote(graph))
+    small = simplify(promote(substitute(graph)))
     return Executable(small, schedule(small))
 
 

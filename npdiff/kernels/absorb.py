@@ -27,6 +27,10 @@ _MOST_EVALUATIONS = 8
 # What one equation may pull into its kernel: equations in all, and cases among them.
 _MOST_EQUATIONS = 48
 _MOST_PLACEMENTS = 12
+# Nanoseconds per byte of arrays that the nearest caches do not hold, and from how many bytes on that is.
+_LOAD_BYTE, _STORE_BYTE, _LARGE = 0.04, 0.1, 1 << 20
+# Points of an array that is small enough to be stored in any case.
+_WORTH_STORING = 4096
 
 
 class Reading(NamedTuple):
@@ -77,6 +81,8 @@ def _cost(program: Program, i: int) -> float:
     """Nanoseconds of an equation by itself, at one point."""
     if i in program.placements:
         return 0.0
+    if i in program.gathers:
+        return _MATH  # elements from anywhere
     name = program.equations[i].prim.name
     if name == "copy":
         return 0.0
@@ -138,6 +144,66 @@ def _asked(program: Program, points: dict[int, int], kept: Callable[[int], bool]
     return chosen, asked
 
 
+def recomputed(program: Program, unit: dict[int, int], roots: Callable[[int], list[tuple[Var, bool]]],
+               kept: Callable[[int], bool]) -> frozenset[int]:
+    """Equations that cost less computed again in every other kernel that reads them than stored for it.
+
+    `unit` says which kernel computes an equation, `roots` what it reads from memory or of others at its own point.
+    """
+    loads: dict[int, set[Var]] = {}
+    users: dict[int, set[int]] = {}
+    apart: set[int] = set()
+    for i, k in unit.items():
+        for root, near in roots(i):
+            j = program.producer.get(root)
+            if j is None or unit.get(j) != k:
+                loads.setdefault(k, set()).add(root)
+                if j in unit and j is not None:
+                    users.setdefault(j, set()).add(k)
+                    if not near:
+                        apart.add(j)
+    chosen: set[int] = set()
+    for j in sorted(users):
+        points = math.prod(program.shape(j))
+        if j not in program.builds or j in apart or points < _WORTH_STORING or kept(j):
+            continue
+        store, load = _traffic(program.equations[j].outputs[0])
+        cost, found = 0.0, set()
+        todo, seen = [j], {j}
+        while todo and cost < store + load:
+            i = todo.pop()
+            cost += _cost(program, i)
+            for root, _ in roots(i):
+                p = program.producer.get(root)
+                if p is not None and _inside(program, unit, p, j) and (p in chosen or not (p in users or kept(p))):
+                    if p not in seen:
+                        seen.add(p)
+                        todo.append(p)
+                    continue
+                found.add(root)
+        again = 0.0
+        for k in users[j]:
+            again += cost + sum(_traffic(v)[1] * min(1.0, v.aval.size / points) for v in found if v not in loads[k])
+        new = [v for v in found if program.producer.get(v) in unit and program.producer[v] not in users]
+        again += sum(_traffic(v)[0] * v.aval.size / points for v in new)
+        if again < store + load * len(users[j]):
+            chosen |= seen
+    return frozenset(chosen)
+
+
+def _inside(program: Program, unit: dict[int, int], p: int, j: int) -> bool:
+    """Whether a kernel computes equation p where it computes equation j."""
+    same = squeezed(program.shape(p)) == squeezed(program.shape(j))
+    return p in program.builds and unit.get(p) == unit[j] and same
+
+
+def _traffic(v: Var) -> tuple[float, float]:
+    """Nanoseconds per element for storing an array and for reading it."""
+    if v.aval.size * v.aval.dtype.itemsize < _LARGE:
+        return _STORE, _LOAD
+    return _STORE_BYTE * v.aval.dtype.itemsize, _LOAD_BYTE * v.aval.dtype.itemsize
+
+
 def fresh_share(program: Program, i: int, together: Callable[[int, int], bool]) -> float:
     """The share of an equation's points that its kernel does not just copy; `together`: both are in one kernel."""
     share = 0.0
@@ -155,4 +221,4 @@ def fresh_share(program: Program, i: int, together: Callable[[int, int], bool]) 
     return 1.0
 
 
-__all__ = ["Reading", "absorbed", "fresh_share", "readings", "share_of"]
+__all__ = ["Reading", "absorbed", "fresh_share", "readings", "recomputed", "share_of"]

@@ -8,8 +8,10 @@ do not depend on how many threads there are, or on which of them did what.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
-from npdiff.kernels.loop_ir import Kernel
+from npdiff.kernels.loop_ir import Kernel, levels
+from npdiff.kernels.rows import SHORT
 
 # Estimated nanoseconds: below the first a kernel runs in one go, without letting other threads in; the second is
 # what one chunk should take.
@@ -17,9 +19,13 @@ LONG = 20_000.0
 CHUNK = 10_000.0
 # Chunks begin at multiples of this many elements of a row, so that vectors are not cut.
 GRANULE = 1024
+# The same for rows that are worked on together.
+LANES = 16
 MOST_CHUNKS = 256
 # An element of a part costs memory and joining: a chunk has at least so many points for each.
 POINTS_PER_PART = 8
+# Bytes of a cache line.
+_LINE = 64
 # Nanoseconds per point, of vectors in the cache; whatever is not listed is an arithmetic operation.
 _COSTS = {"call": 1.5, "div": 0.3, "sqrt": 0.4, "load": 0.1, "const": 0.0}
 _ARITHMETIC, _STORE = 0.04, 0.1
@@ -43,26 +49,36 @@ class Work:
 def nanoseconds(kernel: Kernel) -> float:
     """A rough estimate of a kernel's time on one core."""
     each = _STORE * len(kernel.stores) + _ARITHMETIC * len(kernel.reductions)
-    return points(kernel) * (each + sum(_COSTS.get(node.op, _ARITHMETIC) for node in kernel.nodes))
+    if kernel.rows is None:
+        return points(kernel) * (each + sum(_COSTS.get(node.op, _ARITHMETIC) for node in kernel.nodes))
+    level = levels(kernel)
+    apart = [0.0, each]
+    for n, node in enumerate(kernel.nodes):
+        apart[node.op == "total" or level[n] > kernel.rows] += _COSTS.get(node.op, _ARITHMETIC)
+    return points(kernel) * apart[1] + prod(kernel.sizes[:kernel.rows]) * apart[0]
 
 
 def points(kernel: Kernel) -> int:
     """How often the kernel's nodes are evaluated."""
-    count = 1
-    for n in kernel.sizes:
-        count *= n
-    return count
+    return prod(kernel.sizes)
+
+
+def part_bytes(size: int) -> int:
+    """Bytes from one chunk's part of a result of this size to the next: no cache line is written by two threads."""
+    return (-(-size // _LINE) + 1) * _LINE
 
 
 def work_of(kernel: Kernel) -> Work:
     """How to cut a kernel."""
     extent = kernel.sizes[0] if kernel.sizes else 1
     total = nanoseconds(kernel)
-    if total < LONG or not kernel.sizes:
+    if total < LONG or not kernel.sizes or kernel.rows == 0:
         return Work(extent, extent)
     turns = max(1, int(extent * CHUNK / total), -(-extent // MOST_CHUNKS))
     if len(kernel.sizes) == 1:
         turns = -(-turns // GRANULE) * GRANULE
+    elif kernel.rows == 1 or kernel.sizes[-1] <= SHORT:
+        turns = -(-turns // LANES) * LANES
     parted = frozenset(r.access.buffer for r in kernel.reductions if 0 in r.axes)
     each = points(kernel) // extent
     for b in parted:
@@ -72,4 +88,4 @@ def work_of(kernel: Kernel) -> Work:
     return Work(extent, turns, long=True, wide=True, parted=parted)
 
 
-__all__ = ["Work", "nanoseconds", "points", "work_of"]
+__all__ = ["Work", "nanoseconds", "part_bytes", "points", "work_of"]

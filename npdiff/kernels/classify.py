@@ -23,6 +23,8 @@ from npdiff.kernels.ufunc_rules import RULES, Rule
 
 # From this size on, a function of vector math alone makes up for the call of its kernel.
 MATH_SIZE = 512
+# What picks elements by arrays of integers, where kernels may do that; libraries take several passes for it.
+GATHERS = frozenset(["getitem", "permute_along", "choose_along"])
 # Given an expression builder and the nodes of the operands (in their own dtypes), the result's node.
 Build = Callable[[Expressions, list[int]], int]
 
@@ -217,10 +219,13 @@ def nodes(eq: Equation, build: Build) -> list[Node]:
 
 def weight(eq: Equation, size: int) -> int:
     """How many of NumPy's calls the one for an equation counts as, when `size` points are computed."""
-    if eq.prim.name.startswith("strong_"):
+    if eq.prim.name.startswith("strong_") or eq.prim.name in GATHERS:
         return 3
     if eq.prim.name == "copy":
         return 0
+    # NumPy's reductions run in one thread, and slowly over short axes; any and all stop at the first that decides.
+    if eq.prim.name in ("sum", "prod", "max", "min"):
+        return 2
     kind = eq.inputs[0].aval.dtype.kind if eq.inputs else ""
     rule = rule_of(eq.prim.name, kind)
     return 3 if rule is not None and rule.math and size >= MATH_SIZE else 1
@@ -242,9 +247,11 @@ def reduction(eq: Equation) -> FusedReduction | None:
     prim, name = eq.prim, eq.prim.name
     if name not in ("sum", "prod", "max", "min", "any", "all") or prim.ordered or prim.multiple or prim.dynamic:
         return None
-    if len(eq.inputs) != 1 or len(eq.outputs) != 1 or eq.regions or not eq.params.keys() <= {"axis", "keepdims"}:
+    if len(eq.inputs) != 1 or len(eq.outputs) != 1 or eq.regions:
         return None
     x, out = eq.inputs[0].aval, eq.outputs[0].aval
+    if not eq.params.keys() <= {"axis", "keepdims", "dtype"} or eq.params.get("dtype", out.dtype) != out.dtype:
+        return None
     axis: Any = eq.params.get("axis")
     keep: Any = eq.params.get("keepdims", False)
     axes = tuple(range(x.ndim)) if axis is None else axis

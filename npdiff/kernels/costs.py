@@ -20,7 +20,7 @@ def bytes_read(kernel: Kernel) -> int:
     total = 0
     for k, accesses in touched.items():
         buffer = kernel.inputs[k]
-        count = sum(prod(n for n, s in zip(kernel.sizes, a.strides, strict=True) if s) for a in accesses)
+        count = sum(prod(n for n, s in zip(kernel.sizes, a.strides, strict=True) if s or a.steps) for a in accesses)
         total += min(count, buffer.size) * buffer.dtype.itemsize
     return total
 

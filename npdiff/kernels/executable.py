@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from npdiff.avals import PYTHON_NUMBERS, Aval, ndarray
 from npdiff.errors import GuardFailed
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equation
 from npdiff.kernels import costs, native, threads, views
-from npdiff.kernels.chunks import Work, nanoseconds
+from npdiff.kernels.chunks import LONG, Work, nanoseconds
 from npdiff.kernels.compile_cpu import Compiled, compile_kernel
 from npdiff.kernels.layouts import MOST_VARIANTS, Layout, for_layouts
 from npdiff.kernels.loop_ir import DType, collapse, show
@@ -28,6 +28,7 @@ from npdiff.kernels.order import ordered
 from npdiff.kernels.reuse import readers_first, writes_in_place
 from npdiff.kernels.schedule import HostStep, KernelStep, MatrixStep, Step, schedule
 from npdiff.kernels.simplify import window
+from npdiff.kernels.together import Run, runs, views_late
 from npdiff.steps import Step as Shown
 from npdiff.steps import nbytes
 
@@ -51,10 +52,10 @@ def _fit(value: Any, shape: tuple[int, ...], dtype: DType) -> np.ndarray[Any, An
 class _Otherwise:
     """Runs a kernel on inputs that it does not take as they are: they are made to fit, or it is compiled for them."""
 
-    def __init__(self, step: KernelStep | MatrixStep, launch: Callable[..., Any]) -> None:
-        self._step = step
+    def __init__(self, ready: _Ready) -> None:
+        self._step = ready.step
         self._variants: dict[tuple[Layout, ...], tuple[Callable[..., Any], list[int]]] = {}
-        self._variants[(None,) * len(step.inputs)] = launch, []
+        self._variants[(None,) * len(ready.step.inputs)] = ready.launch, []
 
     def __call__(self, *values: Any) -> list[Any]:
         """The kernel's results, and the inputs for those that read them later: what had to be copied, as copied."""
@@ -79,11 +80,70 @@ class _Otherwise:
 
 def _launcher(step: KernelStep, compiled: Compiled, layouts: Sequence[Layout]) -> Callable[..., Any]:
     """The function that runs a step's kernel on inputs of these layouts."""
-    if compiled.work.wide:
-        threads.ready()
     inputs = [(v.aval.dtype, v.aval.shape, x) for v, x in zip(step.inputs, layouts, strict=True)]
     return native.launcher(compiled.loops, compiled.join, compiled.work, inputs,
                            [(v.aval.dtype, v.aval.shape) for v in step.outputs])
+
+
+class _Ready:
+    """A kernel's step with its machine code, and `numbers` that it takes besides its inputs."""
+
+    def __init__(self, step: KernelStep | MatrixStep) -> None:
+        self.step = step
+        self.numbers: np.ndarray[Any, Any] | None = None
+        if isinstance(step, MatrixStep):
+            self.compiled, shapes = compile_matrices(step.operation)
+            self.numbers = np.array(shapes, np.int64) if shapes else None
+        else:
+            # The CPU's loops go along rows.
+            step.kernel = collapse(ordered(step.loose))
+            self.compiled = compile_kernel(step.kernel)
+        if self.compiled.work.wide:
+            threads.ready()
+
+    @property
+    def checked(self) -> bool:
+        """True if a further result says whether NumPy has to do it."""
+        return isinstance(self.step, MatrixStep) and self.step.operation.checked
+
+    @property
+    def nanoseconds(self) -> float:
+        """What it is expected to take."""
+        step = self.step
+        return matrix_nanoseconds(step.operation) if isinstance(step, MatrixStep) else nanoseconds(step.kernel)
+
+    @functools.cached_property
+    def launch(self) -> Callable[..., Any]:
+        """What runs it, on its inputs and numbers."""
+        also = [] if self.numbers is None else [(self.numbers.dtype, self.numbers.shape)]
+        more = [(_FLAG, ())] if self.checked else []
+        compiled = self.compiled
+        return native.launcher(compiled.loops, compiled.join, compiled.work, [*_specs(self.step.inputs), *also],
+                               [*_specs(self.step.outputs), *more])
+
+
+def _specs(variables: Sequence[Var]) -> list[tuple[DType, tuple[int, ...]]]:
+    return [(v.aval.dtype, v.aval.shape) for v in variables]
+
+
+def _launched(run: Run, members: Sequence[_Ready]) -> Callable[..., Any]:
+    """What launches the kernels of a run together."""
+    bases = {v: native.Place(k) for k, v in enumerate([*run.inputs, *run.outputs])}
+    memory = len(bases)
+    bases.update((v, native.Place(memory, at)) for v, at in run.offsets.items())
+    sequence: list[native.Member] = []
+    for k, ready in enumerate(members):
+        places = [bases[v] for v in ready.step.inputs]
+        if ready.numbers is not None:
+            places.append(native.Place(memory + 1, ready.numbers.ctypes.data))
+        places += [bases[v] for v in ready.step.outputs]
+        flag = run.flags + k if ready.checked else -1
+        if ready.checked:
+            places.append(native.Place(memory, flag))
+        work = ready.compiled.work
+        sequence.append(native.Member(ready.compiled.loops, work.extent, tuple(places), flag))
+    long = sum(ready.nanoseconds for ready in members) > LONG
+    return native.sequence(sequence, run.memory, long, _specs(run.inputs), _specs(run.outputs))
 
 
 def _check_dtype(name: str, value: Any, dtype: np.dtype[Any]) -> None:
@@ -136,26 +196,35 @@ class _Source:
         v = self.name(a)
         return f"({v} if type({v}) in numbers else {v}.item())" if a.aval.weak else v
 
-    def matrices(self, launch: Callable[..., Any], numbers: np.ndarray[Any, Any] | None, step: MatrixStep) -> None:
-        """Run a kernel on matrices."""
-        self.kernel(launch, step, [] if numbers is None else [self.bind(numbers, "numbers")],
-                     ["unclear"] if step.operation.checked else [])
-        if step.operation.checked:
-            outs = ", ".join(map(self.name, step.equation.outputs))
-            redo = self.bind(_by_numpy(step), "redo")
-            self.lines.append(f"if unclear: {outs} = {redo}({', '.join(map(self.name, step.inputs))})")
-
-    def kernel(self, launch: Callable[..., Any], step: KernelStep | MatrixStep, numbers: Sequence[str] = (),
-               more: Sequence[str] = ()) -> None:
-        """Run a kernel, which may take `numbers` too and give `more`; inputs that it does not take are made to fit."""
-        run = self.bind(launch, "kernel")
-        ins = [*[self.name(v) for v in step.inputs], *numbers]
-        outs = [*[self.name(v) for v in step.outputs], *more]
+    def kernel(self, ready: _Ready) -> None:
+        """Run a kernel; inputs that it does not take as they are are made to fit, and what it cannot do is NumPy's."""
+        step = ready.step
+        numbers = [] if ready.numbers is None else [self.bind(ready.numbers, "numbers")]
+        run = self.bind(ready.launch, "kernel")
+        given = [self.name(v) for v in step.inputs]
+        ins = [*given, *numbers]
+        outs = [*map(self.name, step.outputs), *(["unclear"] if ready.checked else [])]
         first = outs[0] if len(outs) == 1 else "made"
         self.lines.append(f"{first} = {run}({', '.join(ins)})")
-        otherwise = self.bind(_Otherwise(step, launch), "otherwise")
-        given = [self.name(v) for v in step.inputs]
+        otherwise = self.bind(_Otherwise(ready), "otherwise")
         self.lines.append(f"if {first} is None: {', '.join([first, *given])}, = {otherwise}({', '.join(ins)})")
+        if len(outs) > 1:
+            self.lines.append(f"{', '.join(outs)} = made")
+            self.lines.append("made = None")
+        if isinstance(step, MatrixStep) and ready.checked:
+            redo = self.bind(_by_numpy(step), "redo")
+            self.lines.append(f"if unclear: {', '.join(outs[:-1])} = {redo}({', '.join(given)})")
+
+    def together(self, run: Run, launch: Callable[..., Any], one_by_one: Callable[..., Any],
+                 constants: Mapping[Var, Any]) -> None:
+        """Launch the kernels of a run; where that cannot be, they run one by one."""
+        launched, otherwise = self.bind(launch, "together"), self.bind(one_by_one, "one_by_one")
+        ins = ", ".join([self.bind(np.ascontiguousarray(constants[v]), "constant") if v in constants else self.name(v)
+                         for v in run.inputs])
+        outs = [*map(self.name, run.outputs)]
+        first = outs[0] if len(outs) == 1 else "made"
+        self.lines.append(f"{first} = {launched}({ins})")
+        self.lines.append(f"if {first} is None: {first} = {otherwise}({ins})")
         if len(outs) > 1:
             self.lines.append(f"{', '.join(outs)} = made")
             self.lines.append("made = None")
@@ -214,6 +283,20 @@ class _Source:
         return run
 
 
+class _OneByOne:
+    """Runs the kernels of a run one by one; how is written when it is first needed."""
+
+    def __init__(self, executable: Executable, run: Run) -> None:
+        self._executable = executable
+        self._run = run
+        self._function: Callable[..., Any] | None = None
+
+    def __call__(self, *values: Any) -> Any:
+        if self._function is None:
+            self._function = self._executable.one_by_one(self._run)
+        return self._function(*values)
+
+
 class Executable:
     """A graph compiled for this CPU.
 
@@ -223,60 +306,65 @@ class Executable:
 
     def __init__(self, graph: Graph, steps: Sequence[Step]) -> None:
         self._graph = graph
-        self._kernels: list[Compiled] = []
         self._count = len(graph.inputs)
-        source = _Source()
-        for v, value in graph.constants.items():
-            source.lines.append(f"{source.name(v)} = {source.bind(value, 'constant')}")
         outputs = {a for a in graph.outputs if isinstance(a, Var)}
-        steps, copied = readers_first(steps, outputs)
+        steps, self._copied = readers_first(views_late(steps), outputs)
         self._plan = steps
-        dead = last_reads(steps, outputs)
-        fresh: set[Var] = set()
-        self._in_place = writes_in_place(steps, dead, copied)
+        self._dead = last_reads(steps, outputs)
+        self._in_place = writes_in_place(steps, self._dead, self._copied)
+        self._ready = [_Ready(step) if isinstance(step, (KernelStep, MatrixStep)) else None for step in steps]
+        self._kernels: list[Compiled] = [ready.compiled for ready in self._ready if ready is not None]
+        self._runs = {run.begin: run for run in runs(steps, self._dead, self._joins)}
+        self.run = self._source(self._runs)[0].function(graph.inputs)
+
+    def _joins(self, k: int) -> bool:
+        """Whether a step may be launched together with others: a kernel that threads do not share."""
+        ready = self._ready[k]
+        return ready is not None and not ready.compiled.work.wide
+
+    def _source(self, together: Mapping[int, Run]) -> tuple[_Source, list[int]]:
+        """The function's text, and the lines at which the steps begin that are not launched together."""
+        source = _Source()
+        for v, value in self._graph.constants.items():
+            source.lines.append(f"{source.name(v)} = {source.bind(value, 'constant')}")
         marks: list[int] = []
-        for k, (step, gone) in enumerate(zip(steps, dead, strict=True)):
+        k = 0
+        while k < len(self._plan):
             marks.append(len(source.lines))
-            if isinstance(step, KernelStep):
-                # The CPU's loops go along rows.
-                step.kernel = collapse(ordered(step.loose))
-                compiled = compile_kernel(step.kernel)
-                self._kernels.append(compiled)
-                source.kernel(_launcher(step, compiled, [None] * len(step.inputs)), step)
-                fresh.update(step.outputs)
-            elif isinstance(step, MatrixStep):
-                source.matrices(*self._matrices(step), step)
-                fresh.update(step.outputs)
-            elif k in self._in_place:
-                source.write(step.equation)
-            else:
-                source.call(step.equation)
-                source.copy([v for v in step.equation.outputs if v in copied])
-            source.forget(gone)
+            run = together.get(k)
+            if run is None:
+                self._add(source, k)
+                k += 1
+                continue
+            members = [ready for ready in self._ready[run.begin:run.end] if ready is not None]
+            source.together(run, _launched(run, members), _OneByOne(self, run), self._graph.constants)
+            gone = {v for vs in self._dead[run.begin:run.end] for v in vs}
+            source.forget([v for v in run.inputs if v in gone])
+            k = run.end
         marks.append(len(source.lines))
-        self._return(source, fresh)
-        self.run = source.function(graph.inputs)
-        self._timed: Callable[..., list[Any]] | None = None
-        self._make_timed = functools.partial(source.timed, graph.inputs, marks)
+        self._return(source)
+        return source, marks
 
-    def _launcher(self, compiled: Compiled, inputs: Sequence[Var], outputs: Sequence[Var],
-                  numbers: Sequence[tuple[DType, tuple[int, ...]]] = (),
-                  more: Sequence[tuple[DType, tuple[int, ...]]] = ()) -> Callable[..., Any]:
-        """What runs a kernel, on its inputs and `numbers` besides; it gives `more` than its outputs."""
-        self._kernels.append(compiled)
-        if compiled.work.wide:
-            threads.ready()
-        return native.launcher(compiled.loops, compiled.join, compiled.work,
-                               [*[(v.aval.dtype, v.aval.shape) for v in inputs], *numbers],
-                               [*[(v.aval.dtype, v.aval.shape) for v in outputs], *more])
+    def _add(self, source: _Source, k: int) -> None:
+        """Write one step."""
+        step, ready = self._plan[k], self._ready[k]
+        if ready is not None:
+            source.kernel(ready)
+        elif isinstance(step, HostStep) and k in self._in_place:
+            source.write(step.equation)
+        elif isinstance(step, HostStep):
+            source.call(step.equation)
+            source.copy([v for v in step.equation.outputs if v in self._copied])
+        source.forget(self._dead[k])
 
-    def _matrices(self, step: MatrixStep) -> tuple[Callable[..., Any], np.ndarray[Any, Any] | None]:
-        """What runs a kernel on matrices, and the numbers it takes besides its inputs."""
-        compiled, shapes = compile_matrices(step.operation)
-        numbers = np.array(shapes, np.int64) if shapes else None
-        also = [] if numbers is None else [(numbers.dtype, numbers.shape)]
-        more = [(_FLAG, ())] if step.operation.checked else []
-        return self._launcher(compiled, step.inputs, step.outputs, also, more), numbers
+    def one_by_one(self, run: Run) -> Callable[..., Any]:
+        """A function that runs the kernels of a run one by one."""
+        source = _Source()
+        for k in range(run.begin, run.end):
+            self._add(source, k)
+        outs = ", ".join(map(source.name, run.outputs))
+        source.lines.append(f"return {outs}" if outs else "return ()")
+        return source.function(run.inputs)
 
     def __reduce__(self) -> Any:
         # Machine code stays here: elsewhere the graph is scheduled again, and kernels come from the cache on disk.
@@ -287,9 +375,10 @@ class Executable:
         """A simplified graph with its kernels, or as it stands."""
         return Executable(graph, schedule(graph) if compiled else [HostStep(eq) for eq in graph.equations])
 
-    def _return(self, source: _Source, fresh: set[Var]) -> None:
+    def _return(self, source: _Source) -> None:
         """Results are scalars, arrays that a kernel just made, or made our own."""
         graph = self._graph
+        fresh = {v for ready in self._ready if ready is not None for v in ready.step.outputs}
         # What lives longer than a call: constants, and arrays that primitives carry along.
         carried = [v for eq in graph.equations for v in eq.params.values()]
         held = {id(v) for v in [*graph.constants.values(), *carried]}
@@ -321,13 +410,16 @@ class Executable:
         return self._graph
 
     def timed(self, *arrays: Any) -> list[float]:
-        """Run the graph, and give the seconds that each step took."""
-        if self._timed is None:
-            self._timed = self._make_timed()
+        """Run the graph step by step, kernels launched one by one, and give the seconds that each step took."""
         ticks: list[int] = []
         clock = time.perf_counter_ns
         self._timed(lambda: ticks.append(clock()), *arrays)
         return [(end - begin) * 1e-9 for begin, end in itertools.pairwise(ticks)]
+
+    @functools.cached_property
+    def _timed(self) -> Callable[..., list[Any]]:
+        source, marks = self._source({})
+        return source.timed(self._graph.inputs, marks)
 
     def steps(self) -> list[Shown]:
         """The steps in order, as people are shown them."""

@@ -44,9 +44,9 @@ class Expressions:
         """The dtype of a node."""
         return self.nodes[node].dtype
 
-    def load(self, access: Access, dtype: DType) -> int:
-        """An element of an input buffer."""
-        node = Node("load", dtype, (), access)
+    def load(self, access: Access, dtype: DType, *places: int) -> int:
+        """An element of an input buffer; `places` are what the access has steps for."""
+        node = Node("load", dtype, places, access)
         return self.add(node)
 
     def inside(self, box: Ranges) -> int:
@@ -68,6 +68,10 @@ class Expressions:
             args = self.nodes[args[0]].args
         node = Node(name, BOOL if name in COMPARISONS else self.dtype(args[0]), args)
         return self.add(node)
+
+    def total(self, op: str, value: int) -> int:
+        """A value reduced over all points of a row."""
+        return self.add(Node("total", self.dtype(value), (value,), op))
 
     def select(self, condition: int, yes: int, no: int) -> int:
         """`yes` where the condition holds, else `no`."""

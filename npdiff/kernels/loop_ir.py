@@ -4,15 +4,24 @@ A kernel is a perfect loop nest over `sizes`, outermost axis first. At every poi
 nodes in order; an `Access` says which element of a C-contiguous buffer a load or store touches, as
 an offset plus one stride per axis, all counted in elements.
 
+A kernel may have *rows*: the first `Kernel.rows` axes number them, the others their points. The value of a
+`total` node is a reduction over all points of a row; it, and what is computed from it, can be read at the
+points of the same row again. A renderer visits the points of a row as often as that takes (see `rows.plan`),
+or says that it renders no totals.
+
+A load whose place also moves with values takes these as its operands, integers that lie within the limits its access
+gives (`Access.steps`); whoever builds one sees to that. Only a renderer that asks for them gets such loads
+(``schedule(graph, gathers=True)``).
+
 A kernel is *guarded* (see `guarded`) if it distinguishes cases by the index alone: by `inside` nodes,
 or by loads that touch memory only inside of their `within`. It has no reductions. A renderer cuts it
-into boxes in which every case is decided (`pieces.split`), or compares indices at each point; one that
-does neither asks the schedule for none (``schedule(graph, placements=False)``).
+into boxes in which every case is decided (`pieces.split`), or compares indices at each point.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,21 +70,23 @@ Ranges = tuple[tuple[int, int], ...]
 class Access:
     """Element ``offset + sum(index * stride)`` of a buffer.
 
-    A load with `within` touches memory only at points inside that box; at all others its value is zero.
+    A load with `within` touches memory only at points inside that box; at all others its value is zero. With `steps`,
+    each operand of the load adds the first number as often as it says; it is below the second.
     """
 
     buffer: int
     offset: int
     strides: tuple[int, ...]
     within: Ranges | None = None
+    steps: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
     """One scalar value; `args` are positions of earlier nodes.
 
-    `data` is the Access of a load, the number of a const, the function name of a call, the box of an `inside`, which
-    has no operands and is true at the points in that box.
+    `data` is the Access of a load, the number of a const, the function name of a call, the operation of a total, the
+    box of an `inside`, which has no operands and is true at the points in that box.
     """
 
     op: str
@@ -86,25 +97,33 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class Store:
-    """Write a node's value to an output buffer at every point."""
+    """Write a node's value to an output buffer at every point; with `row`, once for every row."""
 
     value: int
     access: Access
+    row: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Reduction:
-    """Combine a node's values over `axes` into an output buffer (strides are zero there)."""
+    """Combine a node's values over `axes` into an output buffer (strides are zero there).
+
+    With `row`, one value of every row is combined, and `axes` are among those that number the rows.
+    """
 
     op: str
     value: int
     axes: tuple[int, ...]
     access: Access
+    row: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """A loop nest; accesses of loads index `inputs`, those of stores and reductions `outputs`."""
+    """A loop nest; accesses of loads index `inputs`, those of stores and reductions `outputs`.
+
+    `rows` is the number of axes that number the rows; None if there are none.
+    """
 
     sizes: tuple[int, ...]
     inputs: tuple[Buffer, ...]
@@ -112,6 +131,7 @@ class Kernel:
     nodes: tuple[Node, ...]
     stores: tuple[Store, ...]
     reductions: tuple[Reduction, ...]
+    rows: int | None = None
 
 
 def identity(op: str, dtype: DType) -> Any:
@@ -153,10 +173,11 @@ def collapse(kernel: Kernel, first: int = 0) -> Kernel:
     whole = boxes(kernel)
     groups: list[list[int]] = []
     for axis in range(len(sizes)):
-        if groups and axis > first:
+        if groups and axis > first and axis != kernel.rows:
             before = groups[-1][-1]
             walks = all(a.strides[before] == a.strides[axis] * sizes[axis] for a in every)
-            if walks and all((before in r.axes) == (axis in r.axes) for r in kernel.reductions) \
+            alike = all((before in r.axes) == (axis in r.axes) for r in kernel.reductions)
+            if walks and alike \
                     and all(box[axis] == (0, sizes[axis]) for box in whole):
                 groups[-1].append(axis)
                 continue
@@ -170,7 +191,7 @@ def collapse(kernel: Kernel, first: int = 0) -> Kernel:
         return tuple(ranges)
 
     def move(a: Access) -> Access:
-        return Access(a.buffer, a.offset, tuple(a.strides[g[-1]] for g in groups), a.within and cut(a.within))
+        return replace(a, strides=tuple(a.strides[g[-1]] for g in groups), within=a.within and cut(a.within))
 
     def moved(n: Node) -> Node:
         if n.op == "load":
@@ -182,10 +203,47 @@ def collapse(kernel: Kernel, first: int = 0) -> Kernel:
         kernel.inputs,
         kernel.outputs,
         tuple(moved(n) for n in kernel.nodes),
-        tuple(Store(s.value, move(s.access)) for s in kernel.stores),
-        tuple(Reduction(r.op, r.value, tuple(k for k, g in enumerate(groups) if g[0] in r.axes), move(r.access))
+        tuple(Store(s.value, move(s.access), s.row) for s in kernel.stores),
+        tuple(Reduction(r.op, r.value, tuple(k for k, g in enumerate(groups) if g[0] in r.axes), move(r.access), r.row)
               for r in kernel.reductions),
+        None if kernel.rows is None else sum(g[0] < kernel.rows for g in groups),
     )
+
+
+def turned(kernel: Kernel, order: Sequence[int]) -> Kernel:
+    """The kernel with its axes in another order, which keeps those of the rows in front."""
+    def box(ranges: Ranges) -> Ranges:
+        return tuple([ranges[axis] for axis in order])
+
+    def move(a: Access) -> Access:
+        return replace(a, strides=tuple([a.strides[axis] for axis in order]), within=a.within and box(a.within))
+
+    def moved(n: Node) -> Node:
+        if n.op == "load":
+            return replace(n, data=move(n.data))
+        return replace(n, data=box(n.data)) if n.op == "inside" else n
+
+    return replace(
+        kernel,
+        sizes=tuple([kernel.sizes[axis] for axis in order]),
+        nodes=tuple([moved(n) for n in kernel.nodes]),
+        stores=tuple([replace(s, access=move(s.access)) for s in kernel.stores]),
+        reductions=tuple([replace(r, access=move(r.access), axes=tuple(sorted(order.index(a) for a in r.axes)))
+                          for r in kernel.reductions]),
+    )
+
+
+def levels(kernel: Kernel) -> list[int]:
+    """For each node, how many loops fix its value."""
+    found: list[int] = []
+    for n in kernel.nodes:
+        if n.op == "load":
+            found.append(max((k + 1 for k, s in enumerate(n.data.strides) if s), default=0))
+        elif n.op == "total":
+            found.append(kernel.rows or 0)
+        else:
+            found.append(max((found[a] for a in n.args), default=0))
+    return found
 
 
 def _check(condition: bool, what: str, *more: Any) -> None:
@@ -203,8 +261,9 @@ def _verify_access(a: Access, buffers: tuple[Buffer, ...], sizes: tuple[int, ...
     _check(len(a.strides) == len(sizes), f"{what} has {len(a.strides)} strides for {len(sizes)} axes")
     box = tuple((0, n) for n in sizes) if a.within is None else a.within
     _verify_box(box, sizes, what)
-    low = a.offset + sum(min(s * i, s * (j - 1)) for s, (i, j) in zip(a.strides, box, strict=True))
-    high = a.offset + sum(max(s * i, s * (j - 1)) for s, (i, j) in zip(a.strides, box, strict=True))
+    ends = [(s * i, s * (j - 1)) for s, (i, j) in zip(a.strides, box, strict=True)]
+    ends += [(0, s * (n - 1)) for s, n in a.steps]
+    low, high = a.offset + sum(map(min, ends)), a.offset + sum(map(max, ends))
     size, before = buffers[a.buffer].size, buffers[a.buffer].before
     _check(low >= -before and high < size - before, f"{what} touches [{low}, {high}] of {size} elements")
 
@@ -216,7 +275,8 @@ def _verify_node(kernel: Kernel, i: int) -> None:
     _check(all(0 <= a < i for a in node.args), f"{what} reads a node that is not before it")
     kinds = [kernel.nodes[a].dtype for a in node.args]
     if node.op == "load":
-        _check(isinstance(node.data, Access) and not node.args, f"{what} is malformed")
+        _check(isinstance(node.data, Access) and len(node.args) == len(node.data.steps), f"{what} is malformed")
+        _check(all(k == np.int64 for k in kinds), f"{what} has a place of another type than int64")
         _verify_access(node.data, kernel.inputs, kernel.sizes, what)
         _check(kernel.inputs[node.data.buffer].dtype == node.dtype, f"{what} has another dtype than its buffer")
     elif node.op == "inside":
@@ -235,6 +295,10 @@ def _verify_node(kernel: Kernel, i: int) -> None:
         _check(not to_int, f"{what} from {kinds[0]} to {node.dtype} is not defined for every value")
     elif node.op == "select":
         _check(len(kinds) == 3 and kinds[0].kind == "b" and kinds[1] == kinds[2] == node.dtype, f"{what} is ill-typed")
+    elif node.op == "total":
+        _check(kernel.rows is not None and kinds == [node.dtype], f"{what} is malformed")
+        _check(node.data in REDUCTIONS, f"{node.data} is not a reduction")
+        _check((node.data in BITWISE) == (node.dtype.kind == "b"), f"{node.data} does not reduce ", node.dtype)
     elif node.op == "call":
         _check(isinstance(node.data, str) and bool(kinds), f"{what} is malformed")
         _check(all(k == node.dtype for k in kinds) and node.dtype.kind == "f", f"{what} is ill-typed")
@@ -254,18 +318,26 @@ def _verify_node(kernel: Kernel, i: int) -> None:
 def verify(kernel: Kernel) -> None:
     """Raise IRError unless the kernel is well-formed, well-typed and stays inside its buffers."""
     _check(all(n > 0 for n in kernel.sizes), f"sizes {kernel.sizes} are not all positive")
+    _check(kernel.rows is None or 0 <= kernel.rows < len(kernel.sizes), f"{kernel.rows} axes number the rows")
     for i in range(len(kernel.nodes)):
         _verify_node(kernel, i)
-    _check(not (kernel.reductions and guarded(kernel)), "a guarded kernel has reductions")
+    level = levels(kernel)
+    _check(not ((kernel.reductions or kernel.rows is not None) and guarded(kernel)), "a guarded kernel has reductions")
     written = [s.access.buffer for s in kernel.stores] + [r.access.buffer for r in kernel.reductions]
     _check(sorted(written) == list(range(len(kernel.outputs))), "every output is written by exactly one store")
     for kind, write in [("store", s) for s in kernel.stores] + [("reduction", r) for r in kernel.reductions]:
         _check(0 <= write.value < len(kernel.nodes), f"{kind} of an unknown node")
         _verify_access(write.access, kernel.outputs, kernel.sizes, kind)
         _check(write.access.within is None, f"{kind} has a condition")
+        _check(not write.access.steps, f"{kind} has a place that moves with values")
         out = kernel.outputs[write.access.buffer]
         _check(out.dtype == kernel.nodes[write.value].dtype, f"{kind} has another dtype than its buffer")
         kept = set(range(len(kernel.sizes)))
+        if write.row:
+            _check(kernel.rows is not None, f"{kind} of rows where there are none")
+            _check(level[write.value] <= (kernel.rows or 0), f"{kind} of a row has a value of its points")
+            kept = set(range(kernel.rows or 0))
+            _check(not any(write.access.strides[len(kept):]), f"{kind} of a row moves along its points")
         if isinstance(write, Reduction):
             _check(write.op in REDUCTIONS, f"{write.op} is not a reduction")
             _check((write.op in BITWISE) == (out.dtype.kind == "b"), f"{write.op} does not reduce {out.dtype}")
@@ -296,9 +368,13 @@ def _conditions(box: Ranges, sizes: tuple[int, ...]) -> str:
 def show(kernel: Kernel) -> str:
     """The kernel as text: loops, one line per node, then what is written."""
     lines = [f"kernel for {', '.join(f'i{k} < {n}' for k, n in enumerate(kernel.sizes)) or 'one point'}"]
+    if kernel.rows is not None:
+        lines[0] += f"; rows along {', '.join(f'i{k}' for k in range(kernel.rows, len(kernel.sizes)))}"
     for i, n in enumerate(kernel.nodes):
         if n.op == "load":
             text = _place(n.data, "in")
+            for arg, (step, _) in zip(n.args, n.data.steps, strict=True):
+                text = f"{text[:-1]} + {f'{step}*' if step != 1 else ''}%{arg}]"
             if n.data.within is not None:
                 text += f" where {_conditions(n.data.within, kernel.sizes)}, else 0"
         elif n.op == "inside":
@@ -306,10 +382,12 @@ def show(kernel: Kernel) -> str:
         elif n.op == "const":
             text = str(n.data)
         else:
-            text = f"{n.data if n.op == 'call' else n.op} {', '.join(f'%{a}' for a in n.args)}"
+            name = f"total {n.data}" if n.op == "total" else n.data if n.op == "call" else n.op
+            text = f"{name} {', '.join(f'%{a}' for a in n.args)}"
         lines.append(f"  %{i}:{n.dtype.name} = {text}")
-    lines += [f"  {_place(s.access, 'out')} = %{s.value}" for s in kernel.stores]
+    once = {False: "", True: ", once a row"}
+    lines += [f"  {_place(s.access, 'out')} = %{s.value}{once[s.row]}" for s in kernel.stores]
     for r in kernel.reductions:
         axes = ", ".join(f"i{a}" for a in r.axes) or "nothing"
-        lines.append(f"  {_place(r.access, 'out')} = {r.op} over {axes} of %{r.value}")
+        lines.append(f"  {_place(r.access, 'out')} = {r.op} over {axes} of %{r.value}{once[r.row]}")
     return "\n".join(lines)

@@ -8,17 +8,21 @@ the domain of each case only, its operand has to be there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from functools import lru_cache
 from typing import Any
+
+import numpy as np
 
 from npdiff.avals import Aval, ndarray
 from npdiff.graph import Atom, Equation, Literal, Var
 from npdiff.kernels.classify import Build, FusedReduction, squeezed
 from npdiff.kernels.expressions import Expressions
-from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Ranges, Reduction, Store
+from npdiff.kernels.gathers import Gather
+from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Ranges, Reduction, Store, turned
 from npdiff.kernels.placements import Part, Placement
 from npdiff.kernels.places import Places, aligned, compose, identity, reach, unfold
+from npdiff.kernels.rows import in_rows
 from npdiff.kernels.views import View, contiguous, whole
 
 
@@ -27,8 +31,10 @@ class Program:
 
     Attributes
     ----------
-    builds, reductions, placements
+    builds, reductions, placements, gathers
         Equations that can be fused, by index.
+    tables
+        What gathers read at places that depend on values, by index: an array in memory.
     operands
         What equations read if they are fused: an array that has just been written into another is read there.
     views
@@ -49,6 +55,8 @@ class Program:
         self.builds: dict[int, Build] = {}
         self.reductions: dict[int, FusedReduction] = {}
         self.placements: dict[int, Placement] = {}
+        self.gathers: dict[int, Gather] = {}
+        self.tables: dict[int, Var] = {}
         self.views: dict[Atom, tuple[Atom, View]] = {}
         self.producer: dict[Var, int] = {v: i for i, eq in enumerate(equations) for v in eq.outputs}
         self.inlined: frozenset[int] = frozenset()
@@ -60,11 +68,11 @@ class Program:
 
     def pointwise(self, i: int) -> bool:
         """Whether an equation's result can be computed at any point by itself."""
-        return i in self.builds or i in self.placements
+        return i in self.builds or i in self.placements or i in self.gathers
 
     def fused(self, i: int) -> bool:
         """Whether an equation becomes part of a kernel."""
-        return i in self.builds or i in self.reductions or i in self.placements
+        return self.pointwise(i) or i in self.reductions
 
     def leave(self, equations: Iterable[int]) -> None:
         """Fuse these no more: they are calls of NumPy."""
@@ -72,6 +80,7 @@ class Program:
             self.builds.pop(i, None)
             self.reductions.pop(i, None)
             self.placements.pop(i, None)
+            self.gathers.pop(i, None)
         self.readings.clear()
 
     def below(self, a: Atom) -> tuple[Atom, View]:
@@ -103,17 +112,22 @@ class Program:
 
     def same_point(self, i: int, k: int) -> bool:
         """Whether a fused equation reads, of its operand `k`, the element below at the point that it computes."""
-        found = self.placements.get(i)
+        found, picked = self.placements.get(i), self.gathers.get(i)
+        if picked is not None and picked.first + picked.count != len(self.shape(i)):
+            return False
         return (found is None or k == found.base) and self.in_place(self.operands[i][k], self.shape(i))
 
 
 class _Lowering:
     """The expressions of one kernel as they grow."""
 
-    def __init__(self, program: Program, members: Sequence[int], space: tuple[int, ...]) -> None:
+    def __init__(self, program: Program, members: Sequence[int], space: tuple[int, ...],
+                 kept: tuple[int, ...] | None) -> None:
         self.program = program
         self.members = frozenset(members)
         self.space = space
+        # The axes of the space that number rows.
+        self.kept = kept
         self.domain: Ranges = tuple((0, n) for n in space)
         self.e = Expressions()
         self.buffers: dict[Var, int] = {}
@@ -126,7 +140,9 @@ class _Lowering:
         known = self._values.get(key)
         if known is None:
             found = self.program.placements.get(i)
-            if found is None:
+            if i in self.program.gathers:
+                known = self._gathered(i, places, domain)
+            elif found is None:
                 operands = [self.operand(a, places, domain) for a in self.program.operands[i]]
                 known = self.program.builds[i](self.e, operands)
             else:
@@ -153,10 +169,48 @@ class _Lowering:
                 assert below is not None, "what is absorbed is read axis by axis"
                 return self.value(i, compose(below, places), domain)
             # A member reads another one where it stands itself; anything else would be a load.
-            if i in self.members and self._flat(view, places) == (0, contiguous(self.space)):
+            if i in self.members and self._flat(view, places) == (0, self.steps(root.aval.shape)):
                 # (There it can be computed everywhere: known already, and not one call deeper for each equation.)
-                return self.value(i, identity(root.aval.shape), self.domain)
+                return self.value(i, self.here(root.aval.shape), self.domain)
+        if i is not None and i in self.members and self.totals(i) \
+                and self._flat(view, places) == (0, self.steps(root.aval.shape)):
+            return self.total(i)
         return self._load(root, *self._flat(view, places), domain)
+
+    def axes(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The axes of the kernel's space that an array of a member's shape walks: all of them, or those of the rows."""
+        every = tuple(range(len(self.space)))
+        return every if self.kept is None or squeezed(shape) == self.space else self.kept
+
+    def here(self, shape: tuple[int, ...]) -> Places:
+        """Each point of an array of a member's shape at its own element."""
+        axes = self.axes(shape)
+        return tuple([p if p.axis < 0 else p._replace(axis=axes[p.axis]) for p in identity(shape)])
+
+    def steps(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        """The strides along the kernel's space of an array of a member's shape."""
+        strides = [0] * len(self.space)
+        for axis, step in zip(self.axes(shape), contiguous(squeezed(shape)), strict=True):
+            strides[axis] = step
+        return tuple(strides)
+
+    def totals(self, i: int) -> bool:
+        """Whether an equation reduces just the rows."""
+        what = self.program.reductions.get(i)
+        if what is None or self.kept is None or squeezed(self.program.shape(i)) != self.space:
+            return False
+        axes, _ = _reduced(self.program.equations[i].inputs[0].aval, what)
+        return set(axes) == set(range(len(self.space))) - set(self.kept)
+
+    def total(self, i: int) -> int:
+        """The result of such an equation."""
+        return self.e.total(self.program.reductions[i].op, self.reduced(i))
+
+    def reduced(self, i: int) -> int:
+        """What a reduction reduces, in the dtype in which it does."""
+        shape = self.program.shape(i)
+        operand = self.operand(self.program.operands[i][0], self.here(shape), self.domain)
+        return self.e.cast(operand, self.program.reductions[i].dtype)
 
     def _flat(self, view: View, places: Places) -> tuple[int, tuple[int, ...]]:
         """Offset and strides, over the kernel's space, of a view read at places."""
@@ -167,14 +221,28 @@ class _Lowering:
                 strides[axis] += stride * step
         return offset, tuple(strides)
 
-    def _load(self, root: Var, offset: int, strides: tuple[int, ...], domain: Ranges) -> int:
+    def _gathered(self, i: int, places: Places, domain: Ranges) -> int:
+        """An element whose place depends on integers; whatever these are, it lies in the array."""
+        found, e, int64 = self.program.gathers[i], self.e, np.dtype(np.int64)
+        block = places[found.first:found.first + found.count]
+        at = []
+        for a, (_, n) in zip(self.program.operands[i], found.steps, strict=True):
+            k = e.cast(self.at(a, aligned(block, a.aval.shape), domain), int64)
+            zero = e.const(0, int64)
+            k = e.select(e.op("lt", k, zero), e.op("add", k, e.const(n, int64)), k)
+            at.append(e.op("maximum", e.op("minimum", k, e.const(n - 1, int64)), zero))
+        offset, strides = self._flat(found.view, places)
+        return self._load(self.program.tables[i], offset, strides, domain, found.steps, at)
+
+    def _load(self, root: Var, offset: int, strides: tuple[int, ...], domain: Ranges,
+              steps: tuple[tuple[int, int], ...] = (), at: Sequence[int] = ()) -> int:
         if root not in self.buffers:
             self.buffers[root] = len(self.specs)
             self.specs.append(Buffer(root.aval.dtype, root.aval.size))
-        ends = [s * (n - 1) for s, n in zip(strides, self.space, strict=True)]
+        ends = [s * (n - 1) for s, n in zip(strides, self.space, strict=True)] + [s * (n - 1) for s, n in steps]
         low, high = offset + sum(min(0, x) for x in ends), offset + sum(max(0, x) for x in ends)
         within = None if low >= 0 and high < root.aval.size else domain
-        return self.e.load(Access(self.buffers[root], offset, strides, within), root.aval.dtype)
+        return self.e.load(Access(self.buffers[root], offset, strides, within, steps), root.aval.dtype, *at)
 
     def _placed(self, i: int, found: Placement, places: Places, domain: Ranges) -> int:
         """The part that stands at the places, by cases where that depends on the point."""
@@ -234,35 +302,55 @@ def _walk(view: View, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 class Group:
-    """Equations that share one loop nest, and which of their variables others need."""
+    """Equations that share one loop nest, and which of their variables others need.
 
-    def __init__(self, program: Program, members: list[int], wanted: set[Var]) -> None:
+    With `rows`, the axes of the largest member's space that number rows: other members may have the space of these axes
+    only, and read what is reduced over the rest.
+    """
+
+    def __init__(self, program: Program, members: list[int], wanted: Set[Var],
+                 rows: tuple[int, ...] | None = None) -> None:
         self.program = program
         self.members = members
+        self.rows = rows
         self.stored = [v for i in members for v in program.equations[i].outputs if v in wanted]
 
     def lower(self) -> tuple[Kernel, list[Var]]:
         """The kernel, its axes not merged, and the variables its input buffers hold, in order."""
         program = self.program
-        space = squeezed(program.shape(self.members[0]))
-        low = _Lowering(program, self.members, space)
+        space = max([squeezed(program.shape(i)) for i in self.members], key=len)
+        low = _Lowering(program, self.members, space, self.rows)
         stores: list[Store] = []
         reductions: list[Reduction] = []
         for i in self.members:
-            eq = program.equations[i]
-            out = eq.outputs[0]
-            here = identity(program.shape(i))
+            shape, out = program.shape(i), program.equations[i].outputs[0]
+            row = self.rows is not None and squeezed(shape) != space
             if program.pointwise(i):
-                value = low.value(i, here, low.domain)
+                value = low.value(i, low.here(shape), low.domain)
                 if out in self.stored:
-                    stores.append(Store(value, Access(self.stored.index(out), 0, contiguous(space))))
+                    stores.append(Store(value, Access(self.stored.index(out), 0, low.steps(shape)), row))
+                continue
+            if low.totals(i):
+                value = low.total(i)
+                if out in self.stored:
+                    stores.append(Store(value, Access(self.stored.index(out), 0, low.steps(out.aval.shape)), row=True))
                 continue
             what = program.reductions[i]
-            value = low.e.cast(low.operand(program.operands[i][0], here, low.domain), what.dtype)
-            axes, strides = _reduced(eq.inputs[0].aval, what)
-            reductions.append(Reduction(what.op, value, axes, Access(self.stored.index(out), 0, strides)))
+            axes, steps = _reduced(program.equations[i].inputs[0].aval, what)
+            own = low.axes(shape)
+            strides = [0] * len(space)
+            for axis, step in zip(own, steps, strict=True):
+                strides[axis] = step
+            place = Access(self.stored.index(out), 0, tuple(strides))
+            if axes or self.rows is None:
+                reductions.append(Reduction(what.op, low.reduced(i), tuple([own[a] for a in axes]), place, row))
+            else:
+                stores.append(Store(low.reduced(i), place, row))
         outputs = tuple(Buffer(v.aval.dtype, v.aval.size) for v in self.stored)
         kernel = Kernel(space, tuple(low.specs), outputs, tuple(low.e.nodes), tuple(stores), tuple(reductions))
+        if self.rows is not None:
+            points = [axis for axis in range(len(space)) if axis not in self.rows]
+            kernel = in_rows(turned(kernel, [*self.rows, *points]), len(self.rows))
         return kernel, list(low.buffers)
 
 

@@ -11,8 +11,9 @@ import ctypes
 import importlib
 import math
 import os
+import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,14 +21,22 @@ import numpy as np
 
 from npdiff.avals import ndarray
 from npdiff.kernels import machine
-from npdiff.kernels.chunks import Work
+from npdiff.kernels.chunks import Work, part_bytes
+from npdiff.kernels.streaming import POOLED
 
 DType = np.dtype[Any]
 
 _FILES = ("arguments", "surroundings", "launch", "threads", "memory")
-# Bytes of a result from which its memory is recycled, and how many may rest.
-POOLED = 1 << 20
-POOL_LIMIT = 1 << 28
+
+def _pool_limit() -> int:
+    """How many bytes may rest: a sixteenth of the machine's memory, from 256 MB to 1 GB."""
+    names = ("SC_PHYS_PAGES", "SC_PAGE_SIZE")
+    known = set(names) <= set(getattr(os, "sysconf_names", ()))
+    memory = math.prod(map(os.sysconf, names)) if known else 0
+    return min(max(memory >> 4, 1 << 28), 1 << 30)
+
+
+POOL_LIMIT = _pool_limit()
 # Rows of the worker table in threads.ll.
 MOST_WORKERS = 255
 
@@ -41,7 +50,7 @@ _PYTHON = ("Py_IncRef Py_DecRef PyTuple_New PyTuple_SetItem PyFloat_AsDouble PyL
            "PyMem_RawMalloc PyMem_RawFree PyMem_RawRealloc PyMem_RawCalloc").split()
 _LOOKS = ("PyDict_GetItemWithError", "PyFunction_GetDefaults", "PyFunction_GetKwDefaults")
 # Positions in NumPy's table of C functions, which its ABI fixes.
-_NEW_FROM_DESCR, _SET_HANDLER = 94, 304
+_SCALAR_AS_CTYPE, _NEW_FROM_DESCR, _SET_HANDLER = 62, 94, 304
 
 
 class _Method(ctypes.Structure):
@@ -110,6 +119,13 @@ def _address(name: str) -> int:
     return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
 
 
+def _advice() -> int:
+    """The address of what asks the system for large pages; 0 where it cannot, or where NumPy is told not to."""
+    if sys.platform != "linux" or os.environ.get("NUMPY_MADVISE_HUGEPAGE") == "0":
+        return 0
+    return ctypes.cast(ctypes.CDLL(None).madvise, ctypes.c_void_p).value or 0
+
+
 def _numpy_api() -> Any:
     """NumPy's table of C functions, as extension modules get it."""
     capsule = importlib.import_module("numpy._core._multiarray_umath")._ARRAY_API
@@ -135,7 +151,7 @@ def _start() -> dict[str, int]:
     python = [_address(name) for name in _PYTHON]
     world = [*map(id, (ndarray, float, int, np.float64, True, False, None)), numpy[_NEW_FROM_DESCR], *python,
              numpy[_SET_HANDLER], _kept(np.dtype(np.float64)), _kept(np.dtype(np.int64)), id(capsule),
-             _address("PyErr_NoMemory"), lock, *map(_address, _LOOKS)]
+             _address("PyErr_NoMemory"), lock, *map(_address, _LOOKS), numpy[_SCALAR_AS_CTYPE], _advice()]
     values = np.array(world, np.uint64)
     ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code["npdiff_begin"])(values.ctypes.data, len(world))
     _set_limit(code, POOL_LIMIT)
@@ -263,20 +279,59 @@ def launcher(loops: int, join: int, work: Work, inputs: Sequence[tuple[Any, ...]
              results: Sequence[tuple[DType, tuple[int, ...]]]) -> Callable[..., Any]:
     """A function that runs a kernel: inputs in, new array out (a tuple of several); None if an input does not fit.
 
-    Inputs are arrays of exactly these dtypes and shapes, contiguous or of the strides that may follow; a Python float
-    or int stands for a number.
+    Inputs are arrays of exactly these dtypes and shapes, contiguous or of the strides that may follow; a scalar of
+    NumPy's, a Python float or int stands for a number.
     """
+    plan = _Table(loops, join, work.extent, work.chunk, len(inputs), len(results), work.long, work.wide)
+    plan.add(*_described(inputs, results, work.parted))
+    return _callable("npdiff_launch", plan.made(), runtime())
+
+
+def _described(inputs: Sequence[tuple[Any, ...]], results: Sequence[tuple[DType, tuple[int, ...]]],
+               parted: Set[int] = frozenset()) -> tuple[_Table, _Table]:
+    """Tables of what inputs must be and results are."""
     specs, described = _Table(), _Table()
     _add_specs(specs, [array(*spec) for spec in inputs])
     for k, (dtype, shape) in enumerate(results):
         size = dtype.itemsize * math.prod(shape)
-        described.add(_kept(dtype), len(shape), _Table(*shape), size, k in work.parted, size >= POOLED)
-    plan = _Table(loops, join, work.extent, work.chunk, len(inputs), len(results), work.long, work.wide)
-    plan.add(specs, described)
-    return _callable("npdiff_launch", plan.made(), runtime())
+        described.add(_kept(dtype), len(shape), _Table(*shape), part_bytes(size), k in parted, size >= POOLED)
+    return specs, described
+
+
+class Place(NamedTuple):
+    """Where a kernel of a sequence finds an array: input or result number `base`, or one of the two behind these.
+
+    The first of the two is the memory for what the kernels hand on, the second is address zero.
+    """
+
+    base: int
+    offset: int = 0
+
+
+class Member(NamedTuple):
+    """A kernel of a sequence: its loops, their extent, the places of its arrays, and its flag in memory (or -1)."""
+
+    loops: int
+    extent: int
+    places: tuple[Place, ...]
+    flag: int = -1
+
+
+def sequence(members: Sequence[Member], memory: int, long: bool, inputs: Sequence[tuple[Any, ...]],
+             results: Sequence[tuple[DType, tuple[int, ...]]]) -> Callable[..., Any]:
+    """A function that runs kernels one after another, as `launcher` does one.
+
+    `memory` is in bytes. Where a kernel sets its flag, the rest is not run, and the result is None.
+    """
+    steps = _Table()
+    for m in members:
+        steps.add(m.loops, m.extent, len(m.places), m.flag, _Table(*[n for place in m.places for n in place]))
+    plan = _Table(len(inputs), len(results), memory, len(members), max(len(m.places) for m in members), long)
+    plan.add(*_described(inputs, results), steps)
+    return _callable("npdiff_sequence", plan.made(), runtime())
 
 
 __all__ = [
-    "POOLED", "POOL_LIMIT", "Argument", "array", "at_rest", "exactly", "kind_of", "launcher", "matcher", "new_lock",
-    "runtime", "unchanged",
+    "POOLED", "POOL_LIMIT", "Argument", "Member", "Place", "array", "at_rest", "exactly", "kind_of", "launcher",
+    "matcher", "new_lock", "runtime", "sequence", "unchanged",
 ]

@@ -6,9 +6,7 @@ element by element.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from npdiff.kernels.loop_ir import Access, Kernel, Node, Ranges, Store, accesses
+from npdiff.kernels.loop_ir import Access, Kernel, accesses, turned
 
 # Nanoseconds per element that is read or written in vectors, and one by one.
 IN_ROW, APART = 0.1, 0.5
@@ -33,31 +31,12 @@ def cost(kernel: Kernel, axis: int = -1) -> float:
 def ordered(kernel: Kernel) -> Kernel:
     """The kernel with the best axis innermost; reductions that keep an axis stay as they are."""
     depth = len(kernel.sizes)
-    if depth < 2 or any(len(r.axes) < depth for r in kernel.reductions):
+    if depth < 2 or kernel.rows is not None or any(len(r.axes) < depth for r in kernel.reductions):
         return kernel
     best = min(range(depth - 1, -1, -1), key=lambda axis: cost(kernel, axis))
     if best == depth - 1 or cost(kernel, best) > _BETTER * cost(kernel):
         return kernel
-    order = [axis for axis in range(depth) if axis != best] + [best]
-
-    def turn(box: Ranges) -> Ranges:
-        return tuple([box[axis] for axis in order])
-
-    def move(a: Access) -> Access:
-        return replace(a, strides=tuple([a.strides[axis] for axis in order]), within=a.within and turn(a.within))
-
-    def moved(n: Node) -> Node:
-        if n.op == "load":
-            return replace(n, data=move(n.data))
-        return replace(n, data=turn(n.data)) if n.op == "inside" else n
-
-    return replace(
-        kernel,
-        sizes=tuple([kernel.sizes[axis] for axis in order]),
-        nodes=tuple([moved(n) for n in kernel.nodes]),
-        stores=tuple([Store(s.value, move(s.access)) for s in kernel.stores]),
-        reductions=tuple([replace(r, access=move(r.access)) for r in kernel.reductions]),
-    )
+    return turned(kernel, [axis for axis in range(depth) if axis != best] + [best])
 
 
 __all__ = ["APART", "IN_ROW", "cost", "count", "ordered"]

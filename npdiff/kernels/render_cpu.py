@@ -6,7 +6,8 @@ of which overlaps the one before it; next to a reduction a scalar loop does the 
 reduction over the innermost axis keeps several vector accumulators; sums of floats also start them
 afresh every few hundred elements and add up the partial results, so rounding errors grow with the
 number of blocks instead of the number of elements. A reduction that keeps the innermost axis
-accumulates in its output. A guarded kernel is cut into boxes without conditions (pieces.py), a function each;
+accumulates in its output. Large results are written past the caches (streaming.py). A guarded kernel is cut into boxes
+without conditions (pieces.py), a function each;
 they have the outermost axis in common, so chunks are those of the whole.
 """
 
@@ -15,11 +16,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from npdiff.kernels import llvm_complex
-from npdiff.kernels.chunks import Work
+from npdiff.kernels import llvm_memory as memory
+from npdiff.kernels.chunks import Work, part_bytes
 from npdiff.kernels.llvm_ops import combine, emit
-from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat, wide
-from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, collapse, identity, part_of
+from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat
+from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, collapse, identity, levels, part_of
 from npdiff.kernels.pieces import split
+from npdiff.kernels.render_rows import Rows, form
+from npdiff.kernels.rows import live
+from npdiff.kernels.streaming import streamed
 from npdiff.kernels.vecmath.library import FUNCTIONS
 
 # Elements each accumulator lane adds up before its partial sum is set aside, and partial sums likewise.
@@ -49,9 +54,10 @@ class Renderer:
         self.range: tuple[str, str] = ("%begin", "%end") if work.wide else ("0", str(work.extent))
         # One piece of several: its part of a chunk may begin and end anywhere.
         self.apart = apart
+        self.streamed = frozenset() if apart else streamed(kernel, work)
         self.depth = len(kernel.sizes)
-        self.order = _live(kernel)
-        self.level = _levels(kernel)
+        self.order = live(kernel)
+        self.level = levels(kernel)
         self.inner = kernel.sizes[-1] if kernel.sizes else 1
         inside = [n for n in self.order if self.level[n] == self.depth]
         sizes = [part_of(kernel.nodes[n].dtype).itemsize for n in inside] or [8]
@@ -123,7 +129,7 @@ class Renderer:
                 if self.work.wide and 0 not in r.axes:
                     begin, end = [self.body.let(f"mul i64 {i}, {r.access.strides[0]}") for i in self.range]
                 with self.body.loop(begin, end, 1) as i:
-                    value = self._to_memory(constant(identity(r.op, out.dtype), out.dtype, 1), out.dtype, 1)
+                    value = memory.raw(self.body, out.dtype, 1, constant(identity(r.op, out.dtype), out.dtype, 1))
                     p = self.body.let(f"getelementptr {memory_type(out.dtype)}, ptr %out{r.access.buffer}, i64 {i}")
                     self.body.do(f"store {memory_type(out.dtype)} {value}, ptr {p}, align 1")
 
@@ -167,10 +173,15 @@ class Renderer:
         if self.width > 1 and not self.kernel.reductions:
             # The last vector begins where it ends with the axis or chunk: some points are computed and stored twice.
             even = self.inner % self.width == 0 and not self.apart
+            if self.streamed and not even:
+                whole = self._last(begin, end, self.width)
+                with self.body.loop(begin, whole, self.width) as i:
+                    self._point(i, self.width, 0)
+                begin = whole
             with self.body.loop(begin, end, self.width) as i:
                 at = i if even else self.body.intrinsic("llvm.smin.i64", "i64", ["i64", "i64"],
                                                         [i, str(self.inner - self.width)])
-                self._point(at, self.width, 0)
+                self._point(at, self.width, 0, whole=even)
             return
         if self.width > 1 and self.inner >= self.step:
             whole = self._last(begin, end, self.step)
@@ -216,15 +227,19 @@ class Renderer:
                     part = self.body.let(f"load {kind}, ptr {source}")
                     self._add_to(target, acc, self.width, part)
 
-    def _point(self, i: str | None, width: int, copy: int, top: bool = False) -> None:
-        """Evaluate the nodes for `width` neighbouring points, and store or accumulate."""
+    def _point(self, i: str | None, width: int, copy: int, top: bool = False, whole: bool = True) -> None:
+        """Evaluate the nodes for `width` neighbouring points, and store or accumulate.
+
+        `whole`: the points are a multiple of `width` away from where the row or chunk begins.
+        """
         values: dict[int, str] = {}
         for n in self.order:
             if self.level[n] == self.depth:
                 values[n] = self._node(n, width, i, values)
         for s in self.kernel.stores:
             value = self._operand(s.value, width, values)
-            self._store(s.access, i, self.kernel.nodes[s.value].dtype, width, value)
+            self._store(s.access, i, self.kernel.nodes[s.value].dtype, width, value,
+                        whole and s.access.buffer in self.streamed)
         for r in self.kernel.reductions:
             if self._scope(r) == self.depth:
                 value = self._operand(r.value, width, values)
@@ -316,74 +331,12 @@ class Renderer:
         return self.body.let(f"getelementptr {memory_type(dtype)}, ptr %{stem}{a.buffer}, i64 {at}")
 
     def _load(self, stem: str, a: Access, i: str | None, dtype: DType, width: int) -> str:
-        kind = memory_type(dtype)
         stride = a.strides[-1] if i is not None else 0
-        if dtype.kind == "c":
-            return llvm_complex.load(self.body, dtype, width, stride, lambda k: self._address(stem, a, i, dtype, k))
-        if width == 1:
-            p = self._address(stem, a, i, dtype)
-            value = self.body.let(f"load {kind}, ptr {p}, align 1")
-        elif stride in (1, -1):
-            p = self._address(stem, a, i, dtype, 0 if stride == 1 else 1 - width)
-            value = self.body.let(f"load {wide(kind, width)}, ptr {p}, align 1")
-            if stride == -1:
-                lanes = ", ".join(f"i32 {k}" for k in reversed(range(width)))
-                vector = wide(kind, width)
-                value = self.body.let(
-                    f"shufflevector {vector} {value}, {vector} poison, <{width} x i32> <{lanes}>")
-        else:
-            p = self._address(stem, a, i, dtype)
-            value = "poison"
-            for k in range(width):
-                q = self.body.let(f"getelementptr {kind}, ptr {p}, i64 {k * stride}") if k else p
-                x = self.body.let(f"load {kind}, ptr {q}, align 1")
-                value = self.body.let(f"insertelement {wide(kind, width)} {value}, {kind} {x}, i64 {k}")
-        if dtype.kind != "b":
-            return value
-        zero = "0" if width == 1 else "zeroinitializer"
-        return self.body.let(f"icmp ne {wide(kind, width)} {value}, {zero}")
+        return memory.load(self.body, dtype, width, stride, lambda k: self._address(stem, a, i, dtype, k))
 
-    def _to_memory(self, value: str, dtype: DType, width: int) -> str:
-        if dtype.kind != "b":
-            return value
-        return self.body.let(f"zext {register(dtype, width)} {value} to {wide('i8', width)}")
-
-    def _store(self, a: Access, i: str | None, dtype: DType, width: int, value: str) -> None:
-        if dtype.kind == "c":
-            llvm_complex.store(self.body, dtype, width, a.strides[-1] if i is not None else 0,
-                               lambda k: self._address("out", a, i, dtype, k), value)
-            return
-        kind = memory_type(dtype)
-        value = self._to_memory(value, dtype, width)
-        p = self._address("out", a, i, dtype)
-        if width == 1 or a.strides[-1] == 1:
-            self.body.do(f"store {wide(kind, width)} {value}, ptr {p}, align 1")
-            return
-        for k in range(width):
-            q = self.body.let(f"getelementptr {kind}, ptr {p}, i64 {k * a.strides[-1]}") if k else p
-            x = self.body.let(f"extractelement {wide(kind, width)} {value}, i64 {k}")
-            self.body.do(f"store {kind} {x}, ptr {q}, align 1")
-
-
-def _live(kernel: Kernel) -> list[int]:
-    """The nodes that something is written from, in order."""
-    live = {s.value for s in kernel.stores} | {r.value for r in kernel.reductions}
-    for n in range(len(kernel.nodes) - 1, -1, -1):
-        if n in live:
-            live.update(kernel.nodes[n].args)
-    return sorted(live)
-
-
-def _levels(kernel: Kernel) -> list[int]:
-    """For each node, how many loops fix its value."""
-    levels: list[int] = []
-    for n in kernel.nodes:
-        if n.op == "load":
-            moving = [k + 1 for k, s in enumerate(n.data.strides) if s]
-            levels.append(moving[-1] if moving else 0)
-        else:
-            levels.append(max((levels[a] for a in n.args), default=0))
-    return levels
+    def _store(self, a: Access, i: str | None, dtype: DType, width: int, value: str, stream: bool = False) -> None:
+        stride = a.strides[-1] if i is not None else 0
+        memory.store(self.body, dtype, width, stride, lambda k: self._address("out", a, i, dtype, k), value, stream)
 
 
 def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
@@ -404,7 +357,7 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
         lines.append(f"  %{n}.{'all' if _parted(work, n) else 'data'} = load ptr, ptr %{n}.at")
         if _parted(work, n):
             out = kernel.outputs[int(n[3:])]
-            lines.append(f"  %{n}.part = mul i64 %chunk, {out.size}")
+            lines.append(f"  %{n}.part = mul i64 %chunk, {_part(out)}")
             lines.append(f"  %{n}.data = getelementptr {memory_type(out.dtype)}, ptr %{n}.all, i64 %{n}.part")
     given = ", ".join(f"ptr %{n}.data" for n in stems)
     body: list[str] = []
@@ -414,7 +367,12 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
     for k, piece in enumerate(pieces):
         part = collapse(piece.kernel, int(work.wide)) if len(pieces) > 1 else piece.kernel
         extent = part.sizes[0] if part.sizes else 1
-        r = Renderer(part, bits, work if len(pieces) == 1 else replace(work, extent=extent), fma, len(pieces) > 1)
+        in_rows = form(part, bits)
+        r: Renderer | Rows
+        if in_rows is not None and len(pieces) == 1:
+            r = Rows(in_rows, work, fma)
+        else:
+            r = Renderer(part, bits, work if len(pieces) == 1 else replace(work, extent=extent), fma, len(pieces) > 1)
         r.body.marks = len(marks)
         r.render()
         loops = f"loops{k or ''}"
@@ -429,6 +387,8 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
             declarations |= {f"declare i64 @llvm.{op}.i64(i64, i64)" for op in ("smax", "smin")}
             begin, end = [_shifted(lines, f"%{name}{k}", low, high) for name in ("begin", "end")]
         lines.append(f"  call void @{loops}({given}, i64 {begin}, i64 {end})")
+        if isinstance(r, Renderer) and r.streamed:
+            lines.append("  fence seq_cst")  # streamed stores are in no order with what tells others that they are done
     lines += ["  ret void", "}"]
     join = Body()
     for x in kernel.reductions if work.parted else ():
@@ -455,6 +415,11 @@ def _parted(work: Work, name: str) -> bool:
     return name.startswith("out") and int(name[3:]) in work.parted
 
 
+def _part(out: Buffer) -> int:
+    """Elements from one chunk's part of an output to the next."""
+    return part_bytes(out.size * out.dtype.itemsize) // out.dtype.itemsize
+
+
 def _join(body: Body, op: str, out: Buffer, address: int, whole: int, marks: int) -> None:
     """Combine the parts of one output, chunk by chunk."""
     kind = memory_type(out.dtype)
@@ -473,7 +438,7 @@ def _join(body: Body, op: str, out: Buffer, address: int, whole: int, marks: int
         total = element(final, i)
         body.do(f"store {kind} {body.let(f'load {kind}, ptr {element(parts, i)}, align 1')}, ptr {total}, align 1")
         with body.loop(1, "%chunks", 1) as c:
-            at = body.let(f"add i64 {body.let(f'mul i64 {c}, {out.size}')}, {i}")
+            at = body.let(f"add i64 {body.let(f'mul i64 {c}, {_part(out)}')}, {i}")
             both = combine(body, op, out.dtype, 1, value(total), value(element(parts, at)))
             if out.dtype.kind == "b":
                 both = body.let(f"zext i1 {both} to i8")

@@ -9,6 +9,7 @@ order they were recorded in, so no guard is overtaken by a call that might raise
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -16,10 +17,12 @@ import numpy as np
 
 from npdiff.graph import Equation, Graph, Literal, Var, droppable
 from npdiff.kernels import classify, views
-from npdiff.kernels.absorb import absorbed, fresh_share, readings, share_of
+from npdiff.kernels.absorb import absorbed, fresh_share, readings, recomputed, share_of
+from npdiff.kernels.gathers import gather
 from npdiff.kernels.loop_ir import Kernel, Node, collapse, verify
 from npdiff.kernels.lower import Group, Program
 from npdiff.kernels.matrices import Operation, find
+from npdiff.kernels.merge import Merger, levels
 from npdiff.kernels.pieces import TooMany, split
 from npdiff.kernels.placements import placement
 from npdiff.kernels.simplify import window
@@ -32,6 +35,8 @@ EQUATION_LIMIT = 256
 ARRAY_LIMIT = 64
 # Pieces of a guarded kernel, each of which is compiled.
 PIECE_LIMIT = 48
+# What a kernel with rows holds.
+_TOTAL = Node("total", np.dtype("f8"), (0,), "add")
 
 
 @dataclass(slots=True)
@@ -84,11 +89,11 @@ Renders = Callable[[Node], bool]
 class Scheduler:
     """Decides, for one simplified graph, which equations share kernels and when each step runs.
 
-    Without `matrices`, there are no kernels for products and factorisations; without `placements`, none is guarded
-    (`loop_ir.guarded`). `renders` says of a node whether kernels may hold it; None: all of them.
+    Without `matrices`, there are no kernels for products and factorisations; with `gathers`, kernels pick elements by
+    arrays of integers. `renders` says of a node whether kernels may hold it; None: all of them.
     """
 
-    def __init__(self, graph: Graph, matrices: bool = True, placements: bool = True,
+    def __init__(self, graph: Graph, matrices: bool = True, gathers: bool = False,
                  renders: Renders | None = None) -> None:
         self.graph = graph
         self.outputs = {a for a in graph.outputs if isinstance(a, Var)}
@@ -96,8 +101,8 @@ class Scheduler:
         # What needs no view made, by index: see `MatrixStep`.
         self.matrices: dict[int, MatrixStep] = {}
         self._matrices = matrices
+        self._gathers = gathers
         self._renders = renders
-        self._placements = placements
         # Reductions that read their operand from memory: what computes it has cases, which reductions do not go with.
         self._late: set[int] = set()
         moved: dict[Var, Var] = {}
@@ -131,6 +136,8 @@ class Scheduler:
             if view is not None and view.shape == out.aval.shape and root.aval.dtype == out.aval.dtype:
                 program.views[out] = (root, view)
                 return
+        if self._gathers and self._gathered(i, eq):
+            return
         build = classify.elementwise(eq)
         if build is not None and self._renders is not None and not all(map(self._renders, classify.nodes(eq, build))):
             return
@@ -139,11 +146,20 @@ class Scheduler:
             program.builds[i] = build
         elif reduction is not None:
             program.reductions[i] = reduction
-        elif self._placements and (placed := placement(eq)) is not None:
+        elif (placed := placement(eq)) is not None:
             program.placements[i] = placed
         elif self._matrices and (found := find(eq, program.below)) is not None:
             operation, roots, seen = found
             self.matrices[i] = MatrixStep(Equation(eq.prim, roots, eq.params, eq.outputs, eq.source), operation, seen)
+
+    def _gathered(self, i: int, eq: Equation) -> bool:
+        root, below = self.program.below(self.program.operands[i][0]) if eq.inputs else (None, None)
+        found = gather(eq, below) if isinstance(root, Var) else None
+        if found is None or not isinstance(root, Var):
+            return False
+        self.program.gathers[i], self.program.tables[i] = found, root
+        del self.program.operands[i][0]
+        return True
 
     def _unfused(self, i: int) -> HostStep:
         """The step of an equation that is no part of a fused kernel."""
@@ -180,6 +196,8 @@ class Scheduler:
                 found += [(v, False) for v in self._leaves(j)]
             else:
                 found.append((root, i not in self._late and program.same_point(i, k)))
+        if i in program.tables:
+            found.append((program.tables[i], False))
         self._known_roots[i] = list(dict.fromkeys(found))
         return self._known_roots[i]
 
@@ -192,11 +210,11 @@ class Scheduler:
             program.absorbed = frozenset()
             self._find_needed()
             program.absorbed = absorbed(program, self.running, self._kept())
-            self._known_roots = {}
-            self._find_needed()
-            self._find_levels()
-            self._sink()
-            self.groups = self._group()
+            self._arrange()
+            again = self._recomputed()
+            if again:
+                program.absorbed |= again
+                self._arrange()
             given_up = {i for g in self.groups if not self._worthwhile(g) for i in g}
             given_up |= self._only_copied()
             if not given_up and not self._part():
@@ -204,6 +222,19 @@ class Scheduler:
                 if not given_up:
                     return
             program.leave(given_up)
+
+    def _arrange(self) -> None:
+        """Put what runs into kernels and in order."""
+        self._known_roots = {}
+        self._find_needed()
+        self._find_levels()
+        self._sink()
+        self._merge()
+
+    def _recomputed(self) -> frozenset[int]:
+        """What is better computed in every kernel that reads it than stored by one of them."""
+        unit = {i: k for k, u in self.units.items() if u.fused for i in u.members}
+        return recomputed(self.program, unit, self._roots, self._kept())
 
     def _kept(self) -> Callable[[int], bool]:
         """Whether an equation's result has to be in memory: a result, or read by a host call or for a scalar.
@@ -217,6 +248,7 @@ class Scheduler:
                 pinned.update(program.producer[a] for a in self._unfused(i).equation.inputs if a in program.producer)
         for i in program.inlined:
             pinned.update(r.producer for r in readings(program, i))
+        pinned.update(program.producer[v] for v in program.tables.values() if v in program.producer)
         return lambda i: i in pinned or i in program.inlined \
             or not droppable(program.equations[i], self.graph.constants)
 
@@ -360,9 +392,30 @@ class Scheduler:
             arrays[where] = seen
         return [p for parts in groups.values() for p in parts]
 
+    def _needs(self, i: int) -> Iterator[Var]:
+        """What a running equation reads from memory, if it runs by itself."""
+        if not self._fused(i):
+            yield from [a for a in self._unfused(i).equation.inputs if isinstance(a, Var)]
+            return
+        for root, _ in self._roots(i):
+            j = self.program.producer.get(root)
+            yield root
+            if j is not None and j in self.program.inlined:
+                yield from self._leaves(j)
+
+    def _merge(self) -> None:
+        """Put equations that share a loop nest together."""
+        calls = [i for i in sorted(self.running) if not self._fused(i)]
+        merger = Merger(self.program, self._group(), calls, self._needs, self.level, self._cone, self._renders,
+                        (EQUATION_LIMIT, ARRAY_LIMIT))
+        if self._renders is None or self._renders(_TOTAL):
+            merger.merge()
+        self.units = merger.units
+        self.groups = [unit.members for unit in self.units.values() if unit.fused]
+
     def _worthwhile(self, group: list[int]) -> bool:
         """Whether one kernel beats NumPy's calls, which cost more than ours but run single operations as fast."""
-        size = int(np.prod(self.program.shape(group[0])))
+        size = max([math.prod(self.program.shape(i)) for i in group])
         cone = self._cone(group)
         cost = sum(classify.weight(self.program.equations[i], size) for i in cone)
         moves = all(i in self.program.placements for i in cone)
@@ -371,21 +424,24 @@ class Scheduler:
     def _lower(self) -> set[int]:
         """Lower all groups to kernels; the equations of those that have too many cases."""
         program = self.program
-        of = {i: k for k, group in enumerate(self.groups) for i in group}
+        of = {i: k for k, unit in self.units.items() for i in unit.members}
         wanted = set(self.wanted)
         for i in sorted(self.running):
             if not self._fused(i):
                 continue
             for root, near in self._roots(i):
                 j = program.producer.get(root)
-                inside = j is not None and (of.get(j) == of[i] or (j in program.inlined))
-                if not (near and inside):
+                if j is not None and of.get(j) == of[i]:
+                    continue
+                if not (near and j in program.inlined):
                     wanted.add(root)
-                if near and j in program.inlined and of.get(j) != of[i]:
-                    wanted.update(self._leaves(j))
-        self._kernels: list[tuple[int, int, int, Step]] = []
-        for members in self.groups:
-            group = Group(program, members, wanted)
+                if near and j in program.inlined:
+                    wanted.update(v for v in self._leaves(j) if of.get(program.producer.get(v, -1)) != of[i])
+        self._kernels: dict[int, KernelStep] = {}
+        for k, unit in self.units.items():
+            if not unit.fused:
+                continue
+            group = Group(program, unit.members, wanted, unit.rows)
             if not group.stored:
                 continue
             loose, inputs = group.lower()
@@ -394,27 +450,27 @@ class Scheduler:
             try:
                 split(kernel, PIECE_LIMIT)
             except TooMany:
-                return {i for i in self._cone(members) if i in program.placements}
-            equations = [program.equations[i] for i in sorted(self._cone(members))]
-            step = KernelStep(kernel, inputs, group.stored, equations, loose)
-            self._kernels.append((self.level[members[0]], 0, members[0], step))
+                return {i for i in self._cone(unit.members) if i in program.placements}
+            equations = [program.equations[i] for i in sorted(self._cone(unit.members))]
+            self._kernels[k] = KernelStep(kernel, inputs, group.stored, equations, loose)
         return set()
 
     def steps(self) -> list[Step]:
         """The schedule."""
-        timed = list(self._kernels)
-        for i in sorted(self.running):
-            if not self._fused(i):
-                timed.append((self.level[i], 1, i, self._unfused(i)))
+        level = levels(self.units)
+        timed: list[tuple[int, bool, int, Step]] = []
+        for k, unit in self.units.items():
+            if not unit.fused or k in self._kernels:
+                step = self._kernels[k] if unit.fused else self._unfused(unit.members[0])
+                timed.append((level[k], not unit.fused, unit.members[0], step))
         timed.sort(key=lambda t: t[:3])
         return [t[3] for t in timed]
 
 
-def schedule(graph: Graph, matrices: bool = True, placements: bool = True,
-             renders: Renders | None = None) -> list[Step]:
+def schedule(graph: Graph, matrices: bool = True, gathers: bool = False, renders: Renders | None = None) -> list[Step]:
     """Order the work of a simplified graph: kernels, and host calls between them.
 
-    Without `matrices`, products and factorisations are host calls. Without `placements`, so are writes into windows and
-    concatenations, and no kernel is guarded. What holds a node that `renders` refuses is not put into a kernel.
+    Without `matrices`, products and factorisations are host calls, without `gathers` so are indices that are arrays.
+    What holds a node that `renders` refuses is not put into a kernel.
     """
-    return Scheduler(graph, matrices, placements, renders).steps()
+    return Scheduler(graph, matrices, gathers, renders).steps()

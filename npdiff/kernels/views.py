@@ -122,6 +122,18 @@ def _getitem(v: View, index: Any) -> View | None:
     return View(tuple(shape), offset, tuple(strides))
 
 
+def _diagonal(v: View, offset: int, i: int, j: int) -> View | None:
+    n = len(v.shape)
+    if i == j or not (0 <= i < n and 0 <= j < n):
+        return None
+    down, right = max(-offset, 0), max(offset, 0)
+    length = max(0, min(v.shape[i] - down, v.shape[j] - right))
+    kept = [k for k in range(n) if k not in (i, j)]
+    start = v.offset + (down * v.strides[i] + right * v.strides[j] if length else 0)
+    return View((*[v.shape[k] for k in kept], length), start,
+                (*[v.strides[k] for k in kept], v.strides[i] + v.strides[j]))
+
+
 def apply(name: str, v: View, params: dict[str, Any]) -> View | None:
     """The view that primitive `name` makes of `v`, or None."""
     match name, params:
@@ -133,4 +145,6 @@ def apply(name: str, v: View, params: dict[str, Any]) -> View | None:
             return _transpose(v, axes)
         case "getitem", {"index": index, **rest} if not rest:
             return _getitem(v, index)
+        case "diagonal", {"offset": int(offset), "axes": (int(i), int(j)), **rest} if not rest:
+            return _diagonal(v, offset, i, j)
     return None

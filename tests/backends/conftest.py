@@ -20,7 +20,9 @@ if os.environ.get("NUMBA_ENABLE_CUDASIM") == "1":
 
     cupy_standin.install()
     # Every thread of the simulator is one of Python's: small blocks.
-    cuda.compiled = functools.partial(cuda.compiled, config=cuda.Config(block=32, threads=64, blocks=2, run=8))
+    small = cuda.Config(block=32, threads=64, blocks=2, run=8)
+    for name in ("compiled", "along", "added"):
+        setattr(cuda, name, functools.partial(getattr(cuda, name), config=small))
 
 
 @pytest.fixture(autouse=True)

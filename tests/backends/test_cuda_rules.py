@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from machines import needs_cuda
+from machines import needs_cuda, replayed
 
 import npdiff
 
@@ -127,3 +127,91 @@ def test_complex_numbers() -> None:
     same(lambda z: np.exp(z) * np.sqrt(z) / z.conj() + np.abs(z) ** 2 - z ** 2.5, z, rtol=1e-11)
     same(lambda z: np.sum(z) + np.prod(z) * z.real.max(), z, rtol=1e-11)
     same(lambda z: z != z[::-1], z)
+
+
+def explained(f: Any, *args: Any) -> str:
+    return str(npdiff.jit(f, "cuda").explain(*args))
+
+
+def test_picked_elements_are_part_of_the_kernel_that_reads_them() -> None:
+    x, k = np.arange(30.0).reshape(5, 6), np.array([4, 0, -1])
+    f = lambda x, k: np.sum(np.sin(x[k, 2]) * x[:3, 1])
+    text = explained(f, x, k)
+    fused = [line for line in text.splitlines() if line.strip().startswith("fuses")]
+    assert len(fused) == 1
+    assert all(name in fused[0] for name in ("getitem", "sin", "less", "all", "sum"))
+    assert "CuPy getitem" not in text
+    same(f, x, k, rtol=1e-14)
+    for order in ([3, 0, 2], [0, 1, 1]):
+        same(lambda x, k: np.sort(x, axis=0)[k, 1:] + np.take_along_axis(x, np.argsort(x, 1), 1)[k, 1:], x[::-1] % 7,
+             np.array(order))
+
+
+def test_writes_into_windows_are_part_of_kernels() -> None:
+    def f(x: Any) -> Any:
+        y = x * 2
+        y[1:-1, 1:-1] = (x[2:, 1:-1] + x[:-2, 1:-1] + x[1:-1, 2:] + x[1:-1, :-2]) / 4
+        return y - 1
+
+    x = np.arange(5600.0).reshape(70, 80) % 7
+    text = explained(f, x)
+    assert "1 kernels, 0 calls of CuPy, 0 host calls" in text
+    assert "setitem" in text
+    same(f, x)
+    slope = npdiff.grad(lambda x: np.sum(np.sin(f(x))))
+    same(slope, x, rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u2", "i8", "f2", "f4", "f8", "c8", "c16"])
+def test_sums_by_index(dtype: str) -> None:
+    rng = np.random.default_rng(0)
+    k, j = rng.integers(-5, 5, 90), rng.integers(0, 3, 90)
+    v = rng.integers(0, 3, (90, 2)).astype(dtype)
+    def add(x: Any, index: Any, v: Any) -> Any:
+        y = x.copy()
+        np.add.at(y, index, v)
+        return y
+
+    same(lambda x, k, v: add(x, k, v), np.ones((5, 2), dtype), k, v)
+    same(lambda x, k, j, v: add(x, (k, j), v), np.ones((5, 3, 2), dtype), k, j, v)
+    same(lambda x, k, v: add(x, (slice(None), k), v[:, 0]), np.ones((2, 5), dtype), k, v)
+    same(lambda x, k, v: add(x, k, v[0, 0]), np.ones(5, dtype), k, v)
+
+
+def test_sums_by_index_are_the_same_each_time() -> None:
+    rng = np.random.default_rng(0)
+    x, k, v = np.zeros(7), rng.integers(0, 7, 500), rng.normal(size=500)
+    slope = npdiff.jit(npdiff.grad(lambda x, k, v: np.sum(x[k] * v)), "cuda")
+    slope(x, k, v)
+    first = slope(x, k, v)
+    np.testing.assert_array_equal(slope(x, k, v), first)
+    np.testing.assert_allclose(first, np.bincount(k, v), rtol=1e-12)
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+def test_running_sums_and_extrema_along_each_axis(axis: Any) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 40, 2))
+    x[1, 7, 1] = np.nan
+    same(lambda x: np.cumsum(x, axis), x, rtol=1e-11)
+    same(lambda x: np.cumprod(x.T, axis), x, rtol=1e-11)
+    same(lambda x: np.cumsum(x > 0, axis), x)
+    same(lambda x: np.cumsum(x.astype("f2"), axis), x[:, :3], rtol=3e-3)
+    for f in (np.argmax, np.argmin):
+        same(lambda x, f=f: np.asarray(f(x, axis)), x)
+        same(lambda x, f=f: np.asarray(f(x > 0, axis, keepdims=True)), x[:, ::-1])
+    slope = npdiff.jit(npdiff.grad(lambda x: np.sum(np.cumsum(x, axis) * np.cumprod(x, axis))), "cuda")
+    small = x[:, :6] + 2
+    small[1] = 0.5
+    for _ in range(2):
+        np.testing.assert_allclose(slope(small), npdiff.grad(
+            lambda x: np.sum(np.cumsum(x, axis) * np.cumprod(x, axis)))(small), rtol=1e-10)
+
+
+def test_bfloat16_is_numpys_own_business() -> None:
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    x = np.arange(5).astype(ml_dtypes.bfloat16)
+    f = lambda x: x * x + x[::-1]
+    out = replayed(f, "cuda", x)
+    assert out.dtype == x.dtype
+    np.testing.assert_array_equal(out.astype(float), f(x).astype(float))
+    assert "1 kernels" not in explained(f, x)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from machines import each_backend, needs_jax
+from row_calls import MORE
 
 import npdiff
 from npdiff import tree
@@ -19,7 +20,8 @@ from npdiff.errors import JitWarning
 from npdiff.kernels.simplify import simplify
 from npdiff.samples import cases, evaluate, is_array, is_float_array, split
 
-FIRST = [(r.name, cases(r)[0]) for r in rows.values() if cases(r)]
+# Rows without samples of their own have calls among those that random programs are written from.
+FIRST = [(r.name, (cases(r) or MORE[r.name])[0]) for r in rows.values() if cases(r) or r.name in MORE]
 
 
 def assert_close(ours: Any, theirs: Any) -> None:
@@ -82,3 +84,37 @@ def test_gradients(name: str, backend: str) -> None:
     for ours in (npdiff.jit(npdiff.grad(total, places), backend), npdiff.grad(npdiff.jit(total, backend), places)):
         for _ in range(2):
             assert_close(ours(*leaves), wanted)
+
+
+# Rows that write into an argument, or have neither samples nor a domain, as functions of one array.
+OTHERS: dict[str, Any] = {
+    "np.copyto": lambda x: np.copyto(x, x[::-1] * 2, where=x > 0),
+    "np.put": lambda x: np.put(x, [0, 2, 2], [5.0, 6.0, 7.0]),
+    "np.putmask": lambda x: np.putmask(x, x > 0, np.arange(3.0)),
+    "np.place": lambda x: np.place(x, x > 0, [1.5, 2.5]),
+    "np.put_along_axis": lambda x: np.put_along_axis(x, np.argsort(x)[:2], np.array([8.0, 9.0]), 0),
+    "np.fill_diagonal": lambda x: np.fill_diagonal(np.reshape(x, (2, 2)), 3.0),
+    "np.hamming": lambda x: x * np.hamming(4), "np.blackman": lambda x: x + np.blackman(4),
+    "np.bartlett": lambda x: x - np.bartlett(4), "np.fix": lambda x: np.fix(x * 3) + x,
+    "np.vectorize": lambda x: np.vectorize(lambda a, b: a * b + 1)(x, x[::-1]),
+    "np.ndenumerate": lambda x: sum([k[0] * v for k, v in np.ndenumerate(x)]),
+    "np.random.normal": lambda x: x + np.random.normal(size=4),
+}
+
+
+@each_backend
+@pytest.mark.parametrize("name", OTHERS)
+def test_writers_and_others(name: str, backend: str) -> None:
+    f = OTHERS[name]
+    jitted = npdiff.jit(f, backend)
+    for _ in range(3):
+        mine, theirs = np.array([0.3, -1.2, 0.8, 2.5]), np.array([0.3, -1.2, 0.8, 2.5])
+        np.random.seed(4)
+        ours = jitted(mine)
+        np.random.seed(4)
+        wanted = f(theirs)
+        assert (ours is None) == (wanted is None)
+        np.testing.assert_array_equal(mine, theirs)
+        if wanted is not None:
+            np.testing.assert_allclose(ours, wanted, rtol=1e-12)
+    assert [r.calls for entry in jitted._entries.values() for r in entry.recordings] == [2]

@@ -22,6 +22,7 @@ STRUCTURAL = {
     "getitem": lambda x, *arrays, index: np.asarray(x)[index],
     "matmul": np.matmul,
     "setitem": _setitem,
+    "concatenate": lambda *xs, axis: np.concatenate(xs, axis=axis),
 }
 REDUCING = {name: getattr(np, name) for name in ("sum", "prod", "max", "min", "any", "all")}
 

@@ -13,6 +13,7 @@ import pytest
 
 import npdiff
 from npdiff.kernels import chunks
+from npdiff.kernels.chunks import part_bytes
 from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction
 
 F8 = np.dtype(float)
@@ -182,3 +183,12 @@ def test_the_environment_says_how_many(said, expected):
                           env={**os.environ, "NPDIFF_NUM_THREADS": said})
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     assert int(done.stdout) == (expected or usable)
+
+
+@pytest.mark.parametrize("size", [0, 1, 8, 32, 63, 64, 65, 200])
+def test_no_two_parts_lie_in_one_cache_line(size):
+    step = part_bytes(size)
+    assert step % 16 == 0
+    for start in range(0, 64, 8):
+        last, following = (start + size - 1) // 64, (start + step) // 64
+        assert last < following

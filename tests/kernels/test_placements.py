@@ -6,13 +6,12 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from graphs import PRIMITIVES, Recorder, expected, kernels_of, same
+from graphs import Recorder, expected, kernels_of, same
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from test_in_place import programs
 
 import npdiff
-from npdiff.core import Primitive
 from npdiff.kernels import Executable, compile_graph
 from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Store, collapse, guarded, show, verify
 from npdiff.kernels.pieces import TooMany, split
@@ -21,8 +20,6 @@ from npdiff.kernels.simplify import simplify
 
 F8, B1 = np.dtype("f8"), np.dtype("?")
 QUICK = {"deadline": None, "suppress_health_check": list(HealthCheck)}
-PRIMITIVES.setdefault("concatenate", Primitive("concatenate", lambda *xs, axis: np.concatenate(xs, axis=axis),
-                                               kind="linear"))
 
 
 # ---------------------------------------------------------------------- the loop IR
@@ -202,19 +199,6 @@ def test_random_joins_with_a_kernel_for_every_group(program):
     with patch.object(Scheduler, "_worthwhile", lambda self, group: True), \
             patch.object(Scheduler, "_only_copied", lambda self: set()):
         check(*program)
-
-
-def test_without_placements_no_kernel_has_conditions():
-    x = np.linspace(0, 1, 6000).reshape(60, 100)
-    r = Recorder(x)
-    a = r("multiply", r.inputs[0], 2.0)
-    b = r("setitem", a, r("multiply", r("getitem", a, index=(slice(2, None),)), 3.0), index=(slice(None, -2),))
-    g = r.graph(r("add", b, 1.0))
-    with_cases = [s.kernel for s in schedule(g) if isinstance(s, KernelStep)]
-    without = [s.kernel for s in schedule(g, placements=False) if isinstance(s, KernelStep)]
-    assert [guarded(k) for k in with_cases] == [True]
-    assert not any(guarded(k) for k in without)
-    same(Executable(g, schedule(g, placements=False))(x), expected(g, (x,)))
 
 
 def test_many_small_writes_into_an_operand_stay_writes():

@@ -14,7 +14,7 @@ import pytest
 import npdiff
 from npdiff.kernels import native
 
-SIZE = 200_003  # of float64: more than native.POOLED bytes, and no other test's size
+SIZE = 200_003  # of float64: large enough for its memory to be recycled, and no other test's size
 X = np.linspace(0.0, 1.0, SIZE)
 
 
@@ -79,13 +79,78 @@ def test_results_are_ordinary_arrays(double):
 
 def test_what_rests_is_bounded(double):
     try:
-        before = native.at_rest(0)
+        native.at_rest(0)
         held = [double(X) for _ in range(20)]
         del held
-        assert native.at_rest(0) <= before
+        assert native.at_rest(0) == 0
     finally:
         native.at_rest()
     assert native.at_rest() <= native.POOL_LIMIT
+
+
+def test_what_has_rested_longest_goes_first(double):
+    native.at_rest(0)
+    assert native.at_rest(20 * SIZE) == 0
+    try:
+        small = npdiff.jit(lambda x: x[:SIZE // 2] * 3 + 1)
+        small(X)
+        held = [double(X), double(X)]
+        del held
+        assert native.at_rest(20 * SIZE) == 16 * SIZE
+        y = small(X)
+        place = address(y)
+        del y
+        assert address(small(X)) == place
+        assert native.at_rest(20 * SIZE) <= 20 * SIZE
+    finally:
+        native.at_rest()
+
+
+def test_at_most_so_many_blocks_rest():
+    jitted = npdiff.jit(lambda a, b: a * b + a)
+    row = np.ones((1, 100))
+    native.at_rest(0)
+    native.at_rest()
+    for n in range(100, 180):
+        column = np.ones((n, 1))
+        for _ in range(2):
+            assert jitted(column, row).shape == (n, 100)
+    assert native.at_rest() <= 64 * 8 * 180 * 100
+    np.testing.assert_array_equal(jitted(column, row), column * row + column)
+
+
+@pytest.mark.parametrize("size", [10_000, 10_001, 200_003, 600_001])
+@pytest.mark.parametrize("dtype", ["f8", "f4", "?"])
+def test_large_results_begin_at_a_cache_line(size, dtype):
+    jitted = npdiff.jit(lambda x: (x == x) ^ x if x.dtype == bool else x * 2 + x)
+    x = np.ones(size * 8 // np.dtype(dtype).itemsize, dtype)
+    jitted(x)
+    for _ in range(3):
+        kept = [jitted(x), jitted(x)]
+        assert all(address(a) % 64 == 0 for a in kept)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits on memory are the system's")
+def test_what_rests_makes_way_when_memory_runs_out():
+    code = """
+import resource, numpy as np, npdiff
+from npdiff.kernels import native
+f = npdiff.jit(lambda a, b: a * b + a)
+large, small = [(np.ones((n, 1)), np.ones((1, n))) for n in (5000, 4300)]
+for args in (small, large, small, large):
+    f(*args)
+native.at_rest(0)
+native.at_rest(1 << 30)
+f(*large)
+assert native.at_rest(1 << 30) == 8 * 5000 * 5000
+with open("/proc/self/statm") as file:
+    pages = int(file.read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (40 << 20),) * 2)
+np.testing.assert_array_equal(f(*small)[::100], 2.0)
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120,
+                          check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def test_small_results_are_numpys():

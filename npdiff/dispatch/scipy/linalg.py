@@ -23,12 +23,9 @@ from npdiff.dispatch.rules import add_tangents, constant_primitive
 from npdiff.dispatch.scipy import matrix_functions, structured  # noqa: F401
 from npdiff.dispatch.scipy.declare import capture_functions, composite, is_complex, refused, untracked
 from npdiff.dispatch.scipy.matrix_operands import columns, matrix, only
+from npdiff.dispatch.triangular import triangular_primitive
 
 _sp = scipy.linalg
-
-
-def _triangle(a: Any, lower: bool, k: int = 0) -> Any:
-    return np.tril(a, -k) if lower else np.triu(a, k)
 
 
 # ---------------------------------------------------------------------- triangular systems
@@ -40,27 +37,7 @@ def _tri_call(a: Any, b: Any, *, trans: int, lower: bool, unit: bool) -> Any:
     return _solve_triangular(a, b, trans, lower, unit, check_finite=False)
 
 
-def _tri_jvp(x: Any, primals: Any, tangents: Any, *, trans: int, lower: bool, unit: bool) -> Any:
-    (a, _), (da, db) = primals, tangents
-    moved = None
-    if da is not None:
-        part = _triangle(da, lower, int(unit))
-        moved = np.negative(np.matmul(np.swapaxes(part, -1, -2) if trans else part, x))
-    change = add_tangents(db, moved)
-    return None if change is None else tri_p.call(a, change, trans=trans, lower=lower, unit=unit)
-
-
-def _tri_pull(ct: Any, x: Any, args: Any, needed: Any, params: Any) -> Any:
-    ct_b = tri_p.call(args[0], ct, **{**params, "trans": 1 - params["trans"]})
-    ct_a = None
-    if needed[0] is not None:
-        pair = (x, ct_b) if params["trans"] else (ct_b, x)
-        whole = np.negative(np.matmul(pair[0], np.swapaxes(pair[1], -1, -2)))
-        ct_a = _triangle(whole, params["lower"], int(params["unit"]))
-    return ct_a, None if needed[1] is None else ct_b
-
-
-tri_p: Primitive = own_primitive("scipy.linalg.solve_triangular", _tri_call, jvp=_tri_jvp, pull=_tri_pull)
+tri_p = triangular_primitive("scipy.linalg.solve_triangular", _tri_call)
 
 
 def _tri(a: Any, b: Any, lower: bool, trans: int = 0, unit: bool = False) -> Any:

@@ -1,10 +1,11 @@
-"""The source of a pass to PTX, to code for a card, or to a function for the simulator."""
+"""The source of a launch to PTX, to code for a card, or to a function for the simulator."""
 
 from __future__ import annotations
 
 import re
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,26 +15,38 @@ from npdiff.kernels.cuda import device, simulated
 from npdiff.kernels.cuda.plan import Config, Pass
 from npdiff.kernels.cuda.render import numbers, render, wide
 from npdiff.kernels.cuda.toolchain import core, numba_cuda, part
-from npdiff.kernels.loop_ir import Buffer, part_of
+from npdiff.kernels.loop_ir import DType, part_of
 
-# A compiled pass: called with its arrays.
+# A compiled launch: called with its arrays.
 Launch = Callable[[list[Any]], None]
 _ENTRY = re.compile(r"\.visible \.entry (\w+)\(")
 
 
-def _memory(buffer: Buffer) -> str:
-    """The type of what a buffer holds: truth values are bytes, half precision is bits, complex numbers are pairs."""
-    dtype = buffer.dtype
+@dataclass(frozen=True, slots=True)
+class Code:
+    """The source of one launch, the types of what its arrays hold, whether indices have 64 bits, and its grid."""
+
+    text: str
+    kinds: tuple[str, ...]
+    wide: bool
+    grid: int
+    block: int
+
+
+def memory(dtype: DType) -> str:
+    """The type of what an array holds: truth values are bytes, half precision is bits, complex numbers are pairs."""
     return "uint8" if dtype.kind == "b" else "int16" if dtype.char == "e" else part_of(dtype).name
 
 
-def _kinds(work: Pass) -> tuple[str, ...]:
-    return tuple(_memory(b) for b in (*work.kernel.inputs, *work.kernel.outputs))
+def code(work: Pass, config: Config) -> Code:
+    """The source of a pass."""
+    kinds = tuple(memory(b.dtype) for b in (*work.kernel.inputs, *work.kernel.outputs))
+    return Code(render(work, config), kinds, wide(work), work.grid(config), config.block)
 
 
-def assemble(work: Pass, config: Config, cc: tuple[int, int]) -> str:
+def assemble(given: Code, cc: tuple[int, int]) -> str:
     """PTX for a compute capability."""
-    return _assemble(render(work, config), _kinds(work), wide(work), cc)
+    return _assemble(given.text, given.kinds, given.wide, cc)
 
 
 @lru_cache(maxsize=1024)
@@ -48,30 +61,26 @@ def _assemble(source: str, kinds: tuple[str, ...], far: bool, cc: tuple[int, int
     return str(text)
 
 
-def simulate(work: Pass, config: Config) -> Launch:
-    """A function that runs a pass in the simulator, on NumPy arrays."""
+def simulate(given: Code) -> Launch:
+    """A function that runs a launch in the simulator, on NumPy arrays."""
     cuda = numba_cuda()
-    text = render(work, config)
-    scope = {"cuda": cuda, **simulated.names(), **numbers(text, int)}
-    exec(text + simulated.CALL, scope)
-    run = cuda.jit(scope["simulated"])[work.grid(config), config.block]
-
-    kinds = _kinds(work)
+    scope = {"cuda": cuda, **simulated.names(), **numbers(given.text, int)}
+    exec(given.text + simulated.CALL, scope)
+    run = cuda.jit(scope["simulated"])[given.grid, given.block]
 
     def launch(arrays: list[Any]) -> None:
-        run(*[a.reshape(-1).view(kind) for a, kind in zip(arrays, kinds, strict=True)])
+        run(*[a.reshape(-1).view(kind) for a, kind in zip(arrays, given.kinds, strict=True)])
 
     return launch
 
 
-def load(work: Pass, config: Config) -> Launch:
-    """A function that launches a pass on the current device, in its current stream."""
+def load(given: Code) -> Launch:
+    """A function that launches on the current device, in its current stream."""
     cuda = core()
     here = cuda.Device()
     here.set_current()
-    kernel = _linked(render(work, config), _kinds(work), wide(work), tuple(here.compute_capability),
-                     here.device_id)
-    grid = cuda.LaunchConfig(grid=work.grid(config), block=config.block)
+    kernel = _linked(given.text, given.kinds, given.wide, tuple(here.compute_capability), here.device_id)
+    grid = cuda.LaunchConfig(grid=given.grid, block=given.block)
 
     def launch(arrays: list[Any]) -> None:
         cuda.launch(stream(), grid, kernel, *[address(a) for a in arrays])

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from math import prod
 
-from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction, Store, collapse
+from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction, Store, collapse, guarded
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,12 +123,14 @@ def restrict(kernel: Kernel, stores: tuple[Store, ...], reductions: tuple[Reduct
 
 def vectorisable(a: Access, size: int, lanes: int) -> bool:
     """Whether `lanes` neighbouring points are neighbours in memory, beginning at a multiple of `lanes`."""
-    return (a.strides[-1:] == (1,) and size % lanes == 0 and a.offset % lanes == 0
+    return (not a.steps and a.strides[-1:] == (1,) and size % lanes == 0 and a.offset % lanes == 0
             and all(s % lanes == 0 for s in a.strides[:-1]))
 
 
 def _lanes(kernel: Kernel, config: Config) -> int:
     if not kernel.sizes or prod(kernel.sizes) < config.threads:
+        return 1
+    if guarded(kernel) or any(n.op == "load" and n.args for n in kernel.nodes):
         return 1
     if any(b.dtype.kind == "c" for b in (*kernel.inputs, *kernel.outputs)):
         return 1

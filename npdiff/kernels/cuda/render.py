@@ -15,7 +15,7 @@ from typing import Any
 
 from npdiff.kernels.cuda.operations import combine, constant, expression, register
 from npdiff.kernels.cuda.plan import Config, Pass, vectorisable
-from npdiff.kernels.loop_ir import Access, DType, accesses, identity
+from npdiff.kernels.loop_ir import Access, DType, Ranges, accesses, identity, part_of
 
 # From so many points or elements on, indices have 64 bits: room for the largest step is left below 2**32.
 WIDE = 1 << 31
@@ -41,9 +41,17 @@ class Renderer:
         self.moves: list[frozenset[int]] = []
         for n in self.kernel.nodes:
             if n.op == "load":
-                self.moves.append(frozenset(k for k, s in enumerate(n.data.strides) if s))
+                own = frozenset(k for k, s in enumerate(n.data.strides) if s) | self.cut(n.data.within)
+                self.moves.append(own.union(*[self.moves[a] for a in n.args]))
+            elif n.op == "inside":
+                self.moves.append(self.cut(n.data))
             else:
                 self.moves.append(frozenset().union(*[self.moves[a] for a in n.args]))
+
+    def cut(self, box: Ranges | None) -> frozenset[int]:
+        """The axes along which a box ends inside the space."""
+        pairs = zip(box or (), self.kernel.sizes, strict=False)
+        return frozenset(k for k, (ends, n) in enumerate(pairs) if ends != (0, n))
 
     def put(self, line: str) -> None:
         """One more line."""
@@ -75,12 +83,28 @@ class Renderer:
     def place(self, a: Access, lane: int = 0) -> str:
         """The position of an element in its buffer."""
         offset = a.offset + (lane * a.strides[-1] if lane else 0)
-        text = f"n{offset}" if offset else ""
+        text = f"n{offset}" if offset > 0 else ""
         for k, s in enumerate(a.strides):
             if s:
                 term = f"i{k}" if abs(s) == 1 else f"i{k} * n{abs(s)}"
                 text = f"{text} {'+' if s > 0 else '-'} {term}" if text or s < 0 else term
-        return text or "n0"
+        return f"{text} - n{-offset}" if offset < 0 else text or "n0"
+
+    def picked(self, n: int, lane: int = 0) -> str:
+        """The position of the element that a load reads."""
+        node = self.kernel.nodes[n]
+        text = self.place(node.data, lane)
+        for arg, (step, _) in zip(node.args, node.data.steps, strict=True):
+            text += f" {'-' if step < 0 else '+'} index({self.value(arg, lane)}) * n{abs(step)}"
+        return text
+
+    def condition(self, box: Ranges) -> str:
+        """Whether the point lies in a box."""
+        tests = []
+        for k in sorted(self.cut(box)):
+            low, high = box[k]
+            tests += [f"(i{k} >= n{low})"] * (low > 0) + [f"(i{k} < n{high})"] * (high < self.kernel.sizes[k])
+        return " & ".join(tests) or "True"
 
     def spread(self, n: int) -> bool:
         """Whether a node differs from lane to lane."""
@@ -102,9 +126,12 @@ class Renderer:
         node = self.kernel.nodes[n]
         a: Access = node.data
         name = f"in{a.buffer}"
+        if a.within is not None:
+            self.load_inside(n, a.within)
+            return
         if node.dtype.kind == "c":
-            self.put(f"v{n}_real = {name}[({self.place(a)}) * n2]")
-            self.put(f"v{n}_imag = {name}[({self.place(a)}) * n2 + n1]")
+            self.put(f"v{n}_real = {name}[({self.picked(n)}) * n2]")
+            self.put(f"v{n}_imag = {name}[({self.picked(n)}) * n2 + n1]")
             return
         test = " != 0" if node.dtype.kind == "b" else ""
         half = node.dtype.char == "e"
@@ -116,8 +143,26 @@ class Renderer:
                 self.put(f"{v} = {f'libdevice.half2float({r})' if half else r + test}")
             return
         for k in range(self.lanes if self.spread(n) else 1):
-            value = f"{name}[{self.place(a, k)}]"
+            value = f"{name}[{self.picked(n, k)}]"
             self.put(f"{self.value(n, k)} = {f'libdevice.half2float({value})' if half else value + test}")
+
+    def load_inside(self, n: int, box: Ranges) -> None:
+        """Read an element where the point lies in a box; elsewhere the buffer's first is read, and zero taken."""
+        node = self.kernel.nodes[n]
+        name = f"in{node.data.buffer}"
+        self.put(f"h{n} = {self.condition(box)}")
+        self.put(f"p{n} = select(h{n}, index({self.picked(n)}), n0)")
+        zero = constant(0, part_of(node.dtype))
+        if node.dtype.kind == "c":
+            for k, part in enumerate(("real", "imag")):
+                self.put(f"v{n}_{part} = select(h{n}, {name}[p{n} * n2 + n{k}], {zero})")
+            return
+        value = f"{name}[p{n}]"
+        if node.dtype.kind == "b":
+            value += " != 0"
+        elif node.dtype.char == "e":
+            value = f"libdevice.half2float({value})"
+        self.put(f"v{n} = select(h{n}, {value}, {zero})")
 
     def evaluate(self, fixed: frozenset[int] | None, inside: bool) -> None:
         """The nodes that move along other axes than `fixed` (`inside`), or do not (not `inside`)."""
@@ -127,6 +172,8 @@ class Renderer:
                 continue
             if node.op == "load":
                 self.load(n)
+            elif node.op == "inside":
+                self.put(f"v{n} = {self.condition(node.data)}")
             elif node.op == "complex":
                 for part, x in zip(("real", "imag"), node.args, strict=True):
                     self.put(f"v{n}_{part} = {self.value(x, 0)}")
@@ -367,8 +414,8 @@ def wide(work: Pass) -> bool:
     """Whether indices need 64 bits."""
     kernel = work.kernel
     most = max([prod(kernel.sizes), work.items * work.group, *[b.size for b in (*kernel.inputs, *kernel.outputs)]])
-    reach = max([sum(abs(s) * (n - 1) for s, n in zip(a.strides, kernel.sizes, strict=True)) + abs(a.offset)
-                 for a in accesses(kernel)], default=0)
+    reach = max([sum(abs(s) * (n - 1) for s, n in [*zip(a.strides, kernel.sizes, strict=True), *a.steps])
+                 + abs(a.offset) for a in accesses(kernel)], default=0)
     return max(most, reach) >= WIDE
 
 

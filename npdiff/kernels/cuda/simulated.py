@@ -23,15 +23,18 @@ CALL = """
 def simulated(*arrays):
     with errstate(all="ignore"):
         kernel(*arrays)
-def shfl_down_sync(_mask, value, step):
+def exchange(value, lane):
     # By turns in two places: whoever comes round to the first again knows that all have read it.
     at = cuda.threadIdx.x
     turn[at] ^= 1
     exchanged = places[turn[at]]
     exchanged[at] = value
     cuda.syncthreads()
-    return exchanged[at + step] if at % 32 + step < 32 and at + step < cuda.blockDim.x else value
-warp.shfl_down_sync = shfl_down_sync
+    other = at // 32 * 32 + lane
+    return exchanged[other] if 0 <= lane < 32 and other < cuda.blockDim.x else value
+warp.shfl_down_sync = lambda _mask, value, step: exchange(value, cuda.threadIdx.x % 32 + step)
+warp.shfl_up_sync = lambda _mask, value, step: exchange(value, cuda.threadIdx.x % 32 - step)
+warp.shfl_sync = lambda _mask, value, lane: exchange(value, lane)
 """
 
 

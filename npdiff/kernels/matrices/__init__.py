@@ -2,7 +2,8 @@
 
 `forms` recognises equations. `products` renders products of stacks of small matrices (each dimension up to
 `forms.LIMIT`), `blocks` those of larger ones, `vectors` those of a vector and a matrix, and `factors` solve, inv, det,
-slogdet and cholesky of small matrices; `lanes` is what these share. `compile_matrices` gives machine code for any.
+slogdet, cholesky and triangular systems of small matrices; `routines` calls LAPACK for the last two of larger ones.
+`lanes` is what these share. `compile_matrices` gives machine code for any.
 
 Results agree with NumPy's within rounding: sums are added in another order, and products and sums are rounded
 together where the machine can. Where it is not clear by a margin of rounding errors that a pivot is not zero, or a

@@ -10,20 +10,21 @@ from npdiff.kernels.matrices.blocks import Blocks
 from npdiff.kernels.matrices.factors import Factors
 from npdiff.kernels.matrices.forms import Operation
 from npdiff.kernels.matrices.products import Products
+from npdiff.kernels.matrices.routines import Routines
 from npdiff.kernels.matrices.vectors import Vectors
 
 # Nanoseconds of a product and a sum of two numbers among vectors in the cache, and of moving a number.
 _STEP, _MOVE = 0.06, 0.15
 
-Renderer = Products | Vectors | Blocks | Factors
+Renderer = Products | Vectors | Blocks | Factors | Routines
 
 
 def nanoseconds(operation: Operation) -> float:
     """A rough estimate of the time on one core."""
     a, last = operation.inputs[0], operation.inputs[-1]
     n, m = a.rows, last.cols
-    steps = n * n * (n + 3 * m if operation.op in ("solve", "inv", "cofactor") else n) if operation.checked else (
-        n * a.cols * m)
+    of = {"solve": n + 3 * m, "inv": n + 3 * m, "cofactor": n + 3 * m, "triangular": m, "trsm": m, "trsv": 1}
+    steps = n * n * of.get(operation.op, n) if operation.checked else n * a.cols * m
     moved = sum(x.rows * x.cols for x in (*operation.inputs, *operation.outputs))
     return operation.count * (steps * _STEP + moved * _MOVE)
 
@@ -41,6 +42,8 @@ def _renderer(operation: Operation) -> Renderer:
         return Vectors(operation, width, machine.has_fma())
     if operation.op == "product":
         return Blocks(operation, width, machine.has_fma(), registers())
+    if operation.op in ("potrf", "trsm", "trsv"):
+        return Routines(operation, width)
     # As many matrices lie side by side as a vector has room for, where there are so many.
     while width > operation.count:
         width //= 2
@@ -52,6 +55,8 @@ def _work(operation: Operation, renderer: Renderer) -> Work:
     total = nanoseconds(operation)
     if total < LONG:
         return Work(extent, extent)
+    if isinstance(renderer, Routines):  # these have threads of their own
+        return Work(extent, extent, long=True)
     each = max(1, int(extent * CHUNK / total), -(-extent // MOST_CHUNKS))
     each = -(-each // lanes) * lanes
     if each >= extent:
@@ -71,13 +76,13 @@ def compile_matrices(operation: Operation) -> tuple[Compiled, tuple[int, ...]]:
     code = machine.load(text)
     compiled = Compiled(code.addresses["npdiff_kernel"], code.addresses.get("npdiff_join", 0), work, text, code.seconds,
                         code.cached)
-    return compiled, renderer.shapes if isinstance(renderer, Blocks) else ()
+    return compiled, renderer.shapes
 
 
 def render(operation: Operation, renderer: Renderer, work: Work) -> str:
     """The module's text, with the functions that `render_cpu.render` describes."""
     names = [f"%in{k}" for k in range(len(operation.inputs))] + [f"%out{k}" for k in range(len(operation.outputs))]
-    if isinstance(renderer, Blocks):
+    if renderer.shapes:
         names.insert(len(operation.inputs), "%shapes")
     body = renderer.body
     renderer.start(names)
@@ -87,7 +92,7 @@ def render(operation: Operation, renderer: Renderer, work: Work) -> str:
         even = renderer.extent % renderer.together == 0
         renderer.group(names, i if even else body.intrinsic("llvm.smin.i64", "i64", ["i64", "i64"], [i, str(last)]))
     flag = "%flag" if operation.checked else ""
-    if isinstance(renderer, Factors):
+    if isinstance(renderer, (Factors, Routines)):
         renderer.finish(flag)
     given = [*names, flag] if flag else names
     lines = ["define void @npdiff_kernel(ptr %addresses, i64 %begin, i64 %end) nounwind {", "entry:"]

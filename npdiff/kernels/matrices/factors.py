@@ -1,4 +1,4 @@
-"""solve, inv, det, slogdet by elimination with partial pivoting, and cholesky, for several matrices side by side.
+"""solve, inv, det, slogdet by elimination with partial pivoting, cholesky and triangular systems, several side by side.
 
 Lane k of every vector belongs to matrix k of the group, so all matrices take the same steps; rows change places in
 those lanes where they have to. A matrix is *unclear* where a pivot is not larger than the rounding errors that its
@@ -31,7 +31,8 @@ class Factors(Lanes):
         a = operation.inputs[0]
         self.operation = operation
         self.n = a.rows
-        self.columns = {"solve": operation.inputs[-1].cols, "inv": self.n, "cofactor": self.n}.get(operation.op, 0)
+        wide = operation.inputs[-1].cols
+        self.columns = {"solve": wide, "triangular": wide, "inv": self.n, "cofactor": self.n}.get(operation.op, 0)
         self.signed = operation.op in ("det", "slogdet", "cofactor")
         super().__init__(operation.dtype, width, fma, unroll=self.n * (self.n + self.columns) <= 32)
         self.extent, self.together = operation.count, width
@@ -67,7 +68,7 @@ class Factors(Lanes):
         bases = [self.bases(name, m, operation.batch, first)
                  for name, m in zip(names, [*operation.inputs, *operation.outputs], strict=True)]
         self.gather(bases[0], operation.inputs[0], self.a, self.at)
-        if operation.op == "solve":
+        if operation.op in ("solve", "triangular"):
             self.gather(bases[1], operation.inputs[1], self.b, self.beside)
         elif self.columns:
             zero, one = self.number(0), self.number(1)
@@ -77,6 +78,10 @@ class Factors(Lanes):
         if operation.op == "cholesky":
             self._cholesky()
             self.scatter(self.a, self.at, operation.outputs[0], outs[0])
+            return
+        if operation.op == "triangular":
+            self._triangular()
+            self.scatter(self.b, self.beside, operation.outputs[0], outs[0])
             return
         self._eliminate()
         if self.columns:
@@ -247,6 +252,28 @@ class Factors(Lanes):
         self.downward(self.n, row)
         zeros = self.get(finite, 0)
         self._mark(self.compare("uno", zeros, zeros))
+
+    def _triangular(self) -> None:
+        """Solve with one triangle; a zero on its diagonal is unclear."""
+        lower, unit = self.operation.half == "lower", self.operation.unit
+
+        def row(k: Index) -> None:
+            def known(j: Index) -> None:
+                factor = self.get(self.a, self.at(k, j))
+                self._beside(lambda c: self.put(self.b, self.beside(k, c), self.less_product(
+                    self.get(self.b, self.beside(k, c)), factor, self.get(self.b, self.beside(j, c)))))
+
+            self.each(0 if lower else self.add(k, 1), k if lower else self.n, known)
+            if not unit:
+                pivot = self.get(self.a, self.at(k, k))
+                self._mark(self.compare("oeq", pivot, self.number(0)))
+                self._beside(lambda c: self.put(self.b, self.beside(k, c), self.op(
+                    "fdiv", self.get(self.b, self.beside(k, c)), pivot)))
+
+        if lower:
+            self.each(0, self.n, row)
+        else:
+            self.downward(self.n, row)
 
     def _determinant(self) -> str:
         """The product of the pivots, with its sign."""

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from npdiff import lapack
 from npdiff.graph import Atom, Equation, Var
 from npdiff.kernels.loop_ir import DType
 from npdiff.kernels.views import View, whole
@@ -49,13 +50,18 @@ class Matrix(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operation on every matrix of a stack whose axes have the sizes `batch`."""
+    """An operation on every matrix of a stack whose axes have the sizes `batch`.
+
+    A triangular matrix is in one `half` of the first input ("lower", "upper"), and its diagonal is one if `unit`.
+    """
 
     op: str
     dtype: DType
     batch: tuple[int, ...]
     inputs: tuple[Matrix, ...]
     outputs: tuple[Matrix, ...]
+    half: str = ""
+    unit: bool = False
 
     @property
     def checked(self) -> bool:
@@ -207,6 +213,13 @@ def _cholesky(eq: Equation, views: Sequence[View]) -> Found:
     return batch, [m.turned if m is not None and upper else m for m in found]
 
 
+def _triangular(eq: Equation, views: Sequence[View]) -> Found:
+    found = _solve(Equation(eq.prim, eq.inputs, {}, eq.outputs), views)
+    # With the transposed matrix, or as it is.
+    return found and (found[0], [found[1][0] and found[1][0].turned if eq.params["trans"] else found[1][0],
+                                 *found[1][1:]])
+
+
 _FORMS: dict[str, tuple[str, int, Callable[[Equation, Sequence[View]], Found]]] = {
     "matmul": ("matmul", 2, _product),
     "einsum": ("matmul", 2, _einsum),
@@ -216,6 +229,8 @@ _FORMS: dict[str, tuple[str, int, Callable[[Equation, Sequence[View]], Found]]] 
     "cofactor": ("cofactor", 1, _cofactor),
     "linalg.slogdet": ("slogdet", 1, _det),
     "linalg.cholesky": ("cholesky", 1, _cholesky),
+    "solve_triangular": ("triangular", 2, _triangular),
+    "scipy.linalg.solve_triangular": ("triangular", 2, _triangular),
 }
 
 
@@ -230,6 +245,18 @@ def _larger(matrices: Sequence[Matrix]) -> str:
     vector, matrix = (a, b) if c.rows == 1 else (b.turned, a.turned)
     rows = matrix.across == 1 and matrix.cols >= LIMIT
     return "vector" if rows or (matrix.down == 1 and vector.across == 1) else ""
+
+
+def _routine(op: str, dtype: DType, matrices: Sequence[Matrix]) -> str:
+    """The routine of LAPACK or BLAS that does what is not small; nothing where there is none, or it cannot."""
+    if op == "cholesky":
+        name = "potrf"
+    else:
+        a = matrices[0]
+        name = "trsv" if matrices[-1].cols == 1 else "trsm"
+        if not ((a.across == 1 and a.down >= a.rows) or (a.down == 1 and a.across >= a.rows)):
+            return ""
+    return name if lapack.address(name, dtype) else ""
 
 
 def find(eq: Equation, seen_from: Callable[[Atom], tuple[Atom, View]]
@@ -256,10 +283,15 @@ def find(eq: Equation, seen_from: Callable[[Atom], tuple[Atom, View]]
     if len(fit) != len(matrices) or not (fit[-1].by_rows or fit[-1].turned.by_rows):
         return None
     if max(max(m.rows, m.cols) for m in fit) > LIMIT:
-        op = _larger(fit) if op == "matmul" else ""
+        op = _larger(fit) if op == "matmul" else _routine(op, dtype, fit) if op in ("cholesky", "triangular") else ""
         if not op:
             return None
-    return _collapsed(Operation(op, dtype, batch, fit[:count], fit[count:])), roots, [view for _, view in seen]
+    half, unit = "", False
+    if "lower" in eq.params:
+        half = "lower" if eq.params["lower"] is not bool(eq.params["trans"]) else "upper"
+        unit = eq.params["unit"]
+    operation = Operation(op, dtype, batch, fit[:count], fit[count:], half, unit)
+    return _collapsed(operation), roots, [view for _, view in seen]
 
 
 __all__ = ["LIMIT", "Matrix", "Operation", "find"]

@@ -14,7 +14,12 @@ Index = int | str
 
 
 class Lanes:
-    """Code of one function that works on `width` numbers of a dtype at a time."""
+    """Code of one function that works on `width` numbers of a dtype at a time.
+
+    `shapes` are numbers that it takes at run time, as an array behind its inputs.
+    """
+
+    shapes: tuple[int, ...] = ()
 
     def __init__(self, dtype: DType, width: int, fma: bool, unroll: bool) -> None:
         self.body = Body(fma, width)

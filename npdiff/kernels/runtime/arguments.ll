@@ -6,12 +6,20 @@
 %array = type { [HEAD x i8], ptr, i32, ptr, ptr, ptr, ptr, i32 }
 ; What an argument must be: kind, type, descriptor, dimensions, mask of flags, flags, shape, strides, the first like it.
 %spec = type { i64, ptr, ptr, i64, i64, i64, ptr, ptr, i64 }
-; What a result is: descriptor, dimensions, shape, bytes, whether each chunk leaves a part of it, whether its memory is
-; recycled.
+; What a result is: descriptor, dimensions, shape, bytes of one chunk's part of it, whether chunks leave parts of it,
+; whether its memory is recycled.
 %result = type { ptr, i64, ptr, i64, i64, i64 }
 ; A kernel's call: loops, joining of parts, extent, chunk, number of inputs, number of results, whether other Python
 ; threads run meanwhile, whether workers help, specs, results.
 %plan = type { ptr, ptr, i64, i64, i64, i64, i64, i64, ptr, ptr }
+; Kernels that run one after another: number of inputs, of results, bytes of memory for what they hand on, number of
+; kernels, most addresses of one, whether other Python threads run meanwhile, specs, results, steps.
+%sequence = type { i64, i64, i64, i64, i64, i64, ptr, ptr, ptr }
+; One of them: loops, extent, number of addresses, where in the memory it says that NumPy has to do it (or -1), places.
+%step = type { ptr, i64, i64, i64, ptr }
+; Where a kernel's input or result is: the number of an input, of a result (counted on from those), of the memory, or of
+; address zero, and bytes from there on.
+%location = type { i64, i64 }
 
 ; Addresses of the interpreter's and NumPy's objects and functions, in native.py's order.
 @world = internal global [48 x ptr] zeroinitializer

@@ -12,5 +12,5 @@ APART = frozenset(f"scipy.special.{name}" for name in ("psi", "i0", "i1", "i0e",
 
 def kernels_of(graph):
     """The kernels that a graph is cut into."""
-    steps = schedule(simplify(graph), matrices=False, placements=False, renders=cuda.renders)
+    steps = schedule(simplify(graph), matrices=False, gathers=True, renders=cuda.renders)
     return [s.kernel for s in steps if isinstance(s, KernelStep)]

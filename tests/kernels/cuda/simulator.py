@@ -28,7 +28,7 @@ def run(graph, args, config=SMALL):
     def read(a):
         return a.value if isinstance(a, Literal) else values[a]
 
-    for step in schedule(graph, matrices=False, placements=False, renders=cuda.renders):
+    for step in schedule(graph, matrices=False, gathers=True, renders=cuda.renders):
         if isinstance(step, KernelStep):
             outs = [np.empty(v.aval.shape, v.aval.dtype) for v in step.outputs]
             cuda.compiled(step.kernel, config)(

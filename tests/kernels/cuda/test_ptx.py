@@ -10,10 +10,13 @@ import scipy.special
 from cut import APART, kernels_of
 from graphs import Primitive, Recorder, primitive
 
+from npdiff.graph import Slot
 from npdiff.kernels import cuda
 from npdiff.kernels.complex_rules import COMPLEX
+from npdiff.kernels.cuda import run
+from npdiff.kernels.cuda.lines import keyed
 from npdiff.kernels.cuda.plan import plan
-from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction, Store, verify
+from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction, Store, guarded, verify
 from npdiff.kernels.special_rules import SPECIAL
 from npdiff.kernels.ufunc_rules import RULES
 
@@ -134,3 +137,41 @@ def test_long_arrays_have_indices_of_64_bits(rows, bits):
     verify(kernel)
     compared = {n[-2:] for n in lines(cuda.ptx(kernel, (9, 0))) if n.startswith("setp.")}
     assert compared == {bits}
+
+
+@pytest.mark.parametrize(("dtype", "cc"), [("f", (8, 0)), ("e", (9, 0)), ("?", (9, 0)), ("D", (9, 0))])
+def test_cases_by_the_index(dtype, cc):
+    r = Recorder(np.ones((40, 30), dtype))
+    a = r("setitem", r.inputs[0], r("getitem", r.inputs[0], index=np.s_[2:, 2:]), index=np.s_[1:-1, :-2])
+    kernel, = kernels_of(r.graph(r("where", a, r("setitem", a, 1, index=np.s_[:, 3]), a)))
+    assert guarded(kernel)
+    assert "selp" in cuda.ptx(kernel, cc)
+
+
+@pytest.mark.parametrize(("dtype", "cc"), [("f", (8, 0)), ("e", (9, 0)), ("?", (9, 0)), ("D", (9, 0))])
+def test_gathers(dtype, cc):
+    take = Primitive("getitem", lambda x, k, index: np.asarray(x)[:, k], kind="linear")
+    for n in (40, 1 << 20):
+        r = Recorder(np.ones((3, n), dtype), np.ones(n, "i4"))
+        a = r(take, *r.inputs, index=(slice(None), Slot(0)))
+        kernel, = kernels_of(r.graph(r("where", a, a, a)))
+        assert "select" in cuda.source(kernel)
+        assert f".target sm_{cc[0]}{cc[1]}" in cuda.ptx(kernel, cc)
+
+
+@pytest.mark.parametrize(("name", "dtype", "cc"), [
+    *[("cumsum", d, (8, 0)) for d in "bf"], ("cumprod", "d", (9, 0)), ("argmax", "?", (9, 0)), ("argmax", "e", (9, 0)),
+    ("argmin", "d", (8, 0))])
+def test_lines(name, dtype, cc):
+    for shape in ((1, 1 << 18, 1), (3, 5, 2)):
+        whole = run.ALONG[name](np.dtype(dtype), *shape, cuda.Config())
+        assert f".target sm_{cc[0]}{cc[1]}" in run.launches_ptx(whole, cc)
+        assert (len(whole.codes) > 1) == (shape[1] > 5)
+
+
+@pytest.mark.parametrize(("dtype", "inner", "cc"), [("f", 1, (8, 0)), ("d", 3, (9, 0)), ("b", 1, (9, 0))])
+def test_sums_by_key(dtype, inner, cc):
+    ptx = run.launches_ptx(keyed(np.dtype(dtype), 1 << 16, inner, cuda.Config()), cc)
+    assert f".target sm_{cc[0]}{cc[1]}" in ptx
+    assert "atom" not in ptx
+    assert "red." not in ptx
