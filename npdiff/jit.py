@@ -583,7 +583,7 @@ def _by_operation(_original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _copied(leaf: Any) -> Any:
-    return leaf.copy() if type(leaf) is ndarray else leaf
+    return leaf.copy("K") if type(leaf) is ndarray else leaf
 
 
 def _like(leaf: Any) -> Any:

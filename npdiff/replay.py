@@ -51,7 +51,7 @@ class Output:
         if self.how == "outside":
             return self.value()
         if self.how == "object":
-            return self.value.copy() if type(self.value) is ndarray else self.value
+            return self.value.copy("K") if type(self.value) is ndarray else self.value
         v = values[self.index] if self.how == "input" else outs[self.index]
         if isinstance(v, Handle) and self.how in ("array", "scalar", "number"):
             return v  # under a transform

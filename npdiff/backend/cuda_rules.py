@@ -51,6 +51,7 @@ HOST: dict[str, str] = {
     "unravel_index": "CuPy does not say when an index is out of range",
     "unwrap_turns": "its steps are NumPy's own",
     "weighted_rank": "its steps are NumPy's own",
+    "whole": "NumPy raises for NaN and for what is too large",
 }
 # Whose answer depends on an order of complex numbers, which is NumPy's own.
 ORDERED = frozenset(
@@ -409,6 +410,7 @@ RULES: dict[str, Rule] = {
     "diagonal": lambda m, a, *, offset, axes: m.xp.diagonal(a, offset, *axes),
     "getitem": indexing.getitem, "setitem": indexing.setitem, "index_add": indexing.index_add,
     "permute_along": indexing.take_along, "choose_along": indexing.choose_along,
+    "as_strided": lambda m, a, *, spots, of, strides: m.xp.ravel(m.array(a))[m.xp.asarray(spots)],
     "sliding_window_view": lambda m, a, *, window, axes: m.xp.lib.stride_tricks.sliding_window_view(a, window, axes),
     "fft.fft": _fft("fft"), "fft.ifft": _fft("ifft"), "fft.rfft": _fft("rfft"), "fft.irfft": _irfft,
     "linalg.inv": linalg.inv, "solve": linalg.solve, "solve_triangular": linalg.triangular,

@@ -29,6 +29,7 @@ HOST: dict[str, str] = {
     "call_graph": "a graph that is run again for its derivatives",
     "run_program": "a program of its own",
     "guard_raises": "NumPy must say whether it raises",
+    "whole": "NumPy raises for NaN and for what is too large",
 }
 # Which jax.numpy has under no name; SciPy's are not looked for there.
 LACKING = frozenset(["histogram_bins", "histogram_counts", "unbounded_condition", "unwrap_turns"])
@@ -367,6 +368,7 @@ RULES: dict[str, Rule] = {
     "diagonal": lambda m, a, *, offset, axes: m.jnp.diagonal(a, offset, *axes),
     "getitem": _getitem, "setitem": _setitem, "index_add": _index_add, "permute_along": _take_along,
     "choose_along": _choose_along, "sliding_window_view": _windows,
+    "as_strided": lambda m, a, *, spots, of, strides: m.jnp.reshape(a, (-1,))[spots],
     "linalg.inv": _inv, "solve": _solve, "solve_triangular": _triangular,
     "linalg.cholesky": _cholesky, "cofactor": _cofactor,
     "linalg.eigh": _spectral("linalg.eigh", symmetrize_input=False),

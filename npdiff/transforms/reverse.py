@@ -240,7 +240,7 @@ class ReverseTrace(Trace):
 
     def _keep(self, a: np.ndarray[Any, Any]) -> Any:
         if a.nbytes < 4096:
-            return a.copy()
+            return a.copy("K")
         if self._copies is None:
             self._copies = weakref.WeakValueDictionary()
         old = self._copies.get(id(a))
