@@ -43,7 +43,7 @@ MOST_WORKERS = 255
 _C_CONTIGUOUS, _WRITEABLE = 0x1, 0x400
 _METH_FASTCALL = 0x80
 # Kinds of places in surroundings.ll.
-PLACES = {"cell": 0, "entry": 1, "__defaults__": 2, "__kwdefaults__": 3}
+PLACES = {"cell": 0, "entry": 1, "__defaults__": 2, "__kwdefaults__": 3, "__code__": 4}
 _HEAD = object.__basicsize__
 _PYTHON = ("Py_IncRef Py_DecRef PyTuple_New PyTuple_SetItem PyFloat_AsDouble PyLong_AsLongLong PyErr_Occurred "
            "PyErr_Clear PyEval_SaveThread PyEval_RestoreThread PyThread_acquire_lock PyThread_release_lock "
@@ -151,7 +151,8 @@ def _start() -> dict[str, int]:
     python = [_address(name) for name in _PYTHON]
     world = [*map(id, (ndarray, float, int, np.float64, True, False, None)), numpy[_NEW_FROM_DESCR], *python,
              numpy[_SET_HANDLER], _kept(np.dtype(np.float64)), _kept(np.dtype(np.int64)), id(capsule),
-             _address("PyErr_NoMemory"), lock, *map(_address, _LOOKS), numpy[_SCALAR_AS_CTYPE], _advice()]
+             _address("PyErr_NoMemory"), lock, *map(_address, _LOOKS), numpy[_SCALAR_AS_CTYPE], _advice(),
+             _address("PyFunction_GetCode")]
     values = np.array(world, np.uint64)
     ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)(code["npdiff_begin"])(values.ctypes.data, len(world))
     _set_limit(code, POOL_LIMIT)

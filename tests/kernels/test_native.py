@@ -62,7 +62,7 @@ def test_places():
     book = {"a": 1, "b": "two"}
     same = native.unchanged([("cell", f.__closure__[0], None, cell), ("entry", book, "a", book["a"]),
                              ("__defaults__", f, None, f.__defaults__),
-                             ("__kwdefaults__", f, None, f.__kwdefaults__)])
+                             ("__kwdefaults__", f, None, f.__kwdefaults__), ("__code__", f, None, f.__code__)])
     before = sys.getrefcount(cell), sys.getrefcount(book["b"])
     assert all(same() is True for _ in range(1000))
     assert (sys.getrefcount(cell), sys.getrefcount(book["b"])) == before
@@ -80,6 +80,10 @@ def test_places():
     old, f.__kwdefaults__ = f.__kwdefaults__, None
     assert same() is False
     f.__kwdefaults__ = old
+    code, f.__code__ = f.__code__, (lambda x, k=1.5, *, m=None: cell).__code__
+    assert same() is False
+    f.__code__ = code
+    assert same() is True
     held = cell
     cell = 5
     assert same() is False

@@ -1,7 +1,8 @@
 ; Whether what a function reads outside is still the same objects.
 
 ; A place to look at, and the object that was there: kind, holder, key, object.
-; Kinds: 0 a cell, 1 an entry of a dict, 2 a function's defaults, 3 its keyword defaults (null where it has none).
+; Kinds: 0 a cell, 1 an entry of a dict, 2 a function's defaults, 3 its keyword defaults (null where it has none), 4 its
+; code.
 %place = type { i64, ptr, ptr, ptr }
 
 ; Python: True if every place of the table in self (a count, then the places) holds its object.
@@ -25,7 +26,8 @@ one:
   %key = load ptr, ptr %key.at
   %expected.at = getelementptr %place, ptr %place, i64 0, i32 3
   %expected = load ptr, ptr %expected.at
-  switch i64 %kind, label %cell [ i64 1, label %entry.of i64 2, label %defaults i64 3, label %keywords ]
+  switch i64 %kind, label %cell [ i64 1, label %entry.of i64 2, label %defaults i64 3, label %keywords
+    i64 4, label %code ]
 cell:
   %inside.at = getelementptr i8, ptr %holder, i64 HEAD
   %inside = load ptr, ptr %inside.at
@@ -47,8 +49,13 @@ keywords:
   %get.keywords = call ptr @get(i64 32)
   %dict = call ptr %get.keywords(ptr %holder)
   br label %compare
+code:
+  %get.code = call ptr @get(i64 35)
+  %compiled = call ptr %get.code(ptr %holder)
+  br label %compare
 compare:
-  %found = phi ptr [ %inside, %cell ], [ %value, %entry.of ], [ %tuple, %defaults ], [ %dict, %keywords ]
+  %found = phi ptr [ %inside, %cell ], [ %value, %entry.of ], [ %tuple, %defaults ], [ %dict, %keywords ],
+                   [ %compiled, %code ]
   %right = icmp eq ptr %found, %expected
   br i1 %right, label %same, label %no
 same:
