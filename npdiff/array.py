@@ -91,7 +91,7 @@ class DiffArray(Handle):
     def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray[Any, Any]:
         value = np.asarray(take(self, _purpose("np.asarray", sys._getframe(1))), dtype=dtype)
         if copy is True:
-            return value.copy()
+            return value.copy("K")
         # The handle's value must not change behind its back: hand out a read-only view of it.
         value = value.view()
         value.flags.writeable = False
@@ -428,6 +428,8 @@ class DiffArray(Handle):
         return services["view"](self, *args, **kwargs)
 
     def fill(self, /, value: Any) -> None:
+        if isinstance(value, (list, tuple)) and not isinstance(value, Handle):
+            np.empty(1, self.dtype).fill([innermost(v) for v in value])  # NumPy's own error
         if core.shape_of(value):
             np.empty(1, self.dtype).fill(np.empty(core.shape_of(value), aval(value).dtype))  # NumPy's own error
         if not is_scalar(self):
@@ -591,7 +593,7 @@ def copy_layout(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     if new.strides == a.strides or a.size == 0:
         return new
     if 0 in a.strides:
-        return a.copy()  # elements of a broadcast array share memory, which a copy must not
+        return a.copy("K")  # elements of a broadcast array share memory, which a copy must not
     low = sum(min(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True))
     high = sum(max(0, s * (n - 1)) for s, n in zip(a.strides, a.shape, strict=True)) + a.itemsize
     same: np.ndarray[Any, Any] = ndarray(a.shape, a.dtype, np.empty(high - low, np.uint8), -low, a.strides)

@@ -6,6 +6,7 @@ import dis
 import functools
 import types
 from collections.abc import Iterator
+from typing import Any
 
 
 def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
@@ -17,21 +18,45 @@ def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
 
 @functools.lru_cache(maxsize=512)
 def global_names(code: types.CodeType) -> dict[str, set[tuple[str, ...]]]:
-    """Global names that code reads, each with the attribute chains read from it."""
+    """Global names that code reads, each with the attribute chains read from it; () where the thing itself is taken."""
     found: dict[str, set[tuple[str, ...]]] = {}
     for c in _codes(code):
         name: str | None = None
         chain: tuple[str, ...] = ()
         for ins in dis.get_instructions(c):
-            if ins.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-                name, chain = ins.argval, ()
-                found.setdefault(ins.argval, set())
-            elif ins.opname in ("LOAD_ATTR", "LOAD_METHOD") and name is not None:
+            if ins.opname in ("LOAD_ATTR", "LOAD_METHOD") and name is not None:
                 chain = (*chain, ins.argval)
-                found[name].add(chain)
             elif ins.opname not in ("CACHE", "PUSH_NULL"):
-                name = None
+                if name is not None:
+                    found[name].add(chain)
+                    name = None
+                if ins.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+                    name, chain = ins.argval, ()
+                    found.setdefault(ins.argval, set())
     return found
+
+
+@functools.lru_cache(maxsize=512)
+def attribute_names(code: types.CodeType) -> frozenset[str]:
+    """Attributes that code reads, of whatever, and names that it imports."""
+    return frozenset(ins.argval for c in _codes(code) for ins in dis.get_instructions(c)
+                     if ins.opname in ("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR", "IMPORT_FROM"))
+
+
+@functools.lru_cache(maxsize=512)
+def imported_names(code: types.CodeType) -> tuple[str, ...]:
+    """Modules that code imports while it runs, with a dot for each level up."""
+    found = []
+    for c in _codes(code):
+        level = 0
+        before: list[Any] = [None, None]
+        for ins in dis.get_instructions(c):
+            if ins.opname == "IMPORT_NAME":
+                level = before[0] if isinstance(before[0], int) else 0
+                found.append("." * level + ins.argval)
+            if ins.opname != "CACHE":
+                before = [before[1], ins.argval]
+    return tuple(dict.fromkeys(found))
 
 
 @functools.lru_cache(maxsize=512)
@@ -157,4 +182,5 @@ def formats(frame: types.FrameType) -> bool:
     return tuple(frame.f_code.co_code[frame.f_lasti: frame.f_lasti + 2]) in _REMAINDERS
 
 
-__all__ = ["calls", "calls_another", "formats", "global_names", "outside_stores", "puts_back", "stores_item"]
+__all__ = ["attribute_names", "calls", "calls_another", "formats", "global_names", "imported_names", "outside_stores",
+           "puts_back", "stores_item"]

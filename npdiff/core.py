@@ -99,6 +99,9 @@ class Primitive:
     saves
         For the output and each operand, what `pull` reads of it: `NOTHING`, its `AVAL` or its `VALUE`; the last
         entry stands for all further operands.
+    alone
+        For elementwise primitives of one or two operands, `saves` for each operand where only that one carries a
+        derivative.
     multiple
         True when the result is a tuple.
     dynamic
@@ -113,8 +116,8 @@ class Primitive:
         True if `call` takes ndarrays and handles only, and no other library's arrays (see `own_primitive`).
     """
 
-    __slots__ = ("back", "batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "plain", "pull",
-                 "saves", "terms", "total", "ufunc")
+    __slots__ = ("alone", "back", "batch", "call", "dynamic", "jvp", "kind", "multiple", "name", "ordered", "plain",
+                 "pull", "saves", "terms", "total", "ufunc")
 
     def __init__(
         self,
@@ -133,6 +136,7 @@ class Primitive:
         terms: tuple[Callable[..., Any] | None, ...] | None = None,
         back: tuple[Callable[..., Any] | None, ...] | None = None,
         total: bool | Callable[..., bool] | None = None,
+        alone: Sequence[tuple[int, ...]] = (),
     ) -> None:
         self.name = name
         self.kind = kind
@@ -140,6 +144,7 @@ class Primitive:
         self.pull = pull
         self.batch = batch
         self.saves = saves
+        self.alone = alone
         self.multiple = multiple
         self.ufunc = ufunc
         self.dynamic = dynamic

@@ -14,38 +14,42 @@ from __future__ import annotations
 
 import enum
 import functools
+import importlib.util
 import operator
+import os
 import random
 import sys
 import types
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from npdiff.avals import PYTHON_NUMBERS, is_foreign, ndarray
-from npdiff.bytecode import global_names, outside_stores
+from npdiff.bytecode import attribute_names, global_names, imported_names, outside_stores
 from npdiff.core import Handle
 from npdiff.dispatch.capture import original_of, stand_in_of
+from npdiff.outside import data, inside, moving, stored, unseen
 
-# Functions and objects of these packages are not looked into: what they hold is their own affair.
+# Functions of these packages are not looked into: what they hold is their own affair.
 _LIBRARIES = frozenset(["numpy", "scipy", "numba", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "builtins",
                         "functools", "collections", "operator", "math", "cmath", "itertools", "typing", "abc",
                         "contextlib", "threading", "logging", "re", "enum", "dataclasses", "copy", "warnings", "sys"])
-# Methods of datetime, which cannot be watched at run time.
-_CLOCKS = frozenset(["now", "today", "utcnow"])
 _VALUES = (*PYTHON_NUMBERS, str, bytes, np.generic, range, slice, frozenset)
 _MISSING = object()
-# The interpreter's own modules (except those whose objects are looked into) and what runs tests and notebooks.
-_MACHINERY = (sys.stdlib_module_names - {"__main__", "types", "builtins", "functools", "random", "collections"}) | {
-    "pytest", "_pytest", "pluggy", "IPython", "ipykernel"}
+# What runs tests and notebooks.
+_TOOLS = frozenset(["pytest", "_pytest", "pluggy", "IPython", "ipykernel"])
 # Where the functions live that have effects.
 _EFFECTS = frozenset(["random", "time", "builtins", "posix", "nt", "_io", "io", "numpy.random", None])
+# Packages whose objects have more in them than attributes.
+_COMPARED = _LIBRARIES | (sys.stdlib_module_names - {"__main__", "types", "argparse"})
 # A world with more things in it is not one that a function means to read.
 _LARGEST = 20_000
 
 _BASES: tuple[type[Any], ...] = (list, tuple, dict, set)
+# Containers that recordings get copies of.
+COPIED = (list, dict, OrderedDict, defaultdict, set, deque, Counter)
 
 
 class Get(NamedTuple):
@@ -126,15 +130,16 @@ def _is(old: Any) -> Callable[[Any], bool]:
 
 
 def _package(thing: Any) -> str:
-    return (getattr(thing, "__module__", None) or "").partition(".")[0]
+    home = getattr(thing, "__module__", None)
+    return home.partition(".")[0] if isinstance(home, str) else ""  # classes of classes may give a descriptor
 
 
 def _outside_packages(value: Any) -> bool:
-    """True for the machinery of the interpreter and the test runner, whose state is no input of anybody's function."""
+    """True for functions and modules of the interpreter, and for all of what runs tests and notebooks."""
     if isinstance(value, types.FunctionType):
-        return _home(value) in _MACHINERY
+        return _home(value) in _TOOLS | (sys.stdlib_module_names - {"__main__"})
     home = value.__name__ if isinstance(value, types.ModuleType) else type(value).__module__
-    return home.partition(".")[0] in _MACHINERY
+    return str(home).partition(".")[0] in _TOOLS
 
 
 def _home(f: types.FunctionType) -> str:
@@ -158,7 +163,7 @@ def _state(value: Any) -> dict[str, Any]:
 def _can_be_copied(value: Any) -> bool:
     """True for objects of the user's plain classes, whose attributes can be copied one by one."""
     kind = type(value)
-    return hasattr(value, "__dict__") and not _slots(value) and all(
+    return _package(kind) not in _COMPARED and hasattr(value, "__dict__") and not _slots(value) and all(
         c is object or _package(c) not in _LIBRARIES - {"abc", "typing"} for c in kind.__mro__)
 
 
@@ -171,6 +176,8 @@ class Environment:
         Why the function cannot be recorded at all; found before it is run.
     tracked
         True if a value of a running transform was found: the function is then part of that transform.
+    absent
+        Modules that the function imports while it runs, and that nobody has imported yet.
     arrays
         The arrays outside, in the order in which `collect` finds them.
     """
@@ -178,6 +185,7 @@ class Environment:
     def __init__(self, roots: Sequence[Any]) -> None:
         self.blocked: list[str] = []
         self.tracked = False
+        self.absent: list[str] = []
         self._size = 0
         self.arrays: list[Any] = []
         self.labels: list[str] = []
@@ -248,7 +256,12 @@ class Environment:
             if contents and stand_in_of(value).__module__ in _EFFECTS:
                 self.blocked.append(f"a method reads {what}, which a recording cannot watch there")
             return made
-        if _outside_packages(value):
+        why = moving(value, _can_be_copied(value))
+        if why:
+            self.blocked.append(f"it reads {what}, {why}")
+            return made
+        look = inside(value)
+        if look is None and _outside_packages(value):
             return made
         seen = self._contents if contents else self._known
         if id(value) in seen:
@@ -256,7 +269,9 @@ class Environment:
         if contents:
             self._contents.add(id(value))
         self._known.setdefault(id(value), value)
-        if isinstance(value, types.MethodType):
+        if look is not None:
+            self._part(made, Get(look), look(value), what, True)
+        elif isinstance(value, types.MethodType):
             function, obj = value.__func__, value.__self__
             made.same = lambda now: type(now) is types.MethodType and now.__func__ is function
             self._known.pop(id(value), None)  # made anew at each look
@@ -266,28 +281,36 @@ class Environment:
             for name in ("func", "args", "keywords"):
                 get = Get(operator.attrgetter(name), "attribute", name)
                 self._part(made, get, getattr(value, name), what, contents)
-        elif kind in (list, tuple, dict, OrderedDict, defaultdict, set) or _is_named(value):
+        elif kind in (tuple, *COPIED) or _is_named(value):
             self._read_container(made, value, what, contents)
         elif isinstance(value, types.FunctionType):
             self._read_function(made, value, what, contents)
         elif isinstance(value, types.ModuleType):
-            pass
+            self._read_module(made, lambda now: now, value, what, {()}, frozenset())
         elif isinstance(value, np.random.Generator):
             bits = value.bit_generator
             self._generators.append((what, lambda: bits.state, lambda old: setattr(bits, "state", old), bits.state))
         elif isinstance(value, np.random.RandomState):
             self._generators.append((what, value.get_state, value.set_state, value.get_state()))
+        elif isinstance(value, random.SystemRandom):
+            self.blocked.append(f"it reads {what}, a random generator without a state")
         elif isinstance(value, random.Random):
             self._generators.append((what, value.getstate, value.setstate, value.getstate()))
         elif isinstance(value, type):
             if _package(value) not in _LIBRARIES | {"npdiff"}:
-                self._read_class(made, value, what)
+                self._read_class(made, value)
         elif _inner_function(value) is not None:
             self._part(made, Get(_inner_function), _inner_function(value), what, contents)
         elif isinstance(value, enum.Enum):
             pass
-        elif (hasattr(value, "__dict__") or _slots(value)) and _package(kind) not in _LIBRARIES:
+        elif (hasattr(value, "__dict__") or _slots(value)) and _package(kind) not in _COMPARED:
             self._read_object(made, value, what, contents or not _can_be_copied(value))
+        else:
+            same = stored(value)
+            if isinstance(same, str):
+                self.blocked.append(f"it reads {what}, {same}")
+            elif same is not None:
+                return Reading(what, same, "same")
         return made
 
     def _part(self, whole: Reading, get: Get, value: Any, what: str, contents: bool) -> None:
@@ -317,12 +340,18 @@ class Environment:
         if _home(f) in _LIBRARIES:
             return
         label = f"{what}." if what else ""
+        reached: list[Any] = []
         for k, name in enumerate(f.__code__.co_freevars):
             get = Get(lambda now, k=k: _cell(now.__closure__[k]), "cell", k)  # type: ignore[misc]
-            self._part(made, get, _cell((f.__closure__ or ())[k]), label + name, contents)
-        for name in ("__defaults__", "__kwdefaults__"):
+            held = _cell((f.__closure__ or ())[k])
+            self._part(made, get, held, label + name, contents)
+            reached.append(held)
+            if isinstance(held, types.ModuleType):
+                self._read_module(made, get.look, held, name, {()}, attribute_names(f.__code__))
+        for name in ("__code__", "__defaults__", "__kwdefaults__"):
             get = Get(operator.attrgetter(name), "attribute", name)
             self._part(made, get, getattr(f, name), label + name, contents)
+        self._read_attributes(made, lambda now: now, f, attribute_names(f.__code__))
         if _home(f) == "npdiff":
             return  # transforms keep the user's function in a cell; their globals are npdiff's own
         self.blocked += [f"{f.__name__} assigns the {kind} name {name}" for kind, name in outside_stores(f.__code__)]
@@ -330,16 +359,67 @@ class Environment:
             value = f.__globals__.get(name, _MISSING)
             if value is _MISSING:
                 continue
-            if name in ("datetime", "date") and any(_CLOCKS.intersection(chain) for chain in chains):
-                self.blocked.append(f"{f.__name__} asks {name} for the present time, which differs from call to call")
+            reached.append(value)
             get = Get(lambda now, name=name: now.__globals__.get(name, _MISSING), "global", name)  # type: ignore[misc]
-            self._part(made, get, value, name, contents)
-            if isinstance(value, types.ModuleType) and value.__name__.partition(".")[0] not in _LIBRARIES | {"npdiff"}:
-                for attribute in sorted({chain[0] for chain in chains if chain}):
-                    held = getattr(value, attribute, _MISSING)
-                    if held is not _MISSING:
-                        get = Get(lambda now, n=name, a=attribute: getattr(now.__globals__.get(n), a, _MISSING))  # type: ignore[misc]
-                        self._part(made, get, held, f"{name}.{attribute}", True)
+            if isinstance(value, types.ModuleType):
+                made.parts.append((get, Reading(name, _is(value))))
+                self._read_module(made, get.look, value, name, chains, attribute_names(f.__code__))
+            else:
+                self._part(made, get, value, name, contents)
+            if isinstance(value, types.FunctionType):
+                self._read_attributes(made, get.look, value, frozenset(c[0] for c in chains if c))
+        for name in imported_names(f.__code__):
+            self._read_imported(made, f, name)
+            reached += [sys.modules[n] for n in (name, name.partition(".")[0]) if n in sys.modules]
+        why = unseen(f, reached)
+        if why:
+            self.blocked.append(why)
+
+    def _read_attributes(self, made: Reading, look: Callable[[Any], Any], f: types.FunctionType,
+                         names: frozenset[str]) -> None:
+        """What was hung on a function, as far as code mentions it."""
+        for name in sorted(names & vars(f).keys()):
+            get = Get(lambda now, name=name: getattr(look(now), name, _MISSING))  # type: ignore[misc]
+            self._part(made, get, vars(f)[name], f"{f.__name__}.{name}", True)
+
+    def _read_imported(self, made: Reading, f: types.FunctionType, name: str) -> None:
+        """A module that a function imports while it runs: it, and the packages it is in."""
+        full = importlib.util.resolve_name(name, f.__globals__.get("__package__") or "") if name[0] == "." else name
+        if full.partition(".")[0] in _LIBRARIES | sys.stdlib_module_names | {"npdiff"} and full != "os":
+            return
+        if full not in sys.modules:
+            self.absent.append(full)
+            return
+        parts = full.split(".")
+        for k in range(1, len(parts) + 1):
+            at = ".".join(parts[:k])
+            look = lambda _now, at=at: sys.modules.get(at)
+            self._read_module(made, look, sys.modules[at], at, {()}, attribute_names(f.__code__))
+
+    def _read_module(self, made: Reading, look: Callable[[Any], Any], module: types.ModuleType, what: str,
+                     chains: set[tuple[str, ...]], names: frozenset[str]) -> None:
+        """What code reads from a module that `look` finds: what `chains` lead to, or all where the module is taken."""
+        package = module.__name__.partition(".")[0]
+        if package in _LIBRARIES | {"npdiff"}:
+            return
+        ways: dict[str, set[tuple[str, ...]]] = {}
+        for chain in chains:
+            if chain and chain[0] != "__dict__":
+                ways.setdefault(chain[0], set()).add(chain[1:])
+            elif package not in sys.stdlib_module_names:
+                ways |= {key: {()} for key in data(module, names) if key not in ways}
+            elif module is os:
+                ways["environ"] = {()}
+        for key in sorted(ways):
+            held = getattr(module, key, _MISSING)
+            if held is _MISSING:
+                continue
+            get = Get(lambda now, key=key: getattr(look(now), key, _MISSING))  # type: ignore[misc]
+            if isinstance(held, types.ModuleType):
+                made.parts.append((get, Reading(f"{what}.{key}", _is(held))))
+                self._read_module(made, get.look, held, f"{what}.{key}", ways[key], names)
+            else:
+                self._part(made, get, held, f"{what}.{key}", True)
 
     def _read_object(self, made: Reading, value: Any, what: str, contents: bool) -> None:
         label = what or type(value).__name__
@@ -358,7 +438,7 @@ class Environment:
                 continue
             self._part(made, Get(lambda now, cls=cls: cls, "stable"), cls, cls.__name__, True)  # type: ignore[misc]
 
-    def _read_class(self, made: Reading, cls: type, what: str) -> None:
+    def _read_class(self, made: Reading, cls: type) -> None:
         keys = set(vars(cls))
         made.same = lambda now: now is cls and set(vars(now)) == keys
         made.sort = "class"
@@ -369,6 +449,8 @@ class Environment:
             if isinstance(inner, (types.FunctionType, ndarray, list, dict, tuple, *_VALUES)):
                 get = Get(lambda now, key=key: _unbound(vars(now)[key]), "class", key)  # type: ignore[misc]
                 self._part(made, get, inner, f"{cls.__name__}.{key}", True)
+        for above in (*cls.__bases__, type(cls)):
+            self._part(made, Get(lambda now, above=above: above, "stable"), above, above.__name__, True)  # type: ignore[misc]
 
     # ------------------------------------------------------------------ the image
 
@@ -376,14 +458,19 @@ class Environment:
         """A copy of the world in which arrays are `stand_ins` (by id)."""
         return Image(self._known, stand_ins)
 
-    def disturbed(self) -> list[str]:
-        """What recording changed outside after all, in things that could not be copied; generators are put back."""
+    def put_back(self) -> list[str]:
+        """Generators that advanced while recording, put back to where they were."""
         out = []
         for what, get, put, state in self._generators:
             if not _same_state(get(), state):
                 put(state)
                 out.append(f"the random generator {what} advanced, which a recording cannot repeat; np.random.normal "
                            "and the other functions of np.random can be recorded")
+        return out
+
+    def disturbed(self) -> list[str]:
+        """What recording changed outside after all, in things that could not be copied."""
+        out = []
         for reading, root in zip(self._readings, self._roots, strict=True):
             changed = reading.collect(root, [])
             if changed:
@@ -422,7 +509,7 @@ class Image:
                                      **{k: self.of(v) for k, v in value.keywords.items()})
         if _is_named(value):
             return kind(*[self.of(v) for v in value])
-        if kind in (list, dict, OrderedDict, defaultdict, set):
+        if kind in COPIED:
             return self._container(value)
         if isinstance(value, types.FunctionType):
             return self._function(value) if _home(value) not in _LIBRARIES else value
@@ -451,12 +538,12 @@ class Image:
         new: Any
         if isinstance(value, dict):
             new = self._done[id(value)] = kind(value.default_factory) if isinstance(value, defaultdict) else kind()
-            new.update((k, self.of(v)) for k, v in value.items())
+            dict.update(new, ((k, self.of(v)) for k, v in value.items()))
             self._watch(f"a {kind.__name__}", lambda: list(new.items()))
-        elif kind is list:
-            new = self._done[id(value)] = []
+        elif kind in (list, deque):
+            new = self._done[id(value)] = deque(maxlen=value.maxlen) if kind is deque else []
             new.extend(self.of(v) for v in value)
-            self._watch("a list", lambda: list(new))
+            self._watch(f"a {kind.__name__}", lambda: list(new))
         else:
             new = self._done[id(value)] = set(value)
             self._watch("a set", lambda: sorted(map(id, new)))
@@ -480,6 +567,7 @@ class Image:
         new.__kwdefaults__ = self.of(f.__kwdefaults__)
         new.__module__, new.__qualname__ = f.__module__, f.__qualname__
         vars(new).update(vars(f))
+        self._watch(f"attributes of {f.__name__}", lambda: list(vars(new).items()))
         for old, cell in zip(f.__closure__ or (), cells, strict=True):
             held = _cell(old)
             if held is not _MISSING and _cell(cell) is _MISSING:
@@ -534,4 +622,4 @@ def _same_state(a: Any, b: Any) -> bool:
     return bool(np.array_equal(a, b))
 
 
-__all__ = ["ArrayReading", "Environment", "Get", "Image", "Reading"]
+__all__ = ["COPIED", "ArrayReading", "Environment", "Get", "Image", "Reading"]

@@ -74,13 +74,14 @@ def _leaf_key(leaf: Any) -> tuple[Any, bool]:
 class Entry:
     """All recordings for one signature."""
 
-    __slots__ = ("keep", "key", "recordings", "stopped", "unjitted")
+    __slots__ = ("keep", "key", "recordings", "stopped", "unjitted", "waited")
 
     def __init__(self, keep: Any, key: Any = None) -> None:
         self.key = key
         self.recordings: list[Recording] = []
         self.unjitted = ""
         self.stopped = 0  # how often a replay could not go where the function goes on the recorded path
+        self.waited = False  # a call went by so that the function could import what it does
         self.keep = keep  # fixed arguments known by id must stay alive
 
 
@@ -235,7 +236,8 @@ class Jitted:
         with self._lock:
             start = time.perf_counter()
             try:
-                made, complete = record(self.function, call.roots, call.leaves, call.structure, call.static)
+                made, complete = record(self.function, call.roots, call.leaves, call.structure, call.static,
+                                        not entry.waited)
             except NotRecorded as failed:
                 if isinstance(failed.__cause__, NonFiniteError):
                     raise failed.__cause__ from None
@@ -243,6 +245,9 @@ class Jitted:
                 return None, lambda: self._after_failure(entry, call, why)
             if made.environment.tracked:
                 return None, None  # it closes over values of a running transform: part of that
+            if made.environment.absent and not entry.waited:
+                entry.waited = True
+                return None, None  # what it imports can be looked into at the next call
             if made.blocked:
                 why = "; ".join(dict.fromkeys(made.blocked))
                 if why != OVERLAP:  # other arrays of these types may lie apart
@@ -578,7 +583,7 @@ def _by_operation(_original: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _copied(leaf: Any) -> Any:
-    return leaf.copy() if type(leaf) is ndarray else leaf
+    return leaf.copy("K") if type(leaf) is ndarray else leaf
 
 
 def _like(leaf: Any) -> Any:

@@ -80,6 +80,10 @@ def conventions() -> str:
         "an infinite slope passes nothing through a later slope of zero, and forward mode does the same: the "
         "derivative of `np.sqrt(x) ** 2` at 0 is 0, not 1.) Ties share equally. At a kink the derivative is the "
         "subgradient of least size.", "",
+        "In one place the modes differ: where an infinite slope stands behind a slope of zero. Reverse mode has an "
+        "infinite cotangent to multiply with zero, and gives NaN; forward mode has a zero tangent, and gives 0. So it "
+        "is for `np.sqrt(np.sum(x * x))` at 0; `np.linalg.norm(x)` is 0 there in both. `npdiff.debug_nans` names the "
+        "line.", "",
         "The derivative is that of the sum of the expression (of its real part); further ones follow in order, each of "
         "the sum of the one before. The name of an error means that it is raised.",
     ]

@@ -55,7 +55,8 @@ class Profile:
     steps
         A `StepTime` for each kernel, NumPy call and write, in the order in which they run.
     seconds
-        Of a run of the whole graph: median. What is not in the steps is spent between them.
+        Of a run of the whole graph, step by step: median. What is not in the steps is spent between them. In a call,
+        small kernels are launched together, so that it takes less.
     runs
         How many were timed.
     """

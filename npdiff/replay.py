@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections import OrderedDict, defaultdict
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -18,11 +18,16 @@ from npdiff.backend.contract import InSteps, own_arrays
 from npdiff.backend.cpu import ON_CPU
 from npdiff.core import Handle, Primitive, constant, innermost
 from npdiff.dispatch.effects import held_prints, let_out
-from npdiff.environment import Environment, Image
+from npdiff.environment import COPIED, Environment, Image
 from npdiff.graph import Graph, prune, verify
+from npdiff.kernels.native import trim
 from npdiff.program import Program
+from npdiff.steps import nbytes
 from npdiff.transforms.run import running
 from npdiff.transforms.stage import StageTrace, guard_raises, is_value
+
+# Bytes of all results of a recorded run from which it is worth a look at what the C library keeps of them afterwards.
+_LARGE = 1 << 26
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ class Output:
         if self.how == "outside":
             return self.value()
         if self.how == "object":
-            return self.value.copy() if type(self.value) is ndarray else self.value
+            return self.value.copy("K") if type(self.value) is ndarray else self.value
         v = values[self.index] if self.how == "input" else outs[self.index]
         if isinstance(v, Handle) and self.how in ("array", "scalar", "number"):
             return v  # under a transform
@@ -221,27 +226,30 @@ class NotRecorded(Exception):
 
 
 def record(f: Callable[..., Any], roots: Sequence[Any], leaves: Sequence[Any], structure: Any,
-           static: Sequence[bool]) -> tuple[Recording, Callable[[], Any]]:
+           static: Sequence[bool], wait: bool = False) -> tuple[Recording, Callable[[], Any]]:
     """Run f once on stand-ins for its arguments and for all it reads, writing everything down.
 
-    `roots` are f and those arguments that are objects to look into; `static` marks leaves that are no operands.
+    `roots` are f and those arguments that are objects to look into; `static` marks leaves that are no operands. With
+    `wait`, f is not run if it imports what nobody has imported yet.
     Returns the recording, and what completes the call: writes, prints and the result. Until then nothing outside
     has changed, except what the function does to files and the like; if the run cannot be used, NotRecorded is raised
     or `blocked` says why.
     """
     made = Recording(Environment(roots))
     made.blocked += made.environment.blocked
-    if made.environment.tracked or made.blocked:
+    if made.environment.tracked or (wait and made.environment.absent) or made.blocked:
         return made, _never
     state = np.random.get_state(legacy=False)  # noqa: NPY002
     token = held_prints.set([])
     good = False
     try:
         complete = _run(made, f, roots, leaves, structure, static)
+        if sum([nbytes(v.aval) for eq in made.graph.equations for v in eq.outputs]) >= _LARGE:
+            trim()
         said = held_prints.get() or []
         good = made.done or not made.blocked
     except Exception as error:
-        made.blocked += made.environment.disturbed()
+        made.blocked += made.environment.put_back() + made.environment.disturbed()
         raise NotRecorded from error
     finally:
         held_prints.reset(token)
@@ -300,13 +308,14 @@ def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: S
                     raise ValueError("a read-only array was written into")
                 made.writes.append(k)
                 written.append(handles[id(value)])
-        undone = image.changed() + environment.disturbed()
+        undone = image.changed() + environment.put_back()
         if not _unmoved(given, staged, structure):
             undone.append("it changes a container among its arguments")
         if made.writes and overlapping(operands):
             undone.append(OVERLAP)
-        made.done = trace.acted and not undone
-        made.blocked += trace.blocked + undone
+        disturbed = environment.disturbed()
+        made.done = (trace.acted or bool(disturbed)) and not undone  # what was done outside must not be done twice
+        made.blocked += trace.blocked + undone + disturbed
         graph = Graph([h._node for h in inputs], {}, trace.equations, [trace.atom(r) for r in [*results, *written]])
         graph.constants.update(trace.constants)
         made.graph = prune(graph)
@@ -346,11 +355,13 @@ class _Outside:
 def _with_originals(value: Any, image: Image) -> Any:
     """A result in which images of containers are marked as what they are images of."""
     kind = type(value)
-    if kind not in (list, dict, OrderedDict, defaultdict, tuple):
+    if kind not in (*COPIED, tuple):
         return value
     original = image.original(value)
     if original is not value:
         return _Outside(original)
+    if kind in (set, deque, Counter):
+        return value
     if kind in (list, tuple):
         return kind([_with_originals(v, image) for v in value])
     same = copy.copy(value)

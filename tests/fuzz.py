@@ -197,9 +197,10 @@ def _check(program: Program, jit: bool, second: bool, batch: bool) -> str:
     if case.single:
         return "single precision"
     smooth = check_slopes(case, direction, tangents)
-    if not second:
-        return smooth
-    check_second(case, cts, direction)
+    if batch:
+        check_batch_of_derivatives(case, cts)
+    if second:
+        check_second(case, cts, direction)
     return smooth
 
 
@@ -401,16 +402,53 @@ def nudged(v: Any, k: float) -> Any:
     return v
 
 
-def check_batch(case: Case) -> None:
-    """vmap over two examples gives what a loop gives, unless the program asks for one value of both."""
+def _examples(case: Case) -> tuple[list[list[Any]], list[Any]]:
+    """Two sets of arguments, and the same as a batch."""
     # One number of a batch is a scalar, not a 0-d array: nobody can tell from the batch.
     first = [np.float64(x) if type(x) is float else x[()] if isinstance(x, np.ndarray) else x for x in case.leaves]
     examples = [first, [nudged(x, 0.4) for x in first]]
-    theirs = [run(lambda e=e: case.call(*[copied(x) for x in e])) for e in examples]
-    stacked = [np.stack(pair) for pair in zip(*examples, strict=True)]
-    ours = run(lambda: npdiff.vmap(case.call)(*stacked))
+    return examples, [np.stack(pair) for pair in zip(*examples, strict=True)]
+
+
+def _unbatchable(result: Any) -> bool:
+    """True for errors that a batch may raise where one example does not."""
     # (Python's truth values become NumPy's in a batch, and those have no arithmetic.)
-    if refuses(ours) or isinstance(ours, (errors.BranchError, UFuncTypeError)) or "numpy boolean" in str(ours):
+    return refuses(result) or isinstance(result, (errors.BranchError, UFuncTypeError)) or (
+        isinstance(result, Exception) and "numpy boolean" in str(result))
+
+
+def check_batch_of_derivatives(case: Case, cts: Sequence[Any]) -> None:
+    """vmap of a derivative, and the derivative of a vmap, give what a loop over derivatives gives."""
+    examples, stacked = _examples(case)
+
+    def back(*xs: Any) -> list[Any]:
+        return list(npdiff.vjp(case.numbers, *xs)[1](list(cts)))
+
+    theirs = [run(lambda e=e: back(*[copied(x) for x in e])) for e in examples]
+    if any(isinstance(t, Exception) or not finite(t) for t in theirs):
+        return
+    wanted = [np.stack(pair) for pair in zip(*theirs, strict=True)]
+    outside = run(lambda: npdiff.vmap(back)(*stacked))
+    inside = run(lambda: list(npdiff.vjp(npdiff.vmap(case.numbers), *stacked)[1]([np.stack([c, c]) for c in cts])))
+    scale = 1 + max([float(np.abs(v).max()) for v in wanted if np.size(v)], default=0.0)
+    for name, got in (("vmap of the derivative", outside), ("the derivative of vmap", inside)):
+        if _unbatchable(got):
+            continue
+        if isinstance(got, Exception):
+            raise Wrong(f"{name} raises {got!r}") from got
+        for k, (m, w) in enumerate(zip(got, wanted, strict=True)):
+            if np.shape(m) != np.shape(w) or not near(m, w, 1e-7, 1e-7 * scale):
+                if not steady(case, case.directions(case.leaves)):
+                    raise Other("derivatives follow from rounding errors")
+                raise Wrong(f"{name}, cotangent {k}: {m!r} instead of {w!r}")
+
+
+def check_batch(case: Case) -> None:
+    """vmap over two examples gives what a loop gives, unless the program asks for one value of both."""
+    examples, stacked = _examples(case)
+    theirs = [run(lambda e=e: case.call(*[copied(x) for x in e])) for e in examples]
+    ours = run(lambda: npdiff.vmap(case.call)(*stacked))
+    if _unbatchable(ours):
         return
     if any(isinstance(t, Exception) for t in theirs):
         return

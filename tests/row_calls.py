@@ -109,7 +109,7 @@ def _of_ufunc(name: str, ufunc: np.ufunc, domain: tuple[str, ...]) -> list[Patte
     out = [_anywhere(name, kinds)] * 2
     if ufunc.nin == 2 and ufunc.nout == 1 and ufunc.signature is None:
         for method in _METHODS:
-            if name in _FOLDED_OTHERWISE and ".reduce(" in method:
+            if name in _FOLDED_OTHERWISE and ".reduce" in method:
                 continue
             text = method.replace("{}", name)
             maker = {"A": Hole("A", None), "B": Hole("A", (2,)), "C": Hole("A", (3,))}

@@ -12,7 +12,7 @@ import pytest
 import npdiff
 from npdiff.coverage import expression
 from npdiff.dispatch.declare import Point, Row, point, rows
-from npdiff.errors import JitWarning, NotDifferentiableError
+from npdiff.errors import JitWarning, NonFiniteError, NotDifferentiableError
 
 POINTS = [(row, p) for row in rows.values() for p in row.points]
 each_point = pytest.mark.parametrize(("row", "p"), POINTS, ids=[f"{p.call} {r.name} {p.at}" for r, p in POINTS])
@@ -107,6 +107,21 @@ def test_point_in_a_batch(row: Row, p: Point) -> None:
         warnings.simplefilter("ignore", RuntimeWarning)
         both = npdiff.vmap(npdiff.grad(function(row, p)))(np.stack([x, x]))
     np.testing.assert_allclose(both, np.stack([np.broadcast_to(p.slopes[0], np.shape(x))] * 2), rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("transform", [lambda f: f, npdiff.jit], ids=["eager", "jit"])
+def test_an_infinite_slope_behind_a_slope_of_zero(transform: Any) -> None:
+    def distance(x: Any) -> Any:
+        return np.sqrt(np.sum(x * x))
+
+    x = np.zeros(3)
+    with np.errstate(all="ignore"):
+        assert np.isnan(transform(npdiff.grad(distance))(x)).all()
+        np.testing.assert_array_equal(transform(npdiff.jacfwd(distance))(x), 0.0)
+        for derivative in (npdiff.grad, npdiff.jacfwd):
+            np.testing.assert_array_equal(transform(derivative(np.linalg.norm))(x), 0.0)
+        with npdiff.debug_nans(), pytest.raises(NonFiniteError, match=r"np\.sqrt: inf in the cotangent"):
+            npdiff.grad(distance)(x)
 
 
 def test_rows_that_promise_a_point_are_found() -> None:

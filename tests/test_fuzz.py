@@ -102,6 +102,12 @@ def test_wrong_second_derivatives_are_seen(monkeypatch: pytest.MonkeyPatch) -> N
         fuzz.check(program("x = np.sin(x)"))
 
 
+def test_wrong_derivatives_of_batches_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(core.ufunc_primitives[np.cos], "batch", lambda size, args, batched, params: np.cos(*args) * 0.9)
+    with pytest.raises(fuzz.Wrong, match="vmap of the derivative"):
+        fuzz.check(program("x = np.sin(x)"))
+
+
 @pytest.mark.parametrize(("lines", "said"), [
     (["v0 = np.abs(x + 1)"], "kink"),
     (["x = np.maximum(x, x.copy())"], "all"),

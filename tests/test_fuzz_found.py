@@ -149,16 +149,41 @@ def test_histogram_of_complex_numbers() -> None:
     "v0 = np.histogram2d(y, y, 2, weights=1j * y)", "v0 = np.histogramdd((y, y), 2, weights=1j * y)",
     "np.clip(np.diagflat(y, 1), 0.8, 0.8, out=np.zeros((4, 4), int))", "v0 = [0.5] @ np.median(y)",
     "v0 = np.median(y) @ [0.5]", "v0 = np.take(y[:0], [0])",
-    "v0 = np.take(e[:0], [0], axis=0)",
+    "v0 = np.take(e[:0], [0], axis=0)", "v0 = np.take(e, 9, axis=0)", "y.fill(np.nonzero(n))",
+    "np.zeros(3, int)[1] = s * np.nan", "np.zeros(3, int)[1:] = p * 1e300", "np.zeros(3, int).fill(s / 0)",
+    "y.fill([1.0, s])", "v0 = np.outer(z, y, out=np.sum(y))",
 ])
 def test_more_errors(line: str) -> None:
     check(line, raises=True)
 
 
+def test_a_number_that_does_not_fit_is_an_error_in_a_replay() -> None:
+    def f(s: Any) -> Any:
+        v = np.zeros(2, int)
+        v[1] = 2 / s
+        return v * s
+
+    jitted = npdiff.jit(f)
+    for s in (np.float64(0.5), np.float64(0.25)):
+        np.testing.assert_array_equal(jitted(s), f(s))
+    with pytest.raises(OverflowError), np.errstate(all="ignore"):
+        jitted(np.float64(0.0))
+
+
 @pytest.mark.parametrize("body", [
+    "np.broadcast_arrays(y, np.ones((2, 1)))[0][0] = 1", "np.meshgrid(y, np.ones(2), copy=False)[0][0] += 1"])
+def test_writes_into_broadcast_arrays_say_so(body: str) -> None:
+    with pytest.raises(AssertionError, match=r"refused: np\.broadcast_arrays: a write into arrays"):
+        check(body)
+
+
+@pytest.mark.parametrize("body", [
+    "np.broadcast_arrays(y, np.ones((1, 3)))[0][0, 1] = 1",
     "v0 = np.multiply(np.uint64(3), 1, where=np.uint64(1), out=np.zeros_like(np.uint64(1)))",
     "v0 = np.interp(c, [0.1, 0.75, 1.3], y, period=1.7)", "v0 = np.gradient(y, np.zeros(3))",
-    "v0 = np.take(e[:0], 0, axis=1)",
+    "v0 = np.take(e[:0], 0, axis=1)", "v0 = np.take(x[:0], 9, axis=1)",
+    "v0 = np.pad(p, 8, 'reflect', reflect_type='odd')",
+    "v0 = np.pad(s, 2, 'edge')",
 ])
 def test_more_values(body: str) -> None:
     check(body)

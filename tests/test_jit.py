@@ -1391,3 +1391,13 @@ def test_results_are_the_callers():
         for r, wanted in zip(rest, [X, np.zeros(2), np.array([1.0, 2.0]), np.ones(3)], strict=True):
             np.testing.assert_array_equal(r, wanted)
             r[...] = 99
+
+
+@pytest.mark.parametrize(("size", "times"), [(2_000_000, 1), (100, 0)])
+def test_what_a_large_recording_leaves_goes_back_to_the_system(monkeypatch, size, times):
+    calls = []
+    monkeypatch.setattr(npdiff.replay, "trim", lambda: calls.append(1))
+    jitted = npdiff.jit(lambda x: np.sum(np.tanh(x) * x - x) + np.sum(x * 2.0 + 1.0))
+    for _ in range(3):
+        jitted(np.ones(size))
+    assert len(calls) == times

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import npdiff
+from npdiff.core import innermost
 
 
 @pytest.fixture(autouse=True)
@@ -109,3 +110,23 @@ def test_what_the_pullback_does_not_read_is_not_kept() -> None:
     del big
     assert kept() is None  # the derivative of a sum reads neither term
     y.backward()
+
+
+@pytest.mark.parametrize("use", [lambda h: h * 0.5, lambda h: 2.0 * h, lambda h: h * np.full(X.shape, 3.0),
+                                 lambda h: h / 3.0, lambda h: h / np.full(X.shape, 3.0)])
+@pytest.mark.parametrize("nested", [False, True], ids=["grad", "grad of grad"])
+def test_constants_have_no_derivative_for_which_operands_are_kept(use: Any, nested: bool) -> None:
+    kept: list[bool] = []
+
+    def f(x: Any) -> Any:
+        h = x + 1.0
+        y = use(h)
+        values = [weakref.ref(innermost(h)), weakref.ref(innermost(y))]
+        z = y + 1.0
+        del h, y
+        kept.extend([value() is not None for value in values])
+        return np.sum(z * z)
+
+    slope = npdiff.grad(f)
+    npdiff.grad(lambda x: np.sum(slope(x)))(X) if nested else slope(X)
+    assert kept == [False, False]

@@ -372,7 +372,7 @@ def test_python_numbers_keep_their_own_arithmetic():
 
 
 def test_what_cannot_be_compiled_runs_as_it_stands(monkeypatch):
-    def broken(text):
+    def broken(*_):
         raise RuntimeError("LLVM says no")
 
     monkeypatch.setattr(npdiff.kernels.machine, "_compile", broken)

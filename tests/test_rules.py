@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import warnings
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ import pytest
 
 import npdiff
 from npdiff import tree
-from npdiff.core import constant
+from npdiff.array import layout as layout_of
+from npdiff.core import Handle, constant
 from npdiff.dispatch.declare import rows
 from npdiff.errors import BranchError
 from npdiff.samples import all_cases, evaluate, split
@@ -222,6 +224,56 @@ def test_empty(name: str, text: str) -> None:
         if all(np.asarray(v).dtype.kind in "fc" for v in tree.leaves(value)):
             for ct, x in zip(pull(value), leaves, strict=True):
                 assert np.shape(ct) == np.shape(x)
+
+
+def _order(a: Any) -> tuple[bool, bool, list[int]]:
+    """How an array lies in memory, as far as views of it and copies follow from that."""
+    axes = [k for k in range(a.ndim) if a.shape[k] > 1]
+    return a.flags.c_contiguous, a.flags.f_contiguous, sorted(axes, key=lambda k: -abs(a.strides[k]))
+
+
+def _stacked(a: Any) -> Any:
+    """A batch of two, each lying in memory as the one does."""
+    order = sorted(range(np.ndim(a)), key=lambda k: -abs(a.strides[k]))
+    return np.transpose(np.stack([np.transpose(a, order)] * 2), [0, *[1 + order.index(k) for k in range(np.ndim(a))]])
+
+
+# The windows of a batch have memory of their own; SciPy takes a stack apart for signm.
+_OTHERWISE_IN_A_BATCH = ("np.lib.stride_tricks.as_strided", "scipy.linalg.signm")
+_LAYOUTS: dict[str, Any] = {
+    "C": lambda a: a, "F": np.asfortranarray, "backwards": lambda a: a[::-1].copy()[::-1],
+    "moved": lambda a: np.moveaxis(np.moveaxis(a, 0, -1).copy(), -1, 0)}
+
+
+@pytest.mark.parametrize(("name", "text"), [
+    (n, t) for n, t in CASES if split(evaluate(n, t))[1]])
+def test_results_lie_in_memory_as_numpys_do(name: str, text: str) -> None:
+    f, own = split(evaluate(name, text))
+    for label, arranged in _LAYOUTS.items():
+        leaves = [arranged(a) if np.ndim(a) else a for a in own]
+        if label != "C" and all(np.asarray(a).flags.c_contiguous for a in leaves):
+            continue
+        if label != "C" and name == "np.lib.stride_tricks.as_strided":
+            continue  # its strides are for this layout only
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            kind, theirs = outcome(f, *leaves)
+            if kind == "error":
+                continue
+            seen: list[Any] = []
+
+            def look(*xs: Any, seen: list[Any] = seen) -> Any:
+                seen.append([layout_of(v) if isinstance(v, Handle) else v for v in tree.leaves(f(*xs))])
+                return xs
+
+            npdiff.vjp(look, *leaves)
+            with contextlib.suppress(BranchError):
+                if label in ("C", "F") and name not in _OTHERWISE_IN_A_BATCH:
+                    npdiff.vmap(look)(*[_stacked(a) for a in leaves])
+        for ours in seen:
+            for mine, plain in zip(ours, tree.leaves(theirs), strict=True):
+                if isinstance(plain, np.ndarray) and plain.size > 1:
+                    assert _order(mine) == _order(plain), label
 
 
 @pytest.mark.parametrize("name", ["np.trapz", "np.in1d", "np.row_stack", "np.fix"])

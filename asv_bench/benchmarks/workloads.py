@@ -6,6 +6,7 @@ from its module, so autograd and JAX can run the same code through `with_numpy`.
 
 from __future__ import annotations
 
+import math
 import types
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -37,11 +38,12 @@ def rational(x: Array) -> Any:
 def black_scholes(spot: Array) -> Any:
     """Prices of call options, with a rational approximation of the normal distribution."""
     strike, rate, sigma, years = 100.0, 0.05, 0.2, 1.0
-    d1 = (np.log(spot / strike) + (rate + 0.5 * sigma * sigma) * years) / (sigma * np.sqrt(years))
-    d2 = d1 - sigma * np.sqrt(years)
+    root = sigma * years**0.5  # Python's own number: np.sqrt's would make float64 of single precision
+    d1 = (np.log(spot / strike) + (rate + 0.5 * sigma * sigma) * years) / root
+    d2 = d1 - root
     first = 0.5 * (1.0 + np.tanh(0.7978845608 * (d1 + 0.044715 * d1 * d1 * d1)))
     second = 0.5 * (1.0 + np.tanh(0.7978845608 * (d2 + 0.044715 * d2 * d2 * d2)))
-    return np.sum(spot * first - strike * np.exp(-rate * years) * second)
+    return np.sum(spot * first - strike * math.exp(-rate * years) * second)
 
 
 def regression(weights: Array, inputs: Array, targets: Array) -> Any:

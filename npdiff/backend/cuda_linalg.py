@@ -36,6 +36,22 @@ def solve(m: Operation, a: Any, b: Any) -> Any:
     return _result_finite(m, m.xp.linalg.solve(one, other), a, b)
 
 
+def triangular(m: Operation, a: Any, b: Any, *, trans: int, lower: bool, unit: bool) -> Any:
+    """Equations of triangular matrices, of which the other half is not read; nothing is checked, as in LAPACK's."""
+    xp = m.xp
+    a, b = m.arrays((a, b), m.dtype)
+    if a.size == 0 or b.size == 0:
+        return xp.zeros(m.shape, m.dtype)
+    k = xp.arange(a.shape[-1])
+    row, column = k[:, None], k[None, :]
+    a = xp.where(row >= column if lower else row <= column, a, xp.zeros((), m.dtype))
+    if unit:
+        a = xp.where(row == column, m.dtype.type(1), a)
+    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    one = xp.broadcast_to(xp.swapaxes(a, -1, -2) if trans else a, stack + a.shape[-2:])
+    return xp.linalg.solve(one, xp.broadcast_to(b, stack + b.shape[-2:]))
+
+
 def cholesky(m: Operation, a: Any, upper: bool = False) -> Any:
     """The Cholesky factor; here CuPy is asked to look whether there is one, which waits for the device."""
     xp, a = m.xp, m.array(a, m.dtype)
@@ -71,4 +87,4 @@ def cofactor(m: Operation, a: Any) -> Any:
     return turn[..., None, None] * xp.matmul(xp.conj(u) * others[..., None, :], xp.conj(vh))
 
 
-__all__ = ["cholesky", "cofactor", "inv", "solve", "spectral"]
+__all__ = ["cholesky", "cofactor", "inv", "solve", "spectral", "triangular"]

@@ -51,6 +51,7 @@ HOST: dict[str, str] = {
     "unravel_index": "CuPy does not say when an index is out of range",
     "unwrap_turns": "its steps are NumPy's own",
     "weighted_rank": "its steps are NumPy's own",
+    "whole": "NumPy raises for NaN and for what is too large",
 }
 # Whose answer depends on an order of complex numbers, which is NumPy's own.
 ORDERED = frozenset(
@@ -383,7 +384,7 @@ def by_name(m: Operation, *args: Any, **params: Any) -> Any:
     return function(*m.arrays(args), **params)
 
 
-NAMED = frozenset("around bincount broadcast_to linalg.det linalg.slogdet nonzero round".split())
+NAMED = frozenset("bincount broadcast_to linalg.det linalg.slogdet nonzero round".split())
 
 RULES: dict[str, Rule] = {
     "guard_truth": _guard_truth, "guard_equal": _guard,
@@ -409,9 +410,11 @@ RULES: dict[str, Rule] = {
     "diagonal": lambda m, a, *, offset, axes: m.xp.diagonal(a, offset, *axes),
     "getitem": indexing.getitem, "setitem": indexing.setitem, "index_add": indexing.index_add,
     "permute_along": indexing.take_along, "choose_along": indexing.choose_along,
+    "as_strided": lambda m, a, *, spots, of, strides: m.xp.ravel(m.array(a))[m.xp.asarray(spots)],
     "sliding_window_view": lambda m, a, *, window, axes: m.xp.lib.stride_tricks.sliding_window_view(a, window, axes),
     "fft.fft": _fft("fft"), "fft.ifft": _fft("ifft"), "fft.rfft": _fft("rfft"), "fft.irfft": _irfft,
-    "linalg.inv": linalg.inv, "solve": linalg.solve, "linalg.cholesky": linalg.cholesky, "cofactor": linalg.cofactor,
+    "linalg.inv": linalg.inv, "solve": linalg.solve, "solve_triangular": linalg.triangular,
+    "linalg.cholesky": linalg.cholesky, "cofactor": linalg.cofactor,
     "linalg.eigh": linalg.spectral("eigh"), "linalg.eigvalsh": linalg.spectral("eigvalsh"),
     "linalg.svd": linalg.spectral("svd"), "linalg.svdvals": linalg.spectral("svd", compute_uv=False),
     "linalg.qr": linalg.spectral("qr"),

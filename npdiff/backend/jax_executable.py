@@ -15,7 +15,7 @@ from npdiff.backend.contract import Placement, own_arrays
 from npdiff.backend.jax_lowering import HostStep, Segment, apply, dtype_on_device, literal, reasons, schedule
 from npdiff.errors import BackendError, GuardFailed, message
 from npdiff.graph import Atom, Graph, Literal, Var, namer, show_equation
-from npdiff.steps import Step, nbytes
+from npdiff.steps import Step, nbytes, show_bytes
 
 Context = Callable[[], AbstractContextManager[Any]]
 Env = dict[Var, Any]
@@ -110,12 +110,29 @@ class JaxExecutable:
 
         def run(env: Env) -> None:
             args = [constants[v] if v in constants else self._on_device(env[v], v) for v in segment.inputs]
-            outs = compiled(*args)
-            if checked and not outs[0]:
+            try:
+                outs = compiled(*args)
+                holds = not checked or bool(outs[0])
+            except RuntimeError as error:
+                if _EXHAUSTED not in str(error):
+                    raise
+                raise self._exhausted(segment) from error
+            if not holds:
                 raise GuardFailed
             env.update(zip(segment.outputs, outs[1:] if checked else outs, strict=True))
 
         return run
+
+    def _exhausted(self, segment: Segment) -> BackendError:
+        """The error for memory that has run out: what was read and to be made."""
+        read, made = _bytes(segment.inputs), _bytes(segment.outputs)
+        largest = max([v for eq in segment.equations for v in eq.outputs], key=lambda v: nbytes(v.aval), default=None)
+        inside = f", and between {largest.aval!r} ({show_bytes(nbytes(largest.aval))})" if largest is not None else ""
+        return BackendError(message(
+            f"jit: out of memory on a {self._jax.default_backend()} of jax: a function reads {show_bytes(read)} and "
+            f"makes {show_bytes(made)}{inside}",
+            instead="free arrays you no longer need, compute in float32 or in parts, share the work between devices "
+                    "(mesh=), or use backend='cpu'"))
 
     def _on_device(self, value: Any, v: Var) -> Any:
         if isinstance(value, self._jax.Array) and v not in self._shardings:
@@ -235,6 +252,10 @@ class JaxExecutable:
     def compiled_text(self) -> str:
         """What XLA made of it: with a mesh, the program of one device and its collectives."""
         return "\n".join(compiled.as_text() for _, compiled in self._lowered)
+
+
+# What XLA begins its error with where memory has run out.
+_EXHAUSTED = "RESOURCE_EXHAUSTED"
 
 
 def _bytes(variables: Sequence[Var]) -> int:

@@ -29,6 +29,7 @@ HOST: dict[str, str] = {
     "call_graph": "a graph that is run again for its derivatives",
     "run_program": "a program of its own",
     "guard_raises": "NumPy must say whether it raises",
+    "whole": "NumPy raises for NaN and for what is too large",
 }
 # Which jax.numpy has under no name; SciPy's are not looked for there.
 LACKING = frozenset(["histogram_bins", "histogram_counts", "unbounded_condition", "unwrap_turns"])
@@ -286,6 +287,15 @@ def _solve(m: Lowering, a: Any, b: Any) -> Any:
     return _result_finite(m, m.jnp.linalg.solve(m.cast(a, m.dtype), m.cast(b, m.dtype)), a, b)
 
 
+def _triangular(m: Lowering, a: Any, b: Any, *, trans: int, lower: bool, unit: bool) -> Any:
+    jnp, lax = m.jnp, m.jax.lax
+    a, b = m.cast(a, m.dtype), m.cast(b, m.dtype)
+    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    one, other = (jnp.broadcast_to(x, stack + x.shape[-2:]) for x in (a, b))
+    return lax.linalg.triangular_solve(one, other, left_side=True, lower=lower, transpose_a=bool(trans),
+                                       unit_diagonal=unit)
+
+
 def _cholesky(m: Lowering, a: Any, upper: bool = False) -> Any:
     jnp, a = m.jnp, m.cast(a, m.dtype)
     # One triangle is read, as LAPACK does.
@@ -358,7 +368,9 @@ RULES: dict[str, Rule] = {
     "diagonal": lambda m, a, *, offset, axes: m.jnp.diagonal(a, offset, *axes),
     "getitem": _getitem, "setitem": _setitem, "index_add": _index_add, "permute_along": _take_along,
     "choose_along": _choose_along, "sliding_window_view": _windows,
-    "linalg.inv": _inv, "solve": _solve, "linalg.cholesky": _cholesky, "cofactor": _cofactor,
+    "as_strided": lambda m, a, *, spots, of, strides: m.jnp.reshape(a, (-1,))[spots],
+    "linalg.inv": _inv, "solve": _solve, "solve_triangular": _triangular,
+    "linalg.cholesky": _cholesky, "cofactor": _cofactor,
     "linalg.eigh": _spectral("linalg.eigh", symmetrize_input=False),
     "linalg.eigvalsh": _spectral("linalg.eigvalsh", symmetrize_input=False),
     "linalg.eig": _spectral("linalg.eig"), "linalg.eigvals": _spectral("linalg.eigvals"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from npdiff.backend import cuda_rules, jax_rules
+from npdiff.kernels.classify import GATHERS
 from npdiff.kernels.complex_rules import COMPLEX
 from npdiff.kernels.special_rules import SPECIAL
 from npdiff.kernels.ufunc_rules import RULES as FUSED
@@ -12,6 +13,8 @@ from npdiff.kernels.ufunc_rules import RULES as FUSED
 START = "<!-- Made by `python -m npdiff coverage --write docs`; a test compares it with the backends. -->\n"
 END = "<!-- end -->\n"
 REDUCED = ("all", "any", "max", "min", "prod", "sum")
+PLACED = ("concatenate", "setitem")  # cases by the index
+ALONG = ("argmax", "argmin", "cumprod", "cumsum", "index_add")
 SIZED = ("bincount", "nonzero")  # the size of their result depends on values
 _SIZE = "the size of its result depends on values"
 _UNSEEN = frozenset(["guard_truth", "guard_equal", "guard_raises", "call_graph", "run_program"])
@@ -32,11 +35,15 @@ def _jax(name: str) -> str:
 def table() -> str:
     """The table, with a line for what is fused, for what lies between kernels, and for each kind of exception."""
     between = {*cuda_rules.RULES, *cuda_rules.NAMED} - _UNSEEN
-    same = {name for name in between if name not in jax_rules.HOST} - {*REDUCED, *SIZED}
+    same = {name for name in between if name not in jax_rules.HOST}
+    same -= {*REDUCED, *SIZED, *PLACED, *ALONG, *GATHERS}
     rows = [
         (f"on floats or integers: {_listed(FUSED)}", "kernel", "kernel", "XLA"),
         (_listed(REDUCED), "kernel", "kernel", "XLA"),
         (f"on complex numbers: {_listed(COMPLEX)}; the former on float16", "kernel", "kernel or CuPy", "XLA"),
+        (f"windows and joined arrays: {_listed(PLACED)}", "kernel or NumPy", "kernel or CuPy", "XLA"),
+        (f"arrays of integers as an index: {_listed(GATHERS)}", "NumPy", "kernel", "XLA"),
+        (f"along an axis, and sums by index: {_listed(ALONG)}", "NumPy", "kernel; CuPy for some dtypes", "XLA"),
         ("other ufuncs, and reductions of complex numbers and float16", "NumPy", "CuPy", "XLA"),
         (_listed(same), "NumPy; kernels for some matrices", "CuPy", "XLA"),
         (f"masks as an index, {_listed(SIZED)}", "NumPy", "CuPy", f"NumPy: {_SIZE}"),
@@ -44,7 +51,7 @@ def table() -> str:
         (_listed(SPECIAL.keys() - cuda_rules.SPECIAL), "kernel", "kernel or SciPy", "SciPy"),
         (_listed(cuda_rules.SPECIAL - SPECIAL.keys()), "SciPy", "CuPy", "SciPy"),
         ("the rest of SciPy", "SciPy", "SciPy", "SciPy"),
-        ("draws, prints, Python numbers, dates, long doubles", "NumPy", "NumPy", "NumPy"),
+        ("draws, prints, Python numbers, dates, long doubles, bfloat16", "NumPy", "NumPy", "NumPy"),
         (f"where the order of complex numbers matters: {_listed(cuda_rules.ORDERED)}", "NumPy", "NumPy", "NumPy"),
     ]
     alike: dict[tuple[str, str], list[str]] = {}

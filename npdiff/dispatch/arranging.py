@@ -9,11 +9,13 @@ from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 from numpy.lib.stride_tricks import as_strided as numpy_as_strided
 from numpy.lib.stride_tricks import sliding_window_view as numpy_sliding_window_view
 
-from npdiff.array import layout, view_of
+from npdiff.array import is_scalar, layout, view_of
 from npdiff.avals import ndarray
-from npdiff.core import Primitive, aval, bind, unsupported
+from npdiff.core import Handle, Primitive, aval, bind, unsupported
+from npdiff.dispatch.common import laid_out
 from npdiff.dispatch.declare import composite, function, numpy_is, operand, static
 from npdiff.dispatch.indexing import Slot, index_add_p, setitem_p
+from npdiff.dispatch.manipulation import broadcast_to_p
 from npdiff.dispatch.operands import operands, phantom, picked
 from npdiff.dispatch.rules import linear_primitive
 from npdiff.foreign import filled
@@ -64,8 +66,23 @@ def broadcast_arrays(*args: Any, subok: Any = False) -> Any:
     shape = np.broadcast_shapes(*shapes)
     # NumPy 2.0 makes views of all of them if it makes one.
     kept = numpy_is("2.1") or len(set(shapes)) == 1
-    return tuple([(a if kept else a[...]) if s == shape else np.broadcast_to(a, shape)
+    return tuple([(a if kept else a[...]) if s == shape else _spread(a, shape)
                   for a, s in zip(arrays, shapes, strict=True)])
+
+
+def _spread(a: Any, shape: tuple[int, ...]) -> Any:
+    """`a` in a larger shape; writable where no element stands twice, as NumPy's is."""
+    if aval(a).size == np.prod(shape, dtype=int):
+        return np.reshape(a, shape)
+
+    def put(base: Any, _new: Any) -> Any:
+        raise unsupported("np.broadcast_arrays", "a write into arrays whose elements stand several times cannot be "
+                          "recorded", base, instead="write into the array itself, or into np.copy of the result")
+
+    if not isinstance(a, Handle):
+        return np.broadcast_to(a, shape)
+    a = np.reshape(a, ()) if is_scalar(a) else a
+    return view_of(a, lambda base: bind(broadcast_to_p, (base,), {"shape": shape}), put)
 
 
 def _windows_transpose(ct: Any, a: Any, *, window: tuple[int, ...], axes: tuple[int, ...]) -> Any:
@@ -100,7 +117,27 @@ def sliding_window_view(x: Any, window_shape: Any, axis: Any = None, *, subok: A
     return view_of(x, lambda base: bind(windows_p, (base,), {"window": window, "axes": axes}), None)
 
 
-@composite(numpy_as_strided, "stays inside the array; no writes where elements are shared", captured="tracked", cases=(
+def _strided(a: Any, *, spots: Any, of: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+    """A window on a plain array that lies in memory as the recorded one did, else its elements in C order."""
+    if a.strides == of:
+        return numpy_as_strided(a, spots.shape, strides, writeable=False)
+    return picked(a, spots)
+
+
+def _strided_transpose(ct: Any, a: Any, *, spots: Any, of: tuple[int, ...], strides: tuple[int, ...]) -> Any:
+    total = index_add_p.call(filled(a.size, 0, aval(ct).dtype, ct), ct, spots, index=(Slot(0),))
+    return np.reshape(total, a.shape)
+
+
+def _strided_batch(size: int, args: Any, _batched: Any, params: dict[str, Any]) -> Any:
+    return np.reshape(args[0], (size, -1))[:, params["spots"]]
+
+
+strided_p: Primitive = linear_primitive("as_strided", None, _strided_transpose, impl=_strided, batch=_strided_batch)
+
+
+@function(numpy_as_strided, "linear", strided_p, notes="stays inside the array; no writes where elements are shared",
+          captured="tracked", cases=(
     "a := A(5), (3, 2), (a.nbytes // a.size, a.nbytes // a.size)", "a := A(2, 3), (3,), (2 * a.nbytes // a.size,)",
     "a := A(2, 3), (2, 2), (a.nbytes // a.size, a.strides[0])",
     "a := A(2, 3), strides=(a.nbytes // a.size,), shape=(4,)", "a := A(3), (2, 3), (0, a.nbytes // a.size)"))
@@ -115,7 +152,7 @@ def as_strided(x: Any, shape: Any = None, strides: Any = None, subok: Any = Fals
     def get(base: Any) -> Any:
         if type(base) is ndarray and base.strides == plain.strides:
             return numpy_as_strided(base, shape, strides)  # the caller's own array, behind a compiled call
-        return picked(base, spots)
+        return bind(strided_p, (base,), {"spots": spots, "of": plain.strides, "strides": tuple(strides)})
 
     shared = np.unique(spots).size != spots.size
 
@@ -219,7 +256,7 @@ def roll(a: Any, shift: Any, axis: Any = None) -> Any:
     moved = a
     for k, total in totals.items():
         moved = _rolled(moved, total, k)
-    return np.copy(a) if moved is a else moved
+    return np.copy(a) if moved is a else laid_out(moved, a)
 
 
 def _rolled(a: Any, shift: int, axis: int) -> Any:

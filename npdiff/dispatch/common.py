@@ -39,6 +39,30 @@ def in_c_order(a: Any) -> Any:
     return a if is_scalar(a) or (target._writable() and layout(a).flags.c_contiguous) else np.copy(a, order="C")
 
 
+def in_f_order(a: Any) -> Any:
+    """`a` with its elements in Fortran's order in memory of its own, as LAPACK leaves them."""
+    return np.transpose(in_c_order(np.transpose(a)))
+
+
+def laid_out(a: Any, like: Any) -> Any:
+    """`a` in memory of its own, with its axes in the order in which `like`'s lie there (NumPy's order="K")."""
+    if aval(a).ndim < 2:
+        return a
+    strides = (layout(like) if isinstance(like, Handle) else like).strides
+    order = np.argsort([-abs(s) for s in strides], kind="stable").tolist()
+    if order == list(range(len(order))):
+        return in_c_order(a)
+    return np.transpose(in_c_order(np.transpose(a, order)), np.argsort(order).tolist())
+
+
+def in_c_or_f_order(a: Any, like: Any) -> Any:
+    """`a` in memory of its own: in Fortran's order if `like` is so and not in C's, else in C's."""
+    if aval(a).ndim < 2:
+        return in_c_order(a)
+    flags = (layout(like) if isinstance(like, Handle) else like).flags
+    return in_f_order(a) if flags.fnc else in_c_order(a)
+
+
 def pick(a: Any, index: Any) -> Any:
     """``a[index]`` along the first axis, where either may be tracked."""
     return bind(getitem_p, (a, index), {"index": (Slot(0),)})
@@ -154,5 +178,6 @@ def batch_by_size(prim_of: Callable[[], Primitive], name: str) -> Any:
 
 __all__ = [
     "adjoint", "along", "backwards", "batch_axis", "batch_by_size", "batch_stacks", "flattened", "float_dtype",
-    "given", "in_c_order", "one_by_one", "pick", "safe_sqrt", "scalar", "shared", "truth", "with_batch",
+    "given", "in_c_or_f_order", "in_c_order", "in_f_order", "laid_out", "one_by_one", "pick", "safe_sqrt", "scalar",
+    "shared", "truth", "with_batch",
 ]

@@ -48,9 +48,9 @@ def imag(val: Any) -> Any:
                    lambda base, new: np.add(np.real(base), np.multiply(new, 1j)))
 
 
-@composite(np.angle, cases=("C(2, 3)", "A(3)", "C(3), deg=True", "C()[()]"), points=(
+@composite(np.angle, cases=("C(2, 3)", "A(3)", "C(3), deg=True", "C()[()]", "I(3, low=-1)"), points=(
     point("0 at the origin", "f(x)", 0j, 0, 0), point("0 along the real axis", "f(x)", [0.0, -1.0], 0, 0)))
 def angle(z: Any, deg: Any = False) -> Any:
     z = operand(z)
-    out = np.arctan2(np.imag(z), np.real(z))
+    out = np.arctan2(np.imag(z) if aval(z).dtype.kind == "c" else 0, np.real(z))
     return np.degrees(out) if deg else out

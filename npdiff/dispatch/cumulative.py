@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.lib.array_utils import normalize_axis_index, normalize_axis_tuple
 
-from npdiff.array import layout
 from npdiff.core import Handle, Primitive, aval, bind, innermost, own_primitive, shape_of
-from npdiff.dispatch.common import along, backwards, batch_axis, flattened, in_c_order
+from npdiff.dispatch.common import along, backwards, batch_axis, flattened, laid_out
 from npdiff.dispatch.declare import _NO_VALUE, composite, function, operand, point, static, write_out
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import check_out, is_tracked, phantom
@@ -217,17 +216,12 @@ def gradient(f: Any, *varargs: Any, axis: Any = None, edge_order: Any = 1) -> An
         np.subtract(phantom(f), phantom(f))  # NumPy's own error
     if aval(f).dtype.kind not in "fc":
         f = cast(f, float)
-    placed = layout(f) if isinstance(f, Handle) else f
     results = []
     for k, h in zip(axes, steps, strict=True):
         if aval(f).shape[k] < edge_order + 1:
             raise ValueError("Shape of array too small to calculate a numerical gradient, at least (edge_order + 1) "
                              "elements are required.")
-        result = in_c_order(cast(_slopes(f, h, k, edge_order), aval(f).dtype, copy=False))
-        if not placed.flags.c_contiguous:  # NumPy's result lies in memory as f does
-            like = np.argsort([-s for s in placed.strides], kind="stable").tolist()
-            result = np.transpose(np.copy(np.transpose(result, like), order="C"), np.argsort(like).tolist())
-        results.append(result)
+        results.append(laid_out(cast(_slopes(f, h, k, edge_order), aval(f).dtype, copy=False), f))
     return results[0] if len(results) == 1 else tuple(results)
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of
-from npdiff.dispatch.common import adjoint
+from npdiff.dispatch.common import adjoint, in_c_order, laid_out
 from npdiff.dispatch.declare import function, nonlinear, operand, point, static
 from npdiff.dispatch.linalg import from_triangle
 from npdiff.dispatch.rules import add_tangents, batch_elementwise, batch_leading
@@ -333,7 +333,9 @@ def svd(a: Any, full_matrices: Any = True, compute_uv: Any = True, hermitian: An
     if hermitian:
         a = from_triangle(a, "L")
     if not static(compute_uv):
-        return bind(svdvals_p, (a,), {})
+        values = bind(svdvals_p, (a,), {})
+        # (NumPy turns eigenvalues around, a view.)
+        return np.flip(in_c_order(np.flip(values, -1)), -1) if hermitian else values
     return SVDResult(*bind(svd_p, (a,), {"full_matrices": bool(static(full_matrices))}))
 
 
@@ -415,6 +417,7 @@ def _other_mode(a: Any, mode: Any) -> Any:
 def _reflectors(a: Any) -> tuple[Any, Any]:
     """Householder's reflections and their factors, as LAPACK's geqrf leaves them, transposed (LAPACK's larfg)."""
     kind: Any = np.linalg.qr(np.zeros((1, 1), aval(a).dtype), "r")
+    given = a
     a = services["astype"](a, kind.dtype)
     edges, factors = [], []
     for _ in range(min(shape_of(a)[-2:])):
@@ -434,7 +437,8 @@ def _reflectors(a: Any) -> tuple[Any, Any]:
     for corner, column, row in edges[::-1]:
         a = np.concatenate([np.concatenate([corner, row], axis=-1), np.concatenate([column, a], axis=-1)], axis=-2)
     lead = shape_of(a)[:-2]
-    return np.swapaxes(a, -1, -2), np.stack(factors, axis=-1) if factors else np.zeros((*lead, 0), aval(a).dtype)
+    factor = np.stack(factors, axis=-1) if factors else np.zeros((*lead, 0), aval(a).dtype)
+    return np.swapaxes(laid_out(a, given), -1, -2), factor
 
 
 __all__: Sequence[str] = ["EigResult", "EighResult", "QRResult", "SVDResult", "rotation"]

@@ -10,9 +10,13 @@ from __future__ import annotations
 
 import builtins
 import functools
+import io
 import os
 import random
+import secrets
+import sys
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -22,6 +26,7 @@ import numpy as np
 from npdiff.core import Handle, aval
 from npdiff.dispatch.capture import also_capture, called_by_user, handled, replacing, running_traces, size
 from npdiff.dispatch.creation import assemble, holds_handle
+from npdiff.dispatch.unsupported import UNTRACKED
 
 _DRAWS = (
     "beta binomial bytes chisquare dirichlet exponential f gamma geometric gumbel hypergeometric laplace "
@@ -35,6 +40,12 @@ _GENERATORS = ["default_rng", "RandomState", "SeedSequence", "MT19937", "PCG64",
 
 # What else gives another answer at each call, or acts outside.
 _CLOCKS = ["time", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns", "process_time", "sleep"]
+
+# The system's answers, which differ from call to call.
+_FILES = "urandom stat lstat listdir scandir getcwd access chdir remove rename mkdir makedirs system popen".split()
+# Functions of NumPy that read or write files, or its settings; a context of np.errstate is part of the recording.
+_NUMPYS_OWN = [name for why, names in UNTRACKED.items() if why.startswith(("reads a file", "reads or changes NumPy's"))
+               for name in names.split() if "." not in name and name not in ("printoptions", "from_dlpack")]
 
 # Prints of a jitted call, kept back until the call is known to be good; None: they go out at once.
 held_prints: ContextVar[list[tuple[str, Any, bool]] | None] = ContextVar("npdiff_held_prints", default=None)
@@ -173,7 +184,7 @@ def _blocking(module: Any, names: Sequence[str]) -> dict[str, Any]:
         @functools.wraps(original)
         def stand_in(*args: Any, **kwargs: Any) -> Any:
             host = _host()
-            if host is not None and called_by_user():
+            if host is not None and called_by_user() and sys._getframe(1).f_globals.get("__name__") != "linecache":
                 host.block(f"{module.__name__}.{name} gives another answer or acts outside at each call")
                 host.acted = True
             return original(*args, **kwargs)
@@ -229,8 +240,13 @@ def let_out(held: list[tuple[str, Any, bool]]) -> None:
 also_capture(vars(np.random), _make_stand_ins())
 also_capture(vars(builtins), {"print": _printed, **_blocking(builtins, ["input", "open"])})
 also_capture(vars(time), _blocking(time, _CLOCKS))
-also_capture(vars(os), _blocking(os, ["urandom"]))
+also_capture(vars(io), _blocking(io, ["open"]))
+also_capture(vars(os), _blocking(os, [n for n in _FILES if hasattr(os, n)]))
+also_capture(vars(warnings), _blocking(warnings, ["warn", "warn_explicit"]))
+also_capture(vars(np), _blocking(np, [n for n in _NUMPYS_OWN if hasattr(np, n)]))
 also_capture(vars(random), _blocking(random, [
     n for n in random.__all__ if not isinstance(getattr(random, n), type)]))
+also_capture(vars(secrets), _blocking(secrets, [
+    n for n in secrets.__all__ if not isinstance(getattr(secrets, n), type)]))
 
 __all__ = ["held_prints", "let_out"]

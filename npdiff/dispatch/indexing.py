@@ -12,7 +12,7 @@ from npdiff.array import DiffArray, ask, copy_layout, is_scalar, is_weak, snapsh
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
 from npdiff.dispatch.declare import operand
-from npdiff.dispatch.rules import linear_primitive
+from npdiff.dispatch.rules import batch_elementwise, constant_primitive, linear_primitive
 from npdiff.errors import BranchError, message
 from npdiff.foreign import filled, foreign_in
 from npdiff.graph import Slot
@@ -50,7 +50,7 @@ def parse_index(index: Any) -> tuple[tuple[Any, ...], list[Any]]:
                     "only integers, slices (`:`), ellipsis (`...`), numpy.newaxis (`None`) and integer or boolean "
                     "arrays are valid indices")
             elif type(array) is ndarray:
-                array = array.copy()  # the caller may change it before the way back
+                array = array.copy("K")  # the caller may change it before the way back
             template.append(Slot(len(arrays)))
             arrays.append(array)
     return tuple(template), arrays
@@ -310,6 +310,22 @@ def _at_its_own_place(x: DiffArray, template: tuple[Any, ...], arrays: list[Any]
 # ---------------------------------------------------------------------- x[index] = v
 
 
+def is_number(v: Any) -> bool:
+    """True for numbers of Python's and NumPy's, tracked or not, and no arrays of no dimensions."""
+    return is_scalar(v) if isinstance(v, Handle) else not isinstance(v, ndarray)
+
+
+def _whole(v: Any, *, dtype: np.dtype[Any]) -> Any:
+    spots = np.zeros(np.shape(v), dtype)
+    for place, number in np.ndenumerate(v):
+        spots[place] = number  # NumPy's own errors for NaN and what is too large
+    return spots[()]
+
+
+# A number as NumPy stores it into an array of whole numbers.
+whole_p: Primitive = constant_primitive("whole", None, impl=_whole, batch=batch_elementwise(lambda: whole_p))
+
+
 def setitem(x: DiffArray, index: Any, v: Any) -> None:
     """``x[index] = v``: x and all that shares its memory see the new value."""
     x._sync()
@@ -325,6 +341,9 @@ def setitem(x: DiffArray, index: Any, v: Any) -> None:
         v = snapshot(v)
     elif type(v) is ndarray:
         v = v.copy()
+    if x.dtype.kind in "iu" and aval(v).dtype.kind == "f" and (
+            is_weak(v) or (is_basic(template) and type(v) is not ndarray and is_number(v))):
+        v = bind(whole_p, (v,), {"dtype": x.dtype})
     v = match_dtype(v, x.dtype)
     x._assign(bind(setitem_p, (x if type(x) is DiffArray else snapshot(x), v, *arrays), {"index": template}))
 

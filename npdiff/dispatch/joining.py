@@ -11,7 +11,7 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.avals import ndarray
 from npdiff.core import Handle, aval, bind, services
-from npdiff.dispatch.common import in_c_order
+from npdiff.dispatch.common import in_c_or_f_order, in_c_order
 from npdiff.dispatch.declare import composite, function, operand, since, static, write_out
 from npdiff.dispatch.manipulation import concatenate_p, ravel
 from npdiff.dispatch.operands import numbered, operands, phantom, picked
@@ -99,7 +99,7 @@ def block(arrays: Any) -> Any:
         a = operand(item)
         return np.expand_dims(a, tuple(range(ndim - aval(a).ndim)))
 
-    return joined(arrays, 0) if deepest else np.copy(operand(arrays))
+    return joined(arrays, 0) if deepest else np.copy(operand(arrays), order="C")
 
 
 def _is_list(item: Any) -> bool:
@@ -243,7 +243,9 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     axis = normalize_axis_index(static(axis), aval(a).ndim)
     n = aval(a).shape[axis]
     line = np.arange(n).reshape([n if k == axis else 1 for k in range(aval(a).ndim)])
-    return a[(slice(None),) * axis + (np.delete(line, static(obj), axis).ravel(),)]
+    rest = a[(slice(None),) * axis + (np.delete(line, static(obj), axis).ravel(),)]
+    # (Several places in a list or mask are left out by an index, which puts its axis outermost.)
+    return in_c_or_f_order(rest, a) if isinstance(obj, slice) or np.ndim(static(obj)) == 0 else rest
 
 
 @composite(np.insert, cases=(
@@ -257,4 +259,4 @@ def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
     # NumPy lays out numbered places, and the elements are put there.
     spots = np.insert(numbered(a), static(obj), numbered(v) + aval(a).size, static(axis))
     pool = np.concatenate([np.ravel(a), np.astype(np.ravel(v), aval(a).dtype)])
-    return picked(pool, spots)
+    return in_c_or_f_order(picked(pool, spots), a)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
-from npdiff.dispatch.common import adjoint, batch_by_size, batch_stacks, one_by_one, scalar
+from npdiff.dispatch.common import adjoint, batch_by_size, batch_stacks, laid_out, one_by_one, scalar
 from npdiff.dispatch.declare import _NO_VALUE, composite, function, nonlinear, operand, point, static, write_out
 from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.rules import add_tangents, batch_leading, constant_primitive
@@ -264,7 +264,7 @@ def matrix_power(a: Any, n: Any) -> Any:
     if len(shape) < 2 or shape[-1] != shape[-2] or not isinstance(n, (int, np.integer)):
         np.linalg.matrix_power(phantom(a), n)
     if n == 0:
-        return np.copy(np.broadcast_to(np.eye(shape[-1], dtype=aval(a).dtype), shape))
+        return laid_out(np.broadcast_to(np.eye(shape[-1], dtype=aval(a).dtype), shape), a)
     if n < 0:
         a, n = np.linalg.inv(a), -n
     result = None

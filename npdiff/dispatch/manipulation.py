@@ -52,8 +52,16 @@ def _concatenate_transpose(ct: Any, *arrays: Any, axis: int) -> Any:
     return tuple(parts)
 
 
+def _repeated(a: Any, size: int) -> Any:
+    """`a` as often as the batch is large, each lying in memory as `a` does: where the result lies follows from it."""
+    n = len(shape_of(a))
+    order = np.argsort([-abs(s) for s in (layout(a) if isinstance(a, Handle) else a).strides], kind="stable").tolist()
+    whole = np.copy(np.broadcast_to(np.transpose(a, order), (size, *[shape_of(a)[k] for k in order])), order="C")
+    return np.transpose(whole, [0, *[1 + order.index(k) for k in range(n)]])
+
+
 def _concatenate_batch(size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
-    whole = [a if b else np.broadcast_to(a, (size, *shape_of(a))) for a, b in zip(args, batched, strict=True)]
+    whole = [a if b else _repeated(a, size) for a, b in zip(args, batched, strict=True)]
     return concatenate_p.call(*whole, axis=params["axis"] + 1)
 
 

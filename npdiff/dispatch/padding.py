@@ -10,6 +10,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from npdiff.array import ask
 from npdiff.core import Handle, aval, constant
+from npdiff.dispatch.common import in_c_or_f_order
 from npdiff.dispatch.creation import full
 from npdiff.dispatch.declare import composite, function, operand, since, static
 from npdiff.dispatch.indexing import getitem_dynamic_p, setitem_p
@@ -41,7 +42,13 @@ def pad(array: Any, pad_width: Any, mode: Any = "constant", **kwargs: Any) -> An
     # One element along each axis lets NumPy check the arguments.
     np.pad(np.zeros([min(n, 1) for n in shape], aval(a).dtype), pad_width,
            "constant" if callable(mode) else mode, **({} if callable(mode) else phantom_values(kwargs)))
-    widths = _widths(pad_width, len(shape))
+    if not shape:
+        return np.copy(np.reshape(a, ()))  # one number has no sides
+    return in_c_or_f_order(_padded(a, _widths(pad_width, len(shape)), mode, kwargs), a)
+
+
+def _padded(a: Any, widths: Sequence[tuple[int, int]], mode: Any, kwargs: dict[str, Any]) -> Any:
+    shape = aval(a).shape
     if callable(mode):
         return _by_function(mode, _constant(a, widths, [(0, 0)] * len(shape)), widths, kwargs)
     if mode in ("constant", "empty"):

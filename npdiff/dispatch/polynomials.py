@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import aval
-from npdiff.dispatch.common import scalar, shared
+from npdiff.dispatch.common import laid_out, scalar, shared
 from npdiff.dispatch.declare import composite, operand, static
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import anywhere
@@ -25,7 +25,7 @@ def polyval(p: Any, x: Any) -> Any:
     y = np.zeros(aval(x).shape, aval(x).dtype)
     for k in range(aval(p).shape[0]):
         y = np.add(np.multiply(y, x), p[k])
-    return scalar(y) if aval(p).shape[0] and not aval(x).ndim else y
+    return scalar(y) if aval(p).shape[0] and not aval(x).ndim else laid_out(y, x)
 
 
 def _lined_up(a1: Any, a2: Any) -> tuple[Any, Any]:

@@ -26,7 +26,7 @@ def dot(a: Any, b: Any, out: Any = None) -> Any:
     a, b = operand(a), operand(b)
     na, nb = aval(a).ndim, aval(b).ndim
     if na == 0 or nb == 0:
-        result = np.multiply(_strong(a), _strong(b))
+        result = in_c_order(np.multiply(_strong(a), _strong(b)))
     else:
         if aval(a).shape[-1] != aval(b).shape[max(nb - 2, 0)]:
             np.dot(phantom(a), phantom(b))

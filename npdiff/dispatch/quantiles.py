@@ -14,7 +14,7 @@ from numpy.lib.array_utils import normalize_axis_tuple
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
 from npdiff.core import unsupported as refusal
-from npdiff.dispatch.common import batch_axis, float_dtype, one_by_one, scalar, truth
+from npdiff.dispatch.common import batch_axis, float_dtype, in_c_order, one_by_one, scalar, truth
 from npdiff.dispatch.declare import _NO_VALUE, composite, operand, point, since, static, write_out
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import anywhere, check_out, phantom
@@ -138,6 +138,10 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepd
     if truth(keepdims):
         shape = [1 if k in axes else m for k, m in enumerate(v.shape)]
     result = np.reshape(result, (*aval(q).shape, *shape))
+    if skip_nan and v.ndim > 1:  # found line by line, with what q asks for beside each other in memory
+        front = range(aval(q).ndim)
+        back = range(-aval(q).ndim, 0)
+        result = np.moveaxis(in_c_order(np.moveaxis(result, front, back)), back, front)
     return _stored(result if weights is not None and _WEIGHTED_IS_ARRAY else scalar(result), out, name)
 
 

@@ -219,12 +219,10 @@ def elementwise_primitive(
     or NaN; where the function `chooses` among its operands, a partial of zero passes nothing, whatever arrives.
     """
     product = strong_product if chooses else strong_multiply
-    saves = [NOTHING] * (len(partials) + 1)
-    for rule in partials:
-        if callable(rule):
-            saves = [VALUE if w else s for s, w in zip(saves, wants(rule), strict=True)]
-
     count = len(partials)
+    alone = [tuple([VALUE if w else NOTHING for w in wants(rule)]) if callable(rule) else (NOTHING,) * (count + 1)
+             for rule in partials]
+    saves = tuple([max(each) for each in zip(*alone, strict=True)])
     terms = tuple([_term(rule, product, count) for rule in partials])
     # What a zero cotangent does on the way back to the partials before it, a zero partial does on the way forward.
     onward = terms if chooses else tuple([_term(rule, strong_product, count) for rule in partials])
@@ -236,8 +234,8 @@ def elementwise_primitive(
         ])
 
     rules: dict[str, Any] = {
-        "kind": "elementwise", "jvp": jvp, "terms": terms, "back": back, "saves": tuple(saves), "ufunc": ufunc,
-        "total": total,
+        "kind": "elementwise", "jvp": jvp, "terms": terms, "back": back, "saves": saves, "ufunc": ufunc,
+        "total": total, "alone": alone,
     }
     rules["batch"] = batch_elementwise(lambda: prim)
     prim = own_primitive(name, impl, **rules) if impl is not None else Primitive(name, call, **rules)

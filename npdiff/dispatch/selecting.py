@@ -10,8 +10,8 @@ from numpy.lib.array_utils import normalize_axis_index
 
 from npdiff.array import is_scalar
 from npdiff.avals import ndarray
-from npdiff.core import Handle, Primitive, aval, bind, constant, services, shape_of
-from npdiff.dispatch.common import in_c_order
+from npdiff.core import Handle, Primitive, aval, bind, constant, innermost, services, shape_of
+from npdiff.dispatch.common import in_c_order, laid_out
 from npdiff.dispatch.declare import composite, function, operand, point, since, static, write_out
 from npdiff.dispatch.operands import anywhere, check_out, operands, phantom
 from npdiff.dispatch.rules import align, constant_primitive
@@ -80,8 +80,8 @@ def take(a: Any, indices: Any, axis: Any = None, out: Any = None, mode: Any = "r
     np.take(np.empty(1), np.zeros((1,) * kind.ndim, kind.dtype if typed and not kind.weak else int), mode=mode)
     shape = aval(a).shape
     shape = (*shape[:axis], *kind.shape, *shape[axis + 1:])
-    if not n and kind.size:
-        np.take(np.empty(aval(a).shape), np.zeros(kind.shape, int), axis, mode=mode)  # NumPy's own error
+    if kind.size and not (n and np.prod(shape, dtype=int)):
+        np.take(np.empty(aval(a).shape), innermost(indices), axis, mode=mode)  # whether NumPy looks at the indices
         return write_out(np.reshape(a, shape), out, "np.take")
     if aval(indices).dtype.kind not in "iu":
         indices = services["astype"](indices, np.intp)
@@ -151,6 +151,7 @@ def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
         np.choose(np.zeros(aval(a).shape, int), [phantom(p) for p in parts])  # NumPy's own error
     a, *parts = np.broadcast_arrays(in_range(a, n, mode), *[services["astype"](p, dtype) for p in parts])
     picked = np.take_along_axis(np.stack(parts), np.expand_dims(a, 0), axis=0)[0]
+    picked = in_c_order(picked) if aval(picked).ndim else picked
     check_out(np.choose, out, np.zeros(aval(a).shape, int), [phantom(p) for p in parts])
     return write_out(picked, out, "np.choose", "unsafe")
 
@@ -165,7 +166,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     out = rest
     for condition, choice in zip(conditions[::-1], choices[::-1], strict=True):
         out = np.where(condition, choice, out)
-    return out if aval(out).dtype == like.dtype else np.astype(out, like.dtype)
+    return in_c_order(out if aval(out).dtype == like.dtype else np.astype(out, like.dtype))
 
 
 @composite(np.piecewise, cases=(
@@ -195,7 +196,7 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
         part = x[condition]
         if part.size:
             out[condition] = func(part, *args, **kw)
-    return out
+    return laid_out(out, x)
 
 
 # ---------------------------------------------------------------------- along axes

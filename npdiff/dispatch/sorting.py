@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Primitive, aval, bind, services
-from npdiff.dispatch.common import batch_axis, flattened, one_by_one, truth
+from npdiff.dispatch.common import batch_axis, flattened, laid_out, one_by_one, truth
 from npdiff.dispatch.declare import _NO_VALUE, composite, function, operand, point, static, write_out
 from npdiff.dispatch.operands import check_out, phantom
 from npdiff.dispatch.rules import constant_primitive, linear_primitive
@@ -78,7 +78,7 @@ def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable:
     how = _how(a, kind, order, stable=stable, descending=descending)
     if "kind" not in how:
         how["stable"] = True
-    return permute(a, bind(argsort_p, (a,), {"axis": axis, **how}), axis)
+    return laid_out(permute(a, bind(argsort_p, (a,), {"axis": axis, **how}), axis), a)
 
 
 _CASES = ("A(5), 2", "A(2, 4), 1, axis=0", "A(2, 3), [1, 2], axis=1", "A(2, 3), 2, axis=None", "A(5), -1")
@@ -94,7 +94,7 @@ def argpartition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", or
 def partition(a: Any, kth: Any, axis: Any = -1, kind: Any = "introselect", order: Any = None) -> Any:
     a, axis = flattened(operand(a), axis)
     where = bind(argpartition_p, (a,), {"axis": axis, "kth": static(kth), **_how(a, None, order)})
-    return permute(a, where, axis)
+    return laid_out(permute(a, where, axis), a)
 
 
 @composite(np.sort_complex, cases=("A(4)", "C(4)", "A(2, 3)", "I(4)"))

@@ -65,6 +65,8 @@ def write_out(result: Any, out: Any, name: str, casting: Any = "same_kind", wher
     """
     if not isinstance(out, (Handle, ndarray)):
         raise TypeError("output must be an array")
+    if isinstance(out, Handle) and is_scalar(out):
+        raise TypeError("return arrays must be of ArrayType")
     shape = aval(out).shape
     a = aval(result)
     if a.shape != shape and not stretch:
@@ -77,8 +79,6 @@ def write_out(result: Any, out: Any, name: str, casting: Any = "same_kind", wher
             f"Cannot cast {name} output from {a.dtype!r} to {aval(out).dtype!r} with casting rule '{casting}'")
     if isinstance(out, Handle):
         target: Any = out
-        if is_scalar(target):
-            raise TypeError("return arrays must be of ArrayType")
         if not target._writable():
             raise ValueError("output array is read-only")
         new = match_dtype(result, a.dtype if a.weak else aval(out).dtype)

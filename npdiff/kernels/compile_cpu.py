@@ -31,7 +31,8 @@ def compile_kernel(kernel: Kernel) -> Compiled:
     """Machine code for a kernel."""
     work = work_of(kernel)
     text = render(kernel, machine.vector_bits(), work, machine.has_fma())
-    code = machine.load(text, quick=max(block.count("\n") for block in _LABEL.split(text)) > LONG)
+    quick = text.count("\n") > LONG and max(block.count("\n") for block in _LABEL.split(text)) > LONG
+    code = machine.load(text, quick)
     return Compiled(code.addresses["npdiff_kernel"], code.addresses.get("npdiff_join", 0), work, text, code.seconds,
                     code.cached)
 

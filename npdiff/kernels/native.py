@@ -183,6 +183,13 @@ def at_rest(limit: int = POOL_LIMIT) -> int:
     return _set_limit(runtime(), limit)
 
 
+def trim() -> None:
+    """Give the system back what the C library keeps of freed memory, where it can be told to."""
+    free = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if free is not None:
+        free(ctypes.c_size_t(0))
+
+
 def runtime() -> dict[str, int]:
     """Addresses of the runtime's functions."""
     global _runtime
@@ -333,5 +340,5 @@ def sequence(members: Sequence[Member], memory: int, long: bool, inputs: Sequenc
 
 __all__ = [
     "POOLED", "POOL_LIMIT", "Argument", "Member", "Place", "array", "at_rest", "exactly", "kind_of", "launcher",
-    "matcher", "new_lock", "runtime", "sequence", "unchanged",
+    "matcher", "new_lock", "runtime", "sequence", "trim", "unchanged",
 ]

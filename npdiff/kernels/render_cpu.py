@@ -7,8 +7,8 @@ reduction over the innermost axis keeps several vector accumulators; sums of flo
 afresh every few hundred elements and add up the partial results, so rounding errors grow with the
 number of blocks instead of the number of elements. A reduction that keeps the innermost axis
 accumulates in its output. Large results are written past the caches (streaming.py). A guarded kernel is cut into boxes
-without conditions (pieces.py), a function each;
-they have the outermost axis in common, so chunks are those of the whole.
+without conditions (pieces.py), a function each; they have the outermost axis in common, so chunks are those of the
+whole.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from npdiff.kernels.vecmath.library import FUNCTIONS
 
 # Elements each accumulator lane adds up before its partial sum is set aside, and partial sums likewise.
 BLOCK = 32
-# Up to so many uses of vector math are copied into the loop; more would take too long to compile.
-FEW_CALLS = 3
+# Up to so many uses of vector math are copied into the loop; more wait for each other too long for two registers to
+# fill the time, and on four of them copies would take too long to compile.
+FEW_CALLS = 1
 
 
 @dataclass(slots=True)
@@ -376,7 +377,9 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
         r.body.marks = len(marks)
         r.render()
         loops = f"loops{k or ''}"
-        define = f"define internal void @{loops}({', '.join(names)}) noinline nounwind {{"
+        # Copied into the caller, which knows no more that its addresses do not overlap: inlining hands that on.
+        place = "alwaysinline" if len(pieces) == 1 else "noinline"
+        define = f"define internal void @{loops}({', '.join(names)}) {place} nounwind {{"
         body += [define, "entry:", *r.body.allocations, *r.body.lines, "}"]
         marks += r.body.metadata
         declarations |= r.body.declarations

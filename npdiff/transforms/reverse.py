@@ -103,8 +103,9 @@ class ReverseTrace(Trace):
         shape, dtype, _ = aval(out)
         if dtype.kind not in "fc":
             return _below(out)
-        return DiffArray(self, out, (next(_serial), shape, dtype, prim, parents, params, out if saves[0] else None,
-                                     self._saved(prim, vals), None))
+        kept = _kept(prim, parents)
+        return DiffArray(self, out, (next(_serial), shape, dtype, prim, parents, params, out if kept[0] else None,
+                                     self._saved(kept, vals), None))
 
     # The three below are `process` once more, for what eager recording spends its time on: elementwise operations.
 
@@ -153,6 +154,8 @@ class ReverseTrace(Trace):
         if na is not None and nb is not None and na[1] is nb[1]:
             shape = na[1]
         else:
+            if na is None or nb is None:
+                keeps_out, keeps_a, keeps_b = prim.alone[na is None]
             shape = out.shape
             if na is not None and na[1] == shape:
                 shape = na[1]
@@ -169,7 +172,7 @@ class ReverseTrace(Trace):
         back = prim.back
         if back is None:
             return self.process(prim, (a, b), {})
-        keeps_out, keeps_a, keeps_b = prim.saves
+        keeps_out, keeps_a, keeps_b = prim.alone[0]
         va = a._value
         na = a._node
         vb: Any = b
@@ -195,7 +198,7 @@ class ReverseTrace(Trace):
         a = aval(out)
         if a.dtype.kind not in "fc":
             return _below(out)
-        keeps_out, keeps_a, *rest = prim.saves
+        keeps_out, keeps_a, *rest = _kept(prim, (na, nb))
         return DiffArray(self, out, (next(_serial), a.shape, a.dtype, prim.back, na, nb, out if keeps_out else None,
                                      va if keeps_a else None, vb if rest and rest[0] else None))
 
@@ -211,8 +214,7 @@ class ReverseTrace(Trace):
             return self._keep(a), None
         return a, None
 
-    def _saved(self, prim: Primitive, vals: list[Any]) -> list[Any]:
-        saves = prim.saves
+    def _saved(self, saves: Sequence[int], vals: list[Any]) -> list[Any]:
         last = len(saves) - 1
         if last == 0:
             return vals  # all of them, as a rule
@@ -225,7 +227,7 @@ class ReverseTrace(Trace):
     def _several(self, prim: Primitive, vals: Any, parents: Any, out: Any, params: Any) -> Any:
         if not any(is_differentiable(aval(o).dtype) for o in out):
             return _below(out)
-        whole = (next(_serial), (), None, prim, parents, params, out, self._saved(prim, vals), None)
+        whole = (next(_serial), (), None, prim, parents, params, out, self._saved(prim.saves, vals), None)
         results = []
         for i, o in enumerate(out):
             a = aval(o)
@@ -238,7 +240,7 @@ class ReverseTrace(Trace):
 
     def _keep(self, a: np.ndarray[Any, Any]) -> Any:
         if a.nbytes < 4096:
-            return a.copy()
+            return a.copy("K")
         if self._copies is None:
             self._copies = weakref.WeakValueDictionary()
         old = self._copies.get(id(a))
@@ -275,6 +277,13 @@ def dropped(handle: Any, what: str) -> Exception:
         f"{what}: would drop the derivative of a tracked value", handle,
         instead=ways.get(what, "use NumPy's function (np.sin, not math.sin), or x.value or npdiff.stop_gradient(x) "
                                "if no derivative is wanted")))
+
+
+def _kept(prim: Primitive, parents: Sequence[Any]) -> Sequence[int]:
+    """What the way back reads of an operation whose operands have these nodes."""
+    if len(prim.alone) == 2 and None in parents:
+        return prim.alone[parents[0] is None]
+    return prim.saves
 
 
 def _below(out: Any) -> Any:

@@ -240,6 +240,27 @@ def test_a_numpy_call_that_fails_between_segments_is_named_at_once() -> None:
 
 
 @needs_jax
+def test_memory_that_runs_out_is_said_with_its_sizes() -> None:
+    f = npdiff.jit(lambda x: np.sum(np.sin(x)[:, None] * x), "tpu")
+    np.testing.assert_allclose(f(X), np.sum(np.sin(X)[:, None] * X))
+    [entry] = f._entries.values()
+    executable = entry.recordings[0].compiled().prepare()
+
+    def full(*_: Any) -> Any:
+        raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 128 bytes")
+
+    [step] = executable._steps
+    cells = dict(zip(step.__code__.co_freevars, step.__closure__, strict=True))
+    cells["compiled"].cell_contents = full
+    def run() -> Any: return f(X)
+    with pytest.raises(BackendError) as caught:
+        run()
+    assert_says(caught.value, run, "jit: out of memory on a cpu of jax: a function reads 32 B and makes 8 B, and "
+                "between float64[4,4] (128 B)", "", "free arrays you no longer need, compute in float32 or in parts, "
+                "share the work between devices (mesh=), or use backend='cpu'")
+
+
+@needs_jax
 def test_the_configuration_of_jax_stays_as_it_is() -> None:
     code = """
         import sys, numpy as np, npdiff

@@ -36,6 +36,26 @@ FAMILIES = {
 }
 
 
+def added(x: Any) -> Any:
+    """Sums by index, of which the slope of a gather is one, and the running sums' own slope."""
+    y = np.zeros(3)
+    np.add.at(y, np.array([2, 0, -1, 0]), x)
+    return npdiff.grad(lambda x: np.sum(x[np.argsort(x)][1:] * np.cumprod(x)[[0, 2, 2]]))(x) * y[[0, 1, 2, 2]]
+
+
+def written(x: Any) -> Any:
+    """In-place updates of windows and elements."""
+    y = np.outer(x, x)
+    y[1:-1, 1:] += y[:2, :3] * x[0]
+    y[:, 0] = x[::-1]
+    y[-1] *= 2
+    return y.sum(0) + np.concatenate([y[1, :2], y[2:, 3]])
+
+
+FAMILIES |= {"sums by index": added, "in place": written,
+             "positions": lambda x: np.argmax(np.outer(x, x), 1) + np.argmin(x) * x}
+
+
 @each_backend
 @pytest.mark.parametrize("family", FAMILIES)
 def test_families(family: str, backend: str) -> None:

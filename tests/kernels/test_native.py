@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import subprocess
 import sys
 
 import numpy as np
@@ -145,3 +147,28 @@ def test_another_layout_of_arrays_is_noticed(monkeypatch):
 def test_a_graph_without_equations():
     graph = Graph([], {}, [], [])
     assert compile_graph(graph)() == []
+
+
+def test_what_the_c_library_keeps_goes_back():
+    if not hasattr(ctypes.CDLL(None) if sys.platform == "linux" else None, "malloc_trim"):
+        pytest.skip("this C library cannot be told to")
+    code = """
+import numpy as np
+from npdiff.kernels import native
+
+def held():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096
+
+large = np.ones(3_000_000)
+del large  # from now on smaller arrays come from the heap
+many = [np.ones(500_000) for _ in range(20)]
+above = np.ones(100_000)
+del many
+before = held()
+native.trim()
+assert held() < before - 20 * 3_000_000, (before, held())
+"""
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120,
+                          check=False)
+    assert done.returncode == 0, done.stderr

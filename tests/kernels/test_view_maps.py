@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from graphs import Recorder, expected, kernels_of, same
 
+import npdiff
 from npdiff.kernels import compile_graph, views
 
 X = np.arange(24.0).reshape(4, 6) / 7
@@ -46,6 +47,29 @@ def test_views_of_computed_values_and_of_views(step, before):
         total = r("sum", out, axis=None, keepdims=False)
         g = r.graph(out, v, total)
         same(compile_graph(g)(X), expected(g, (X,)))
+
+
+@pytest.mark.parametrize("axes", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("offset", [0, 1, -2, 5, 6, -4])
+def test_a_diagonal_is_a_view(offset, axes):
+    assert np.shares_memory(np.diagonal(X), X)
+    want = np.diagonal(X, offset, *axes)
+    seen = views.apply("diagonal", views.whole(X.shape), {"offset": offset, "axes": axes})
+    assert seen is not None
+    np.testing.assert_array_equal(np.lib.stride_tricks.as_strided(
+        X.ravel()[seen.offset:], seen.shape, [8 * s for s in seen.strides]), want)
+
+
+def test_diagonals_are_read_where_they_lie():
+    f = npdiff.jit(lambda x: np.sum(np.exp(np.diagonal(x * x)) * np.diagonal(x * x, 1)[:4]))
+    g = npdiff.jit(npdiff.grad(lambda x: np.sum(np.exp(np.diagonal(x, 1)) + np.diagonal(x, -1)[0])))
+    for _ in range(3):
+        np.testing.assert_allclose(f(X), np.sum(np.exp(np.diagonal(X * X)) * np.diagonal(X * X, 1)[:4]), rtol=1e-12)
+        want = np.zeros_like(X)
+        want[range(4), range(1, 5)] = np.exp(np.diagonal(X, 1))
+        want[1, 0] += 4
+        np.testing.assert_allclose(g(X), want, rtol=1e-12)
+    assert not any("diagonal" in t.step.names or "setitem" in t.step.names for h in (f, g) for t in h.profile(X).steps)
 
 
 def test_reshape_of_a_strided_view_is_a_view_only_where_numpy_says_so():

@@ -14,7 +14,7 @@ import scipy.linalg
 from npdiff.avals import ndarray
 from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of, unsupported
 from npdiff.dispatch import decompositions
-from npdiff.dispatch.common import adjoint, pick
+from npdiff.dispatch.common import adjoint, in_f_order, pick
 from npdiff.dispatch.declare import operand, static
 from npdiff.dispatch.indexing import per_example
 from npdiff.dispatch.linalg import from_triangle
@@ -252,7 +252,7 @@ def lu_solve(lu_and_piv: Any, b: Any, trans: Any = 0, overwrite_b: Any = False, 
     order = bind(order_p, (operand(piv),), {})
     if trans:
         a = np.conjugate(packed) if trans == 2 else packed
-        x = pick(_tri(a, _tri(a, b, False, 1), True, 1, unit=True), np.argsort(order))
+        x = in_f_order(pick(_tri(a, _tri(a, b, False, 1), True, 1, unit=True), np.argsort(order)))
     else:
         x = _tri(packed, _tri(packed, pick(b, order), True, unit=True), False)
     return x[:, 0] if vector else x

@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 
 from npdiff.core import Primitive, aval, bind, own_primitive, shape_of, unsupported
-from npdiff.dispatch.common import one_by_one
+from npdiff.dispatch.common import in_f_order, one_by_one
 from npdiff.dispatch.declare import operand, static
 from npdiff.dispatch.scipy.declare import composite, is_complex
 from npdiff.dispatch.scipy.matrix_operands import matrix
@@ -118,8 +118,8 @@ def expm_frechet(A: Any, E: Any, method: Any = None, compute_expm: Any = True, c
     a, e = matrix(A, check_finite), matrix(E, check_finite)
     wide = np.ones((), complex if is_complex(a, e) else float)  # SciPy computes this in double precision
     a, e = np.multiply(wide, a), np.multiply(wide, e)
-    along = _corner(_expm_p, a, e, {})
-    return (bind(_expm_p, (a,), {}), along) if compute_expm else along
+    along = in_f_order(_corner(_expm_p, a, e, {}))
+    return (in_f_order(bind(_expm_p, (a,), {})), along) if compute_expm else along
 
 
 _power_p = _matrix_function("fractional_matrix_power", _sp.fractional_matrix_power)

@@ -12,7 +12,7 @@ import numpy as np
 import scipy.linalg
 
 from npdiff.core import aval, shape_of
-from npdiff.dispatch.common import pick
+from npdiff.dispatch.common import in_f_order, pick
 from npdiff.dispatch.declare import operand, static
 from npdiff.dispatch.linalg import from_triangle
 from npdiff.dispatch.operands import anywhere, phantom
@@ -126,7 +126,7 @@ def solve_banded(l_and_u: Any, ab: Any, b: Any, overwrite_ab: Any = False, overw
     ab, b = matrix(ab, check_finite), matrix(b, check_finite, (1, 2))
     below, above = static(tuple(l_and_u))
     _rows_agree("solve_banded", below + above + 1, ab, b)
-    return np.linalg.solve(_bands(ab, above, below), b)
+    return in_f_order(np.linalg.solve(_bands(ab, above, below), b))
 
 
 @composite(_sp, "solveh_banded", cases=("np.array([[0.0], [4]]) + A(2, 4), A(4)",
@@ -137,7 +137,7 @@ def solveh_banded(ab: Any, b: Any, overwrite_ab: Any = False, overwrite_b: Any =
     count = shape_of(ab)[0] - 1
     _rows_agree("solveh_banded", count + 1, ab, b)
     half = _bands(ab, 0, count) if lower else _bands(ab, count, 0)
-    return np.linalg.solve(from_triangle(half, "L" if lower else "U"), b)
+    return in_f_order(np.linalg.solve(from_triangle(half, "L" if lower else "U"), b))
 
 
 @composite(_sp, "eigvalsh_tridiagonal", cases=("np.arange(4.0) + A(4), A(3)",))
