@@ -27,11 +27,15 @@ Rows = tuple[int, ...] | None
 
 @dataclass(slots=True)
 class Unit:
-    """Equations of one kernel, or one host call; `reads` are the units it waits for. `rows`: see `lower.Group`."""
+    """Equations of one kernel, or one host call; `reads` are the units it waits for. `rows`: see `lower.Group`.
+
+    Its equations have levels from `level` to `last`.
+    """
 
     members: list[int]
     fused: bool
     level: int
+    last: int
     space: tuple[int, ...]
     reads: set[int]
     rows: Rows = None
@@ -54,9 +58,9 @@ class Merger:
         self.units: dict[int, Unit] = {}
         for group in groups:
             space = squeezed(program.shape(group[0]))
-            self.units[len(self.units)] = Unit(group, True, level[group[0]], space, set())
+            self.units[len(self.units)] = Unit(group, True, level[group[0]], level[group[0]], space, set())
         for i in calls:
-            self.units[len(self.units)] = Unit([i], False, level[i], (), set())
+            self.units[len(self.units)] = Unit([i], False, level[i], level[i], (), set())
         of = {i: k for k, unit in self.units.items() for i in unit.members}
         before: int | None = None
         for k, unit in self.units.items():
@@ -124,7 +128,7 @@ class Merger:
             k = todo.pop()
             if k == first:
                 return True
-            if self.units[k].level < floor:
+            if self.units[k].last < floor:
                 continue
             todo += self.units[k].reads - seen
             seen |= self.units[k].reads
@@ -134,6 +138,7 @@ class Merger:
         one, other = self.units[first], self.units.pop(second)
         one.members = sorted(one.members + other.members)
         one.reads = (one.reads | other.reads) - {first, second}
+        one.level, one.last = min(one.level, other.level), max(one.last, other.last)
         one.rows = rows
         for unit in self.units.values():
             if second in unit.reads:
@@ -144,10 +149,14 @@ class Merger:
 def levels(units: dict[int, Unit]) -> dict[int, int]:
     """When each unit runs: a kernel after all that it reads; a host call in turn, after the kernels of its level."""
     found: dict[int, int] = {}
+    # Every unit waits for each one at most once.
+    most = len(units) + sum(len(unit.reads) for unit in units.values())
     for start in units:
         todo = [start]
         while todo:
             k = todo[-1]
+            if len(todo) > most:
+                raise AssertionError("units wait for each other")
             waiting = [j for j in units[k].reads if j not in found]
             if k in found or not waiting:
                 todo.pop()

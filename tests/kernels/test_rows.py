@@ -12,6 +12,7 @@ from npdiff.kernels import compile_graph, llvm_memory
 from npdiff.kernels.chunks import work_of
 from npdiff.kernels.llvm_text import Body
 from npdiff.kernels.loop_ir import Access, Buffer, IRError, Kernel, Node, Reduction, Store, show, verify
+from npdiff.kernels.merge import Unit, levels
 from npdiff.kernels.render_rows import form
 from npdiff.kernels.rows import in_rows, plan
 from npdiff.kernels.schedule import KernelStep, schedule
@@ -297,3 +298,22 @@ def test_costly_values_are_put_aside_and_cheap_ones_computed_again():
         nodes = (LOAD, Node(op, F8, (0,), "exp" if op == "call" else None), Node("total", F8, (1,), "add"),
                  Node("div", F8, (1, 2)))
         assert plan(kernel(nodes, (Store(3, Access(0, 0, (3, 1))),), (), (Buffer(F8, 6),))).kept == kept
+
+
+def test_kernels_that_would_wait_for_each_other_are_not_merged():
+    # One kernel begins early and ends late: it reads the sums of another, which must not take in what reads it.
+    x, a, b = data("f8", (50, 6)), data("f8", (50, 50)), data("f8", (50, 9))
+    r = Recorder(x, a, b)
+    x_, a_, b_ = r.inputs
+    e = r("exp", r("matmul", a_, b_))
+    s = r("sum", e, axis=(1,), keepdims=True)
+    early = r("subtract", x_, r("sum", x_, axis=(1,), keepdims=True))
+    late = r("sum", r("multiply", early, s), axis=(1,), keepdims=True)
+    g = r.graph(r("add", r("divide", e, s), late))
+    k = compile_graph(g)
+    same(k(x, a, b), expected(g, (x, a, b)))
+
+
+def test_units_that_wait_for_each_other_are_an_error():
+    with pytest.raises(AssertionError, match="wait for each other"):
+        levels({0: Unit([0], True, 0, 0, (), {1}), 1: Unit([1], True, 0, 0, (), {0})})
