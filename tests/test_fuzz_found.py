@@ -93,6 +93,7 @@ MEMORY = [
     "v0 = np.meshgrid(y, 1, y)\nv1 = v0[2].ravel()\nv0[2][0] = 0", "x.flat = np.zeros(0)",
     "v0 = y > 0.5\nv0[1] = [0, 2]", "v0 = np.cross(x[:, :3].T, x[:, :3].T, axis=0) * 1\nv0.ravel()[1] += 1",
     "v0 = np.correlate(y, np.ones(5))\nv0.ravel()[1] += 1", "v0 = np.around(y, 1, out=np.zeros((1, 3)))",
+    "v0 = np.stack(np.resize(s, (2, 3)))\nv0.ravel()[1] += 1", "v0 = np.vstack((np.ones(3), y))\nv0.ravel()[1] += 1",
     "v0 = np.round(y, out=np.zeros(3))", "v0 = np.round(n)\nv0[0] = 9",
     "v0 = np.gradient(x, 0.5, 2.0)\nv1 = v0[0].reshape(1, -1)\nnp.put(v1, 0, 1)",
 ]

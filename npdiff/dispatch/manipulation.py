@@ -52,16 +52,22 @@ def _concatenate_transpose(ct: Any, *arrays: Any, axis: int) -> Any:
     return tuple(parts)
 
 
-def _repeated(a: Any, size: int) -> Any:
-    """`a` as often as the batch is large, each lying in memory as `a` does: where the result lies follows from it."""
-    n = len(shape_of(a))
-    order = np.argsort([-abs(s) for s in (layout(a) if isinstance(a, Handle) else a).strides], kind="stable").tolist()
-    whole = np.copy(np.broadcast_to(np.transpose(a, order), (size, *[shape_of(a)[k] for k in order])), order="C")
-    return np.transpose(whole, [0, *[1 + order.index(k) for k in range(n)]])
+def _one_after_another(a: Any, size: int, batched: bool) -> Any:
+    """A batch of `a` in which each example has memory of its own, as it would lie alone: where a result that is made
+    of several lies follows from it.
+    """
+    steps = [abs(s) for s in (layout(a) if isinstance(a, Handle) else a).strides]
+    if batched and steps[0] == max(steps):
+        return a
+    own = steps[1:] if batched else steps
+    order = np.argsort([-s for s in own], kind="stable").tolist()
+    whole = np.transpose(a, [0, *[k + 1 for k in order]]) if batched else np.transpose(a, order)
+    whole = np.copy(np.broadcast_to(whole, (size, *shape_of(whole)[batched:])), order="C")
+    return np.transpose(whole, [0, *[1 + order.index(k) for k in range(len(own))]])
 
 
 def _concatenate_batch(size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
-    whole = [a if b else _repeated(a, size) for a, b in zip(args, batched, strict=True)]
+    whole = [_one_after_another(a, size, b) for a, b in zip(args, batched, strict=True)]
     return concatenate_p.call(*whole, axis=params["axis"] + 1)
 
 
