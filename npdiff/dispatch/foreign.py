@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from npdiff.avals import is_foreign, ndarray
-from npdiff.dispatch.arranging import windows_p
+from npdiff.dispatch.arranging import strided_p, windows_p
 from npdiff.dispatch.complex import imag_p, real_p
 from npdiff.dispatch.counting import bincount_p
 from npdiff.dispatch.cumulative import cumprod_p, cumsum_p
@@ -49,6 +49,7 @@ from npdiff.dispatch.rules import Rule, strong_multiply_p, strong_product_p
 from npdiff.dispatch.selecting import nonzero_p, ravel_multi_index_p, unravel_index_p
 from npdiff.dispatch.sets import isin_p
 from npdiff.dispatch.sorting import argpartition_p, argsort_p, lexsort_p, permute_p, searchsorted_p
+from npdiff.dispatch.triangular import triangular_p
 from npdiff.dispatch.ufuncs import fraction_p
 from npdiff.foreign import copied, evaluations, full_beside, lifted, through
 
@@ -260,6 +261,20 @@ def _cholesky(a: Any, upper: bool = False) -> Any:
     return through(np.add, through(np.where, keep | on, low, zero), through(np.where, keep, high, zero))
 
 
+def _solve_triangular(a: Any, b: Any, *, trans: int, lower: bool, unit: bool) -> Any:
+    row = np.arange(a.shape[-1])
+    on, half = row[:, None] == row, row[:, None] > row if lower else row[:, None] < row
+    whole = through(np.where, half if unit else half | on, a, a.dtype.type(0))
+    if unit:
+        whole = through(np.where, on, a.dtype.type(1), whole)
+    return through(np.linalg.solve, through(np.swapaxes, whole, -1, -2) if trans else whole, b)
+
+
+def _strided(a: Any, *, spots: Any, of: Any, strides: Any) -> Any:
+    flat = through(np.take, through(np.reshape, a, (-1,)), spots.reshape(-1))
+    return through(np.reshape, flat, spots.shape)
+
+
 evaluations.update({
     over_gap_p: _over_gap, undetermined_p: _undetermined,
     unbounded_p: lambda x, p=None: through(np.isinf, through(np.linalg.cond, x, p)),
@@ -269,7 +284,7 @@ evaluations.update({
         np.einsum, subscripts, *a, **({"optimize": optimize} if optimize else {})),
     fft_p: _transform(np.fft.fft), ifft_p: _transform(np.fft.ifft), rfft_p: _transform(np.fft.rfft),
     irfft_p: _transform(np.fft.irfft),
-    solve_p: _by(np.linalg.solve), cofactor_p: _cofactor,
+    solve_p: _by(np.linalg.solve), triangular_p: _solve_triangular, cofactor_p: _cofactor, strided_p: _strided,
     cholesky_p: _cholesky, eigh_p: lambda a, UPLO="L": through(np.linalg.eigh, a, **_unless(UPLO, "L", "UPLO")),
     eig_p: _by(np.linalg.eig),
     # The flag is always given: a library that has another default must not go by it.

@@ -29,7 +29,7 @@ MOVING = frozenset(f"np.{n}" for n in (
     "fft.irfft2 fft.irfftn insert ldexp lexsort linalg.cholesky linalg.cond linalg.det linalg.eig linalg.eigh "
     "linalg.eigvals linalg.eigvalsh linalg.lstsq linalg.matrix_norm linalg.norm linalg.pinv linalg.qr linalg.svd "
     "linspace logspace nanmedian nanpercentile nanquantile pad percentile poly polyadd polyder polyint polysub polyval "
-    "quantile select vander histogram_bin_edges polyfit").split())
+    "quantile select vander histogram_bin_edges polyfit lib.stride_tricks.as_strided").split())
 
 # What stands in a sample for an array of NumPy's that is no operand of the derivative.
 OWN = re.compile(r"[BI]\(|\[")

@@ -166,12 +166,12 @@ def held():
 
 large = np.ones(3_000_000)
 del large  # from now on smaller arrays come from the heap
-many = [np.ones(500_000) for _ in range(20)]
-above = np.ones(100_000)
+many = [np.ones(500_000) for _ in range(21)]
+most = held()
+above = many.pop()  # the heap cannot end below it
 del many
-before = held()
 native.trim()
-assert held() < before - 20 * 3_000_000, (before, held())
+assert held() < most - 20 * 3_000_000, (most, held())
 """
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=120,
                           check=False)
