@@ -18,7 +18,8 @@ from npdiff.errors import NpdiffError
 REFUSED = frozenset(f"np.{n}" for n in """
     allclose argpartition argsort array_equal array_equiv choose convolve correlate digitize emath.arccos
     emath.arcsin emath.arctanh emath.log emath.log10 emath.log2 emath.logn emath.power emath.sqrt geomspace
-    histogram histogram2d histogramdd i0 interp intersect1d lexsort lib.stride_tricks.as_strided lib.stride_tricks.sliding_window_view
+    histogram histogram2d histogramdd i0 interp intersect1d lexsort lib.stride_tricks.as_strided
+    lib.stride_tricks.sliding_window_view
     linalg.cond linalg.det linalg.eig linalg.eigh linalg.eigvals linalg.eigvalsh linalg.lstsq linalg.matrix_rank
     linalg.pinv linalg.qr linalg.slogdet linalg.svd linalg.svdvals median nanmedian nanpercentile nanquantile
     partition percentile poly polydiv polyfit polymul quantile reshape roots setdiff1d setxor1d sinc sort
