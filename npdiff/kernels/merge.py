@@ -16,7 +16,7 @@ from npdiff.graph import Var
 from npdiff.kernels.classify import squeezed
 from npdiff.kernels.loop_ir import Node, collapse
 from npdiff.kernels.lower import Group, Program
-from npdiff.kernels.render_rows import renderable
+from npdiff.kernels.render_rows import narrow, renderable
 from npdiff.kernels.rows import LONGEST, SHORT
 
 # Points up to which a matrix stays in the cache while its columns are walked.
@@ -115,7 +115,10 @@ class Merger:
             return False
         outputs = {v for i in members for v in self.program.equations[i].outputs}
         kernel, inputs = Group(self.program, members, outputs, rows).lower()
-        if outputs & set(inputs) or len(inputs) + len(outputs) > self.most_arrays or not renderable(collapse(kernel)):
+        if outputs & set(inputs) or len(inputs) + len(outputs) > self.most_arrays:
+            return False
+        kernel = collapse(kernel)
+        if not renderable(kernel) or narrow(kernel):
             return False
         return self.renders is None or all(map(self.renders, kernel.nodes))
 

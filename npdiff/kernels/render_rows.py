@@ -33,6 +33,8 @@ UNROLLED = 64
 # What vector math counts as among these operations, and how often it is copied into a loop (see render_cpu).
 _CALL, _FEW_CALLS = 20, 3
 _MOST_LANES = 16
+# Fewer points than this leave a vector along a row half empty.
+FILLED = 8
 
 
 @dataclass(slots=True)
@@ -73,6 +75,12 @@ def renderable(kernel: Kernel) -> bool:
     made = in_rows(kernel, kernel.rows or 0)
     kept = all(r.row or last not in r.axes for r in made.reductions)
     return kept and prod(made.sizes[made.rows:]) <= LONGEST and _plain(kernel)
+
+
+def narrow(kernel: Kernel) -> bool:
+    """Whether rows are too short to fill a vector along them, and something keeps them out of its lanes."""
+    made = in_rows(kernel, kernel.rows or 0)
+    return prod(made.sizes[made.rows:]) < FILLED and not all(_in_lanes(made, r) for r in made.reductions)
 
 
 def _plain(kernel: Kernel) -> bool:
@@ -588,4 +596,4 @@ def _once(begin: str) -> Iterator[str]:
     yield begin
 
 
-__all__ = ["Form", "Rows", "form", "renderable"]
+__all__ = ["Form", "Rows", "form", "narrow", "renderable"]

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from graphs import Recorder, expected, kernels_of, same
 
-from npdiff.kernels import compile_graph, llvm_memory
+import npdiff
+from npdiff.kernels import compile_graph, llvm_memory, machine
 from npdiff.kernels.chunks import work_of
 from npdiff.kernels.llvm_text import Body
 from npdiff.kernels.loop_ir import Access, Buffer, IRError, Kernel, Node, Reduction, Store, show, verify
 from npdiff.kernels.merge import Unit, levels
-from npdiff.kernels.render_rows import form
+from npdiff.kernels.render_rows import form, narrow
 from npdiff.kernels.rows import in_rows, plan
 from npdiff.kernels.schedule import KernelStep, schedule
 
@@ -317,3 +318,29 @@ def test_kernels_that_would_wait_for_each_other_are_not_merged():
 def test_units_that_wait_for_each_other_are_an_error():
     with pytest.raises(AssertionError, match="wait for each other"):
         levels({0: Unit([0], True, 0, 0, (), {1}), 1: Unit([1], True, 0, 0, (), {0})})
+
+
+@pytest.mark.parametrize(("points", "axis", "expected"), [(3, 0, True), (3, 1, False), (8, 0, False)])
+def test_short_rows_that_cannot_lie_in_lanes_are_narrow(points, axis, expected):
+    sizes, steps = (4, 5, points), (5 * points, points, 1)
+    kept = [s for k, s in enumerate(sizes) if k != axis]
+    strides = [0, 0, 1]
+    strides[1 - axis] = points
+    summed = Reduction("add", 0, (axis,), Access(0, 0, tuple(strides)))
+    made = Kernel(sizes, (Buffer(F8, 20 * points),), (Buffer(F8, kept[0] * kept[1]),),
+                  (Node("load", F8, (), Access(0, 0, steps)),), (), (summed,), 2)
+    assert narrow(made) is expected
+
+
+def test_sums_over_both_ends_of_short_rows_stay_in_vectors():
+    def energy(x):
+        apart = x[:, None, :] - x[None, :, :]
+        return -np.sum(1.0 / np.sqrt(np.sum(apart * apart, axis=-1) + 0.01))
+
+    x = np.random.default_rng(0).normal(size=(40, 3))
+    jitted = npdiff.jit(npdiff.value_and_grad(energy))
+    value, slope = jitted(x)
+    expected, other = npdiff.value_and_grad(energy)(x)
+    np.testing.assert_allclose(value, expected, rtol=1e-12)
+    np.testing.assert_allclose(slope, other, rtol=1e-9, atol=1e-12)
+    assert machine.vector_bits() <= 128 or "2 x float64" not in jitted.explain(x)
