@@ -238,15 +238,16 @@ def _stacked(a: Any) -> Any:
     return np.transpose(np.stack([np.transpose(a, order)] * 2), [0, *[1 + order.index(k) for k in range(np.ndim(a))]])
 
 
-# The windows of a batch have memory of their own; SciPy takes a stack apart for signm.
-_OTHERWISE_IN_A_BATCH = ("np.lib.stride_tricks.as_strided", "scipy.linalg.signm")
+# The windows of a batch have memory of their own.
+_OTHERWISE_IN_A_BATCH = ("np.lib.stride_tricks.as_strided",)
 _LAYOUTS: dict[str, Any] = {
     "C": lambda a: a, "F": np.asfortranarray, "backwards": lambda a: a[::-1].copy()[::-1],
     "moved": lambda a: np.moveaxis(np.moveaxis(a, 0, -1).copy(), -1, 0)}
 
 
 @pytest.mark.parametrize(("name", "text"), [
-    (n, t) for n, t in CASES if split(evaluate(n, t))[1]])
+    # (Where SciPy's results lie differs between its versions.)
+    (n, t) for n, t in CASES if split(evaluate(n, t))[1] and not n.startswith("scipy.linalg.")])
 def test_results_lie_in_memory_as_numpys_do(name: str, text: str) -> None:
     f, own = split(evaluate(name, text))
     for label, arranged in _LAYOUTS.items():
@@ -293,5 +294,5 @@ def test_functions_on_their_way_out_warn_as_numpy_does(name: str) -> None:
     theirs = said(f)
     ours = said(lambda *xs: npdiff.vjp(f, *xs))
     assert [w[:2] for w in ours] == [w[:2] for w in theirs]
-    if name != "np.trapz":  # (NumPy's own code warns, and sees a stand-in as its caller)
+    if name not in ("np.trapz", "np.row_stack"):  # (NumPy's own code warns, and sees a stand-in as its caller)
         assert all(w[2] == "<string>" for w in ours)
