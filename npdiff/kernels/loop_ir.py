@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -66,8 +66,7 @@ class Buffer:
 Ranges = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """Element ``offset + sum(index * stride)`` of a buffer.
 
     A load with `within` touches memory only at points inside that box; at all others its value is zero. With `steps`,
@@ -81,8 +80,7 @@ class Access:
     steps: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One scalar value; `args` are positions of earlier nodes.
 
     `data` is the Access of a load, the number of a const, the function name of a call, the operation of a total, the
@@ -191,7 +189,7 @@ def collapse(kernel: Kernel, first: int = 0) -> Kernel:
         return tuple(ranges)
 
     def move(a: Access) -> Access:
-        return replace(a, strides=tuple(a.strides[g[-1]] for g in groups), within=a.within and cut(a.within))
+        return a._replace(strides=tuple([a.strides[g[-1]] for g in groups]), within=a.within and cut(a.within))
 
     def moved(n: Node) -> Node:
         if n.op == "load":
@@ -216,12 +214,12 @@ def turned(kernel: Kernel, order: Sequence[int]) -> Kernel:
         return tuple([ranges[axis] for axis in order])
 
     def move(a: Access) -> Access:
-        return replace(a, strides=tuple([a.strides[axis] for axis in order]), within=a.within and box(a.within))
+        return a._replace(strides=tuple([a.strides[axis] for axis in order]), within=a.within and box(a.within))
 
     def moved(n: Node) -> Node:
         if n.op == "load":
-            return replace(n, data=move(n.data))
-        return replace(n, data=box(n.data)) if n.op == "inside" else n
+            return n._replace(data=move(n.data))
+        return n._replace(data=box(n.data)) if n.op == "inside" else n
 
     return replace(
         kernel,
@@ -248,7 +246,7 @@ def levels(kernel: Kernel) -> list[int]:
 
 def _check(condition: bool, what: str, *more: Any) -> None:
     if not condition:
-        raise IRError(f"loop IR: {what}{''.join(map(str, more))}")  # names of dtypes take long to make
+        raise IRError(f"loop IR: {what}{''.join(map(str, more))}")
 
 
 def _verify_box(box: Ranges, sizes: tuple[int, ...], what: str) -> None:

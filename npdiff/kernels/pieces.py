@@ -6,7 +6,6 @@ rows stay whole as long as they can. The interior, which is nearly everything, i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from npdiff.kernels.expressions import Expressions
@@ -89,7 +88,7 @@ class _Box:
                 return e.load(node.data, node.dtype, *[self._known[a] for a in node.args])
             if not found:
                 return e.const(0, node.dtype)
-            return e.load(replace(node.data, within=None), node.dtype, *[self._known[a] for a in node.args])
+            return e.load(node.data._replace(within=None), node.dtype, *[self._known[a] for a in node.args])
         if node.op == "select":
             condition = self.kernel.nodes[node.args[0]]
             if condition.op == "inside":
@@ -127,7 +126,7 @@ def _piece(kernel: Kernel, box: _Box) -> Piece:
 
     def move(a: Access) -> Access:
         corner = sum(s * low for s, (low, _) in zip(a.strides, box.box, strict=True))
-        return replace(a, offset=a.offset + corner, strides=tuple(a.strides[k] for k in axes))
+        return a._replace(offset=a.offset + corner, strides=tuple(a.strides[k] for k in axes))
 
     nodes = tuple(Node(n.op, n.dtype, n.args, move(n.data)) if n.op == "load" else n for n in box.e.nodes)
     stores = tuple(Store(v, move(s.access)) for v, s in zip(box.values, kernel.stores, strict=True))
