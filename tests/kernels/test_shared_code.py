@@ -86,9 +86,9 @@ def test_code_made_with_less_care_has_the_same_bits(monkeypatch):
     asked = []
     load = machine.load
 
-    def asking(text, quick=False):
+    def asking(text, quick=False, plain=False):
         asked.extend([quick] * ("@npdiff_kernel(" in text))
-        return load(text, quick)
+        return load(text, quick, plain)
 
     monkeypatch.setattr(machine, "load", asking)
     monkeypatch.setattr(compile_cpu, "LONG", 100)
