@@ -23,7 +23,7 @@ from npdiff.kernels.loop_ir import Kernel, Node, collapse, verify
 from npdiff.kernels.lower import Group, Program
 from npdiff.kernels.matrices import Operation, find
 from npdiff.kernels.merge import Merger, levels
-from npdiff.kernels.pieces import TooMany, split
+from npdiff.kernels.pieces import Piece, TooMany, split
 from npdiff.kernels.placements import placement
 from npdiff.kernels.simplify import window
 from npdiff.kernels.views import View
@@ -50,7 +50,7 @@ class HostStep:
 class KernelStep:
     """Run a kernel, which computes `equations`: `inputs` fill its input buffers, `outputs` its output buffers.
 
-    `loose` is the kernel before its axes were merged.
+    `loose` is the kernel before its axes were merged, `pieces` what `pieces.split` cuts it into.
     """
 
     kernel: Kernel
@@ -58,6 +58,7 @@ class KernelStep:
     outputs: list[Var]
     equations: list[Equation]
     loose: Kernel
+    pieces: list[Piece]
 
 
 @dataclass(slots=True)
@@ -451,11 +452,11 @@ class Scheduler:
             kernel = collapse(loose)
             verify(kernel)
             try:
-                split(kernel, PIECE_LIMIT)
+                pieces = split(kernel, PIECE_LIMIT)
             except TooMany:
                 return {i for i in self._cone(unit.members) if i in program.placements}
             equations = [program.equations[i] for i in sorted(self._cone(unit.members))]
-            self._kernels[k] = KernelStep(kernel, inputs, group.stored, equations, loose)
+            self._kernels[k] = KernelStep(kernel, inputs, group.stored, equations, loose, pieces)
         return set()
 
     def steps(self) -> list[Step]:
