@@ -20,7 +20,7 @@ from npdiff.kernels import llvm_complex
 from npdiff.kernels import llvm_memory as memory
 from npdiff.kernels.chunks import Work, part_bytes
 from npdiff.kernels.llvm_ops import combine, emit
-from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat
+from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, places, register, scalar_type, splat
 from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, collapse, identity, levels, part_of
 from npdiff.kernels.pieces import Piece
 from npdiff.kernels.render_rows import Rows, form
@@ -159,7 +159,7 @@ class Renderer:
 
     def _advance(self, d: int, i: str) -> None:
         """Where each access stands, now that the index of axis `d` is known."""
-        every = [self.kernel.nodes[n].data for n in self.order if self.kernel.nodes[n].op == "load"]
+        every = [self.kernel.nodes[n].data for n in self.order if self.kernel.nodes[n].op in ("load", "index")]
         every += [s.access for s in self.kernel.stores] + [r.access for r in self.kernel.reductions]
         for key in dict.fromkeys(a.strides[:d + 1] for a in every):
             below = self.places[key[:-1]]
@@ -317,11 +317,19 @@ class Renderer:
             return constant(node.data, node.dtype, width)
         if node.op == "load":
             return self._load("in", node.data, i, node.dtype, width)
+        if node.op == "index":
+            apart = node.data.strides[-1] if i is not None else 0
+            return places(self.body, self._place(node.data, i), apart, node.dtype, width)
         args = [self._operand(a, width, values) for a in node.args]
         return emit(self.body, node, self.kernel.nodes[node.args[0]].dtype, width, args)
 
     def _address(self, stem: str, a: Access, i: str | None, dtype: DType, shift: int = 0) -> str:
         """The address of an element; `i` is the innermost index, None outside the innermost loop."""
+        at = self._place(a, i, shift)
+        return self.body.let(f"getelementptr {memory_type(dtype)}, ptr %{stem}{a.buffer}, i64 {at}")
+
+    def _place(self, a: Access, i: str | None, shift: int = 0) -> str:
+        """How many elements after the first one it is."""
         outer = a.strides if i is None else a.strides[:-1]
         # A load outside the innermost loop does not move along the loops inside.
         while outer and outer[-1] == 0:
@@ -332,7 +340,7 @@ class Renderer:
             at = step if at == "0" else self.body.let(f"add i64 {at}, {step}")
         if a.offset + shift:
             at = self.body.let(f"add i64 {at}, {a.offset + shift}")
-        return self.body.let(f"getelementptr {memory_type(dtype)}, ptr %{stem}{a.buffer}, i64 {at}")
+        return at
 
     def _load(self, stem: str, a: Access, i: str | None, dtype: DType, width: int) -> str:
         stride = a.strides[-1] if i is not None else 0
