@@ -304,8 +304,9 @@ def test_arguments_that_are_no_operands_are_written_at_each_call(name):
             assert a[0] == a[-1]
 
 
-def test_dates_stay_compiled():
-    a = np.array([1, 2, 3]).astype("M8[s]")
+@pytest.mark.parametrize("a", [np.array([1, 2, 3]).astype("M8[s]"), np.array([1, 2], object),
+                               np.ma.masked_array(X, X > 1)], ids=["dates", "objects", "masked"])
+def test_what_stays_as_it_is_stays_compiled(a):
     f = npdiff.jit(lambda a, x: np.sin(x) * len(a))
     for _ in range(4):
         f(a, X)

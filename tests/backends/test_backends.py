@@ -62,7 +62,7 @@ def test_bfloat16_is_numpys_own_business_and_says_so(backend: str) -> None:
         out = jitted(x)
     assert out.dtype == x.dtype
     np.testing.assert_array_equal(out.astype(float), f(x).astype(float))
-    with pytest.warns(JitWarning), pytest.raises(ArgumentError, match="has dtype bfloat16, and a derivative needs floating point"):
+    with pytest.warns(JitWarning), pytest.raises(ArgumentError, match="has dtype bfloat16, and a derivative"):
         npdiff.jit(npdiff.grad(lambda x: np.sum(x.astype(float))), backend)(x)
     # On the way to and from it nothing is lost unseen.
     with pytest.raises(NpdiffError, match="dtype bfloat16 cannot hold tracked values"):
