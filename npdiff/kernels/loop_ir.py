@@ -273,6 +273,11 @@ def _verify_access(a: Access, buffers: tuple[Buffer, ...], sizes: tuple[int, ...
     _check(low >= -before and high < size - before, f"{what} touches [{low}, {high}] of {size} elements")
 
 
+def _verify_reduced(op: str, dtype: DType) -> None:
+    fits = (op in BITWISE) == (dtype.kind == "b") and (dtype.kind != "c" or op in ("add", "mul"))
+    _check(fits and dtype != np.float16, f"{op} does not reduce ", dtype)
+
+
 def _verify_node(kernel: Kernel, i: int) -> None:
     node = kernel.nodes[i]
     what = f"node {i} ({node.op})"
@@ -306,7 +311,7 @@ def _verify_node(kernel: Kernel, i: int) -> None:
     elif node.op == "total":
         _check(kernel.rows is not None and kinds == [node.dtype], f"{what} is malformed")
         _check(node.data in REDUCTIONS, f"{node.data} is not a reduction")
-        _check((node.data in BITWISE) == (node.dtype.kind == "b"), f"{node.data} does not reduce ", node.dtype)
+        _verify_reduced(node.data, node.dtype)
     elif node.op == "call":
         _check(isinstance(node.data, str) and bool(kinds), f"{what} is malformed")
         _check(all(k == node.dtype for k in kinds) and node.dtype.kind == "f", f"{what} is ill-typed")
@@ -348,7 +353,7 @@ def verify(kernel: Kernel) -> None:
             _check(not any(write.access.strides[len(kept):]), f"{kind} of a row moves along its points")
         if isinstance(write, Reduction):
             _check(write.op in REDUCTIONS, f"{write.op} is not a reduction")
-            _check((write.op in BITWISE) == (out.dtype.kind == "b"), f"{write.op} does not reduce {out.dtype}")
+            _verify_reduced(write.op, out.dtype)
             _check(all(a in kept for a in write.axes), f"reduction over axes {write.axes}")
             _check(all(write.access.strides[a] == 0 for a in write.axes), "a reduction moves along a reduced axis")
             kept -= set(write.axes)
