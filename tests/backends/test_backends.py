@@ -309,8 +309,8 @@ def test_float64_where_the_processor_has_none(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(BackendError) as caught:
         run()
     assert_says(caught.value, run, f"jit: an input is float64[4], and a {jax.default_backend()} has no float64", "",
-                "give the function arrays of float32 (x.astype(np.float32), np.zeros(n, np.float32)), or use "
-                "backend='cpu'")
+                "write npdiff.jit(f, backend='tpu', dtype='float32'), which computes it in float32; give the function "
+                "arrays of float32; or use backend='cpu'")
 
 
 # ---------------------------------------------------------------------- choosing
