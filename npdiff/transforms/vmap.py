@@ -58,7 +58,7 @@ class BatchTrace(Trace):
 
 
 def _gives_array(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> bool:
-    """Whether the result for one example, which has no axes, is an array: NumPy's ufuncs give scalars, np.copy does not."""
+    """Whether the result for one example, without axes, is an array: NumPy's ufuncs give scalars, np.copy does not."""
     if prim.ufunc is not None or prim.ordered or any(aval(a).shape for a in args):
         return False
     one = [np.ones((), aval(a).dtype) if isinstance(a, Handle) else a for a in args]
