@@ -18,12 +18,19 @@ from npdiff.avals import Aval, ndarray
 from npdiff.graph import Atom, Equation, Literal, Var
 from npdiff.kernels.classify import Build, FusedReduction, squeezed
 from npdiff.kernels.expressions import Expressions
+from npdiff.kernels.extrema import positions_p
 from npdiff.kernels.gathers import Gather
 from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Ranges, Reduction, Store, turned
 from npdiff.kernels.placements import Part, Placement
 from npdiff.kernels.places import Places, aligned, compose, identity, reach, unfold
 from npdiff.kernels.rows import in_rows
 from npdiff.kernels.views import View, contiguous, whole
+
+
+class Positions(Literal):
+    """Stands for an array in which each element is its own place: known wherever it is read."""
+
+    __slots__ = ()
 
 
 class Program:
@@ -65,6 +72,8 @@ class Program:
         # One number spread over a shape: nobody can change what lies below.
         self._numbers: dict[Atom, Literal] = {v: Literal(c[(0,) * c.ndim]) for v, c in constants.items()
                                              if type(c) is ndarray and c.size and not any(c.strides)}
+        self._numbers.update((eq.outputs[0], Positions(eq.params["dtype"].type(0))) for eq in equations
+                             if eq.prim is positions_p)
 
     def pointwise(self, i: int) -> bool:
         """Whether an equation's result can be computed at any point by itself."""
@@ -94,7 +103,7 @@ class Program:
         return self._numbers.get(root, root) if self._numbers else root
 
     def seen_from(self, a: Atom) -> tuple[Atom, View]:
-        """As `below`, for kernels: a number that fills an array stands for the array."""
+        """As `below`, for kernels: a number that fills an array stands for the array, and so do `Positions`."""
         root, view = self.below(a)
         return self._numbers.get(root, root) if self._numbers else root, view
 
@@ -166,6 +175,8 @@ class _Lowering:
         """An operand at places along its own axes."""
         program, e = self.program, self.e
         root, view = program.seen_from(a)
+        if isinstance(root, Positions):
+            return e.index(*self._flat(view, places), root.aval.dtype)
         if isinstance(root, Literal):
             return e.const(root.value, root.aval.dtype)
         i = program.producer.get(root)

@@ -17,20 +17,23 @@ from typing import Any, NamedTuple
 from npdiff import cache
 
 # Raised whenever the way from text to code changes.
-_FORMAT = 4
+_FORMAT = 5
 # A function of vector math that is not copied to where it is used.
 _SHARED = re.compile(r"^define internal ([^@\n]+) @(vecmath\.[\w.]+)\(([^\n]*)\) noinline( cold)? nounwind \{\n"
                      r".*?^\}\n", re.MULTILINE | re.DOTALL)
 # Lines of a shared function up to which its values fit into the registers however these are chosen: 2 % slower than
 # with more care, in half the time.
 _SHORT = 64
+# The first line of a function that may keep vectors on the stack.
+_FUNCTION = re.compile(r"^(define [^\n]* nounwind) \{$", re.MULTILINE)
 _USES = re.compile(r"@(vecmath\.[\w.]+)\(")
 
 
 class Code(NamedTuple):
-    """Loaded machine code: the addresses of its functions, how long that took, whether it came from the cache."""
+    """Loaded machine code: its functions' addresses and names, how long that took, whether it came from the cache."""
 
     addresses: dict[str, int]
+    symbols: dict[str, str]
     seconds: float
     cached: bool
 
@@ -115,10 +118,11 @@ def load(text: str, quick: bool = False, plain: bool = False) -> Code:
         if known is None:
             host = machine()
             begin = time.perf_counter()
-            key = _key(host, text)
+            # Code that others share is part of the key: by the names that it is called by.
+            own = _apart(host, text)
+            key = _key(host, own, quick, plain)
             names = dict.fromkeys(re.findall(r"^define (?!internal)[^@\n]*@(npdiff_\w+)\(", text, re.MULTILINE))
             symbols = {name: f"{name}_{key[:24]}" for name in names}
-            own = _apart(host, text)
             found = cache.load(key)
             cached = found is not None
             if found is None:
@@ -126,12 +130,12 @@ def load(text: str, quick: bool = False, plain: bool = False) -> Code:
                 found = _compile(named, _hasty if quick else _target, plain)
                 cache.save(key, found)
             addresses = _link(found, symbols)
-            known = _loaded[text] = Code(addresses, time.perf_counter() - begin, cached)
+            known = _loaded[text] = Code(addresses, symbols, time.perf_counter() - begin, cached)
         return known
 
 
-def _key(host: Machine, text: str) -> str:
-    return hashlib.sha256("\0".join([str(_FORMAT), *map(str, host), text]).encode()).hexdigest()
+def _key(host: Machine, *what: str | bool) -> str:
+    return hashlib.sha256("\0".join(map(str, [_FORMAT, *host, *what])).encode()).hexdigest()
 
 
 def _apart(host: Machine, text: str) -> str:
@@ -153,8 +157,8 @@ def _apart(host: Machine, text: str) -> str:
             if name not in symbols:
                 quick = found[name][0].count("\n") <= _SHORT
                 # (Nothing in a function of vector math is computed twice or known beforehand.)
-                load(shared := module(name, quick), quick=quick or bool(found[name][4]), plain=True)
-                symbols[name] = f"npdiff_shared_{_key(host, shared)[:24]}"
+                code = load(module(name, quick), quick=quick or bool(found[name][4]), plain=True)
+                symbols[name] = code.symbols["npdiff_shared"]
         body = _USES.sub(lambda m: f"@{symbols.get(m[1], m[1])}(", body)
         return "\n".join([*[_declaration(found[name], symbols[name]) for name in used], body])
 
@@ -196,7 +200,9 @@ def _optimised(text: str, target: Any, plain: bool = False) -> Any:
     """
     import llvmlite.binding as llvm
 
-    module = llvm.parse_assembly(text)
+    # LLVM learns too late for it that there are not enough registers: vectors put on the stack would lie across two
+    # cache lines each, which makes kernels that call vector math a fifth slower.
+    module = llvm.parse_assembly(_FUNCTION.sub(r'\1 "stackrealign" {', text))
     module.triple, module.data_layout = target.triple, str(target.target_data)
     module.verify()
     if plain:

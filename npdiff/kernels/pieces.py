@@ -128,7 +128,7 @@ def _piece(kernel: Kernel, box: _Box) -> Piece:
         corner = sum(s * low for s, (low, _) in zip(a.strides, box.box, strict=True))
         return a._replace(offset=a.offset + corner, strides=tuple(a.strides[k] for k in axes))
 
-    nodes = tuple(Node(n.op, n.dtype, n.args, move(n.data)) if n.op == "load" else n for n in box.e.nodes)
+    nodes = tuple(Node(n.op, n.dtype, n.args, move(n.data)) if n.op in ("load", "index") else n for n in box.e.nodes)
     stores = tuple(Store(v, move(s.access)) for v, s in zip(box.values, kernel.stores, strict=True))
     sizes = tuple(box.box[k][1] - box.box[k][0] for k in axes)
     return Piece(box.box, Kernel(sizes, kernel.inputs, kernel.outputs, nodes, stores, ()))

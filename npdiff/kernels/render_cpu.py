@@ -20,7 +20,7 @@ from npdiff.kernels import llvm_complex
 from npdiff.kernels import llvm_memory as memory
 from npdiff.kernels.chunks import Work, part_bytes
 from npdiff.kernels.llvm_ops import combine, emit
-from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat
+from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, places, register, scalar_type, splat
 from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, collapse, identity, levels, part_of
 from npdiff.kernels.pieces import Piece
 from npdiff.kernels.render_rows import Rows, form
@@ -77,7 +77,7 @@ class Renderer:
         self.places: dict[tuple[int, ...], str] = {(): "0"}
         # The inner axis in blocks: how many elements there are between two settlements, innermost first.
         self.blocks: list[int] = []
-        sums = any(r.op == "add" and kernel.nodes[r.value].dtype.kind == "f" for r in registers)
+        sums = any(r.op == "add" and kernel.nodes[r.value].dtype.kind in "fc" for r in registers)
         span = self.step * BLOCK
         while sums and self.width > 1 and span < (work.chunk if self.depth == 1 else self.inner):
             self.blocks.append(span)
@@ -112,11 +112,11 @@ class Renderer:
             for _ in range(1 + (len(self.blocks) if blocked else 0)):
                 kind = register(dtype, self.width)
                 acc.vectors.append([self.body.allocate(kind) for _ in range(self.copies)])
-        acc.scalar = self.body.allocate(scalar_type(dtype))
+        acc.scalar = self.body.allocate(register(dtype, 1))
         return acc
 
     def _blocked(self, acc: Accumulators) -> bool:
-        return acc.reduction.op == "add" and acc.dtype.kind == "f"
+        return acc.reduction.op == "add" and acc.dtype.kind in "fc"
 
     def render(self) -> None:
         """Fill the body."""
@@ -133,9 +133,13 @@ class Renderer:
                 if self.work.wide and 0 not in r.axes:
                     begin, end = [self.body.let(f"mul i64 {i}, {r.access.strides[0]}") for i in self.range]
                 with self.body.loop(begin, end, 1) as i:
-                    value = memory.raw(self.body, out.dtype, 1, constant(identity(r.op, out.dtype), out.dtype, 1))
+                    first = constant(identity(r.op, out.dtype), out.dtype, 1)
                     p = self.body.let(f"getelementptr {memory_type(out.dtype)}, ptr %out{r.access.buffer}, i64 {i}")
-                    self.body.do(f"store {memory_type(out.dtype)} {value}, ptr {p}, align 1")
+                    self._put(p, out.dtype, first)
+
+    def _put(self, p: str, dtype: DType, value: str) -> None:
+        """Write one value to an address."""
+        memory.store(self.body, dtype, 1, 0, lambda _: p, value)
 
     def _enter(self, d: int) -> None:
         """Everything inside the first `d` loops."""
@@ -159,7 +163,7 @@ class Renderer:
 
     def _advance(self, d: int, i: str) -> None:
         """Where each access stands, now that the index of axis `d` is known."""
-        every = [self.kernel.nodes[n].data for n in self.order if self.kernel.nodes[n].op == "load"]
+        every = [self.kernel.nodes[n].data for n in self.order if self.kernel.nodes[n].op in ("load", "index")]
         every += [s.access for s in self.kernel.stores] + [r.access for r in self.kernel.reductions]
         for key in dict.fromkeys(a.strides[:d + 1] for a in every):
             below = self.places[key[:-1]]
@@ -272,7 +276,7 @@ class Renderer:
         if acc.vectors:
             self._set(acc, len(acc.vectors) - 1)
         first = constant(identity(acc.reduction.op, acc.dtype), acc.dtype, 1)
-        self.body.do(f"store {scalar_type(acc.dtype)} {first}, ptr {acc.scalar}")
+        self.body.do(f"store {register(acc.dtype, 1)} {first}, ptr {acc.scalar}")
 
     def _finish(self, acc: Accumulators) -> None:
         """Combine all partial results of a reduction and write it out."""
@@ -282,9 +286,9 @@ class Renderer:
             kind = register(dtype, self.width)
             whole = [body.let(f"load {kind}, ptr {v}") for v in acc.vectors[-1]]
             vector = self._tree(op, dtype, self.width, whole)
-            parts = [body.let(f"extractelement {kind} {vector}, i64 {k}") for k in range(self.width)]
+            parts = [memory.lane(body, dtype, self.width, vector, k) for k in range(self.width)]
             parts = [self._tree(op, dtype, 1, parts)]
-        parts.append(body.let(f"load {scalar_type(dtype)}, ptr {acc.scalar}"))
+        parts.append(body.let(f"load {register(dtype, 1)}, ptr {acc.scalar}"))
         total = self._tree(op, dtype, 1, parts)
         a = acc.reduction.access
         place = Access(a.buffer, a.offset, a.strides[:self._scope(acc.reduction)])
@@ -317,11 +321,19 @@ class Renderer:
             return constant(node.data, node.dtype, width)
         if node.op == "load":
             return self._load("in", node.data, i, node.dtype, width)
+        if node.op == "index":
+            apart = node.data.strides[-1] if i is not None else 0
+            return places(self.body, self._place(node.data, i), apart, node.dtype, width)
         args = [self._operand(a, width, values) for a in node.args]
         return emit(self.body, node, self.kernel.nodes[node.args[0]].dtype, width, args)
 
     def _address(self, stem: str, a: Access, i: str | None, dtype: DType, shift: int = 0) -> str:
         """The address of an element; `i` is the innermost index, None outside the innermost loop."""
+        at = self._place(a, i, shift)
+        return self.body.let(f"getelementptr {memory_type(dtype)}, ptr %{stem}{a.buffer}, i64 {at}")
+
+    def _place(self, a: Access, i: str | None, shift: int = 0) -> str:
+        """How many elements after the first one it is."""
         outer = a.strides if i is None else a.strides[:-1]
         # A load outside the innermost loop does not move along the loops inside.
         while outer and outer[-1] == 0:
@@ -332,7 +344,7 @@ class Renderer:
             at = step if at == "0" else self.body.let(f"add i64 {at}, {step}")
         if a.offset + shift:
             at = self.body.let(f"add i64 {at}, {a.offset + shift}")
-        return self.body.let(f"getelementptr {memory_type(dtype)}, ptr %{stem}{a.buffer}, i64 {at}")
+        return at
 
     def _load(self, stem: str, a: Access, i: str | None, dtype: DType, width: int) -> str:
         stride = a.strides[-1] if i is not None else 0
@@ -450,15 +462,14 @@ def _join(body: Body, op: str, out: Buffer, address: int, whole: int, marks: int
         return body.let(f"getelementptr {kind}, ptr {base}, i64 {at}")
 
     def value(p: str) -> str:
-        raw = body.let(f"load {kind}, ptr {p}, align 1")
-        return body.let(f"icmp ne i8 {raw}, 0") if out.dtype.kind == "b" else raw
+        return memory.load(body, out.dtype, 1, 0, lambda _: p)
+
+    def write(p: str, x: str) -> None:
+        memory.store(body, out.dtype, 1, 0, lambda _: p, x)
 
     with body.loop(0, out.size, 1) as i:
         total = element(final, i)
-        body.do(f"store {kind} {body.let(f'load {kind}, ptr {element(parts, i)}, align 1')}, ptr {total}, align 1")
+        write(total, value(element(parts, i)))
         with body.loop(1, "%chunks", 1) as c:
             at = body.let(f"add i64 {body.let(f'mul i64 {c}, {_part(out)}')}, {i}")
-            both = combine(body, op, out.dtype, 1, value(total), value(element(parts, at)))
-            if out.dtype.kind == "b":
-                both = body.let(f"zext i1 {both} to i8")
-            body.do(f"store {kind} {both}, ptr {total}, align 1")
+            write(total, combine(body, op, out.dtype, 1, value(total), value(element(parts, at))))
