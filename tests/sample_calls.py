@@ -1,4 +1,4 @@
-"""Calls of the rows that have no samples of their own, in the language of Row.cases; and of which rows there is none."""
+"""Calls of the rows that have no samples of their own, in the language of Row.cases; and which rows have none."""
 
 from __future__ import annotations
 
