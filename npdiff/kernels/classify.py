@@ -180,9 +180,23 @@ def _part(eq: Equation) -> Build | None:
     return lambda e, n: e.parts(n[0])[eq.prim.name == "imag"]
 
 
+def _marked(eq: Equation) -> Build | None:
+    x, extremum, places = (a.aval.dtype for a in eq.inputs)
+    if x != extremum or places != eq.outputs[0].aval.dtype:
+        return None
+
+    def build(e: Expressions, n: list[int]) -> int:
+        hit = e.op("eq", n[0], n[1])
+        if x.kind == "f":
+            hit = e.op("or", hit, e.op("ne", n[0], n[0]))
+        return e.select(hit, n[2], e.const(eq.params["beyond"], places))
+
+    return build
+
+
 _OWN: dict[str, Callable[[Equation], Build | None]] = {
     "where": _where, "astype": _astype, "strong_multiply": _strong, "strong_product": _strong,
-    "real": _part, "imag": _part, "copy": _copy,
+    "real": _part, "imag": _part, "copy": _copy, "marked": _marked,
 }
 
 

@@ -154,5 +154,15 @@ def splat(body: Body, x: str, kind: str, width: int) -> str:
         f"shufflevector {wide(kind, width)} {first}, {wide(kind, width)} poison, <{width} x i32> zeroinitializer")
 
 
+def places(body: Body, first: str, apart: int, dtype: DType, width: int) -> str:
+    """The integer `first` (of 64 bits) in the first lane of a dtype, and one more by `apart` in each further lane."""
+    kind = scalar_type(dtype)
+    one = first if dtype.itemsize == 8 else body.let(f"trunc i64 {first} to {kind}")
+    if width == 1:
+        return one
+    further = f"<{', '.join(f'{kind} {apart * k}' for k in range(width))}>"
+    return body.let(f"add {wide(kind, width)} {splat(body, one, kind, width)}, {further}")
+
+
 LOOP_HINTS = '!0 = !{!"llvm.loop.vectorize.enable", i1 false}\n!1 = !{!"llvm.loop.unroll.disable"}'
 

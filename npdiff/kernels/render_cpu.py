@@ -13,15 +13,16 @@ whole.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 from npdiff.kernels import llvm_complex
 from npdiff.kernels import llvm_memory as memory
 from npdiff.kernels.chunks import Work, part_bytes
 from npdiff.kernels.llvm_ops import combine, emit
-from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat
+from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, places, register, scalar_type, splat
 from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, collapse, identity, levels, part_of
-from npdiff.kernels.pieces import split
+from npdiff.kernels.pieces import Piece
 from npdiff.kernels.render_rows import Rows, form
 from npdiff.kernels.rows import live
 from npdiff.kernels.streaming import streamed
@@ -32,6 +33,8 @@ BLOCK = 32
 # Up to so many uses of vector math are copied into the loop; more wait for each other too long for two registers to
 # fill the time, and on four of them copies would take too long to compile.
 FEW_CALLS = 1
+# The share of a kernel's points whose loops are compiled in half the time, at the price of slower ones.
+EDGES = 1 / 16
 
 
 @dataclass(slots=True)
@@ -160,7 +163,7 @@ class Renderer:
 
     def _advance(self, d: int, i: str) -> None:
         """Where each access stands, now that the index of axis `d` is known."""
-        every = [self.kernel.nodes[n].data for n in self.order if self.kernel.nodes[n].op == "load"]
+        every = [self.kernel.nodes[n].data for n in self.order if self.kernel.nodes[n].op in ("load", "index")]
         every += [s.access for s in self.kernel.stores] + [r.access for r in self.kernel.reductions]
         for key in dict.fromkeys(a.strides[:d + 1] for a in every):
             below = self.places[key[:-1]]
@@ -318,11 +321,19 @@ class Renderer:
             return constant(node.data, node.dtype, width)
         if node.op == "load":
             return self._load("in", node.data, i, node.dtype, width)
+        if node.op == "index":
+            apart = node.data.strides[-1] if i is not None else 0
+            return places(self.body, self._place(node.data, i), apart, node.dtype, width)
         args = [self._operand(a, width, values) for a in node.args]
         return emit(self.body, node, self.kernel.nodes[node.args[0]].dtype, width, args)
 
     def _address(self, stem: str, a: Access, i: str | None, dtype: DType, shift: int = 0) -> str:
         """The address of an element; `i` is the innermost index, None outside the innermost loop."""
+        at = self._place(a, i, shift)
+        return self.body.let(f"getelementptr {memory_type(dtype)}, ptr %{stem}{a.buffer}, i64 {at}")
+
+    def _place(self, a: Access, i: str | None, shift: int = 0) -> str:
+        """How many elements after the first one it is."""
         outer = a.strides if i is None else a.strides[:-1]
         # A load outside the innermost loop does not move along the loops inside.
         while outer and outer[-1] == 0:
@@ -333,7 +344,7 @@ class Renderer:
             at = step if at == "0" else self.body.let(f"add i64 {at}, {step}")
         if a.offset + shift:
             at = self.body.let(f"add i64 {at}, {a.offset + shift}")
-        return self.body.let(f"getelementptr {memory_type(dtype)}, ptr %{stem}{a.buffer}, i64 {at}")
+        return at
 
     def _load(self, stem: str, a: Access, i: str | None, dtype: DType, width: int) -> str:
         stride = a.strides[-1] if i is not None else 0
@@ -344,14 +355,13 @@ class Renderer:
         memory.store(self.body, dtype, width, stride, lambda k: self._address("out", a, i, dtype, k), value, stream)
 
 
-def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
-    """The module's text.
+def render(kernel: Kernel, pieces: list[Piece], bits: int, work: Work, fma: bool) -> str:
+    """The module's text, given what the kernel is cut into.
 
     ``@npdiff_kernel(addresses, begin, end)`` takes the addresses of the inputs' and outputs' elements and the turns of
     the outermost loop to do. ``@npdiff_join(addresses, whole, chunks)``, where chunks leave parts, puts these together
     into the outputs at `whole`.
     """
-    pieces = split(kernel)
     stems = [f"in{k}" for k in range(len(kernel.inputs))] + [f"out{k}" for k in range(len(kernel.outputs))]
     names = [f"ptr noalias %{n}" for n in stems] + ["i64 %begin", "i64 %end"]
     lines = ["define void @npdiff_kernel(ptr %addresses, i64 %begin, i64 %end) nounwind {", "entry:"]
@@ -369,6 +379,7 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
     marks: list[str] = []
     declarations: set[str] = set()
     definitions: dict[str, str] = {}
+    edges = _edges(pieces)
     for k, piece in enumerate(pieces):
         part = collapse(piece.kernel, int(work.wide)) if len(pieces) > 1 else piece.kernel
         extent = part.sizes[0] if part.sizes else 1
@@ -382,7 +393,7 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
         r.render()
         loops = f"loops{k or ''}"
         # Copied into the caller, which knows no more that its addresses do not overlap: inlining hands that on.
-        place = "alwaysinline" if len(pieces) == 1 else "noinline"
+        place = "alwaysinline" if len(pieces) == 1 else "noinline optnone" if k in edges else "noinline"
         define = f"define internal void @{loops}({', '.join(names)}) {place} nounwind {{"
         body += [define, "entry:", *r.body.allocations, *r.body.lines, "}"]
         marks += r.body.metadata
@@ -407,6 +418,19 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
                   *join.lines, "  ret void", "}"]
     marks = [LOOP_HINTS, *marks, *join.metadata]
     return "\n".join([*sorted(declarations | join.declarations), *definitions.values(), *body, *lines, *marks]) + "\n"
+
+
+def _edges(pieces: list[Piece]) -> set[int]:
+    """The pieces that have next to nothing of the points, and whose code is not worth any care."""
+    points = [math.prod(piece.kernel.sizes) for piece in pieces]
+    found: set[int] = set()
+    left = sum(points) * EDGES
+    for k in sorted(range(len(pieces)), key=points.__getitem__):
+        left -= points[k]
+        if left < 0:
+            break
+        found.add(k)
+    return found
 
 
 def _shifted(lines: list[str], name: str, low: int, high: int) -> str:

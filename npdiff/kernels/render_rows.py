@@ -20,7 +20,7 @@ from math import prod
 from npdiff.kernels import llvm_memory as memory
 from npdiff.kernels.chunks import Work
 from npdiff.kernels.llvm_ops import combine, emit
-from npdiff.kernels.llvm_text import Body, constant, memory_type, register, scalar_type, splat, wide
+from npdiff.kernels.llvm_text import Body, constant, memory_type, places, register, scalar_type, splat, wide
 from npdiff.kernels.loop_ir import Access, DType, Kernel, Reduction, guarded, identity, levels
 from npdiff.kernels.order import cost
 from npdiff.kernels.rows import LONGEST, SHORT, Phase, in_rows, live, plan
@@ -161,7 +161,7 @@ class Rows:
 
     def _advance(self, d: int, i: str) -> None:
         """Where each access stands, now that the index of axis `d` is known."""
-        every = [self.kernel.nodes[n].data for n in self.order if self.kernel.nodes[n].op == "load"]
+        every = [self.kernel.nodes[n].data for n in self.order if self.kernel.nodes[n].op in ("load", "index")]
         every += [s.access for s in self.kernel.stores] + [r.access for r in self.kernel.reductions]
         for key in dict.fromkeys(a.strides[:d + 1] for a in every):
             self.places[key] = self._plus(self.places[key[:-1]], self._times(i, key[-1]))
@@ -470,11 +470,14 @@ class Rows:
     def _node(self, n: int, width: int, d: int, values: dict[int, str]) -> str:
         """A node's value inside of the first `d` loops."""
         node = self.kernel.nodes[n]
-        if node.op == "load":
+        if node.op in ("load", "index"):
             a = node.data
             apart = 0
             if width > 1:
                 apart = a.strides[self.rows - 1] if self.lanes else a.strides[-1]
+            if node.op == "index":
+                at = self._plus(self.places[a.strides[:d]], str(a.offset))
+                return places(self.body, at, apart, node.dtype, width)
             address = self._at("in", a, d, node.dtype)
             if apart or width == 1:
                 return memory.load(self.body, node.dtype, width, apart, address)
