@@ -14,7 +14,8 @@ START = "<!-- Made by `python -m npdiff coverage --write docs`; a test compares 
 END = "<!-- end -->\n"
 REDUCED = ("all", "any", "max", "min", "prod", "sum")
 PLACED = ("concatenate", "setitem")  # cases by the index
-ALONG = ("argmax", "argmin", "cumprod", "cumsum", "index_add")
+ALONG = ("cumprod", "cumsum", "index_add")
+PLACES = ("argmax", "argmin")
 SIZED = ("bincount", "nonzero")  # the size of their result depends on values
 _SIZE = "the size of its result depends on values"
 _UNSEEN = frozenset(["guard_truth", "guard_equal", "guard_raises", "call_graph", "run_program"])
@@ -39,6 +40,7 @@ def table() -> str:
         (f"{len(COMPLEX)} ufuncs of complex numbers", "kernel", "kernel or CuPy", "XLA"),
         (f"windows and joined arrays: {_listed(PLACED)}", "kernel or NumPy", "kernel or CuPy", "XLA"),
         (f"arrays of integers as an index: {_listed(GATHERS)}", "NumPy", "kernel", "XLA"),
+        (_listed(PLACES), "kernel", "kernel; CuPy for some dtypes", "XLA"),
         (f"along an axis, and sums by index: {_listed(ALONG)}", "NumPy", "kernel; CuPy for some dtypes", "XLA"),
         ("shapes, sorting, products, linear algebra, FFT, other ufuncs", "NumPy; kernels for some matrices", "CuPy",
          "XLA"),
