@@ -330,7 +330,7 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
     s = _ordered(a, axes)
     n = aval(s).shape[-1]
     if skip_nan and v.dtype.kind in "fc":
-        result = _over_nan(s, np.full((), 0.5, np.finfo(v.dtype).dtype), "linear")
+        result = _over_nan(s, np.full((), 0.5, np.finfo(v.dtype).dtype), "linear", None)
     elif n % 2:
         result = np.divide(s[..., n // 2], 1) if v.dtype.kind != "f" else s[..., n // 2]
     else:
