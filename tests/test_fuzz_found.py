@@ -205,14 +205,14 @@ def test_found_3006368() -> None:
     found("""
         v4 = np.transpose(s)
         v6 = v4
-    """, dict(s=1), jit=True)
+    """, {"s": 1}, jit=True)
 
 
 def test_found_3006764() -> None:
     found("""
         v2 = np.greater_equal(np.sin(a4), 0.7)
         x[2] = np.percentile(np.sin(v2), 30)
-    """, dict(x=np.ones(3), a4=np.array([1.9, 0.6, 1.2])), jit=True)
+    """, {"x": np.ones(3), "a4": np.array([1.9, 0.6, 1.2])}, jit=True)
 
 
 def test_found_3009618() -> None:
@@ -220,7 +220,7 @@ def test_found_3009618() -> None:
         v3 = dict(a=z, b=[])
         v3['b'].append(z)
         v3['b'][0].flat[1] = v3['a']
-    """, dict(z=np.zeros(0)), raises=True, jit=True)
+    """, {"z": np.zeros(0)}, raises=True, jit=True)
 
 
 def test_found_2026364() -> None:
@@ -229,4 +229,4 @@ def test_found_2026364() -> None:
         v2 = v1.squeeze()
         v2 -= 0.4
         v6 = np.log2(v1)
-    """, dict(x=np.array([0.7, 0.9])), jit=True)
+    """, {"x": np.array([0.7, 0.9])}, jit=True)
