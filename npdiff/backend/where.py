@@ -44,7 +44,7 @@ def table() -> str:
         (f"windows and joined arrays: {_listed(PLACED)}", "kernel or NumPy", "kernel or CuPy", "XLA"),
         (f"arrays of integers as an index: {_listed(GATHERS)}", "NumPy", "kernel", "XLA"),
         (f"along an axis, and sums by index: {_listed(ALONG)}", "NumPy", "kernel; CuPy for some dtypes", "XLA"),
-        ("other ufuncs, and reductions of complex numbers and float16", "NumPy", "CuPy", "XLA"),
+        ("other ufuncs", "NumPy", "CuPy", "XLA"),
         (_listed(same), "NumPy; kernels for some matrices", "CuPy", "XLA"),
         (f"masks as an index, {_listed(SIZED)}", "NumPy", "CuPy", f"NumPy: {_SIZE}"),
         (_listed(SPECIAL.keys() & cuda_rules.SPECIAL), "kernel", "kernel or CuPy", "SciPy"),

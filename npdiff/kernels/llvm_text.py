@@ -58,6 +58,10 @@ def number(value: Any, dtype: DType) -> str:
 
 def constant(value: Any, dtype: DType, width: int) -> str:
     """A constant, repeated over all lanes."""
+    if dtype.kind == "c":
+        part = part_of(dtype)
+        both = [f"{scalar_type(part)} {number(x, part)}" for x in (value.real, value.imag)]
+        return f"<{', '.join(both * width)}>"
     text = number(value, dtype)
     if width == 1:
         return text

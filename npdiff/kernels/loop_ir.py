@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -68,8 +68,7 @@ class Buffer:
 Ranges = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """Element ``offset + sum(index * stride)`` of a buffer.
 
     A load with `within` touches memory only at points inside that box; at all others its value is zero. With `steps`,
@@ -83,8 +82,7 @@ class Access:
     steps: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One scalar value; `args` are positions of earlier nodes.
 
     `data` is the Access of a load or an index (whose buffer means nothing), the number of a const, the function name of
@@ -198,7 +196,7 @@ def collapse(kernel: Kernel, first: int = 0) -> Kernel:
         return tuple(ranges)
 
     def move(a: Access) -> Access:
-        return replace(a, strides=tuple(a.strides[g[-1]] for g in groups), within=a.within and cut(a.within))
+        return a._replace(strides=tuple([a.strides[g[-1]] for g in groups]), within=a.within and cut(a.within))
 
     def moved(n: Node) -> Node:
         if n.op in ("load", "index"):
@@ -223,12 +221,12 @@ def turned(kernel: Kernel, order: Sequence[int]) -> Kernel:
         return tuple([ranges[axis] for axis in order])
 
     def move(a: Access) -> Access:
-        return replace(a, strides=tuple([a.strides[axis] for axis in order]), within=a.within and box(a.within))
+        return a._replace(strides=tuple([a.strides[axis] for axis in order]), within=a.within and box(a.within))
 
     def moved(n: Node) -> Node:
         if n.op in ("load", "index"):
-            return replace(n, data=move(n.data))
-        return replace(n, data=box(n.data)) if n.op == "inside" else n
+            return n._replace(data=move(n.data))
+        return n._replace(data=box(n.data)) if n.op == "inside" else n
 
     return replace(
         kernel,
@@ -255,7 +253,7 @@ def levels(kernel: Kernel) -> list[int]:
 
 def _check(condition: bool, what: str, *more: Any) -> None:
     if not condition:
-        raise IRError(f"loop IR: {what}{''.join(map(str, more))}")  # names of dtypes take long to make
+        raise IRError(f"loop IR: {what}{''.join(map(str, more))}")
 
 
 def _verify_box(box: Ranges, sizes: tuple[int, ...], what: str) -> None:
@@ -273,6 +271,11 @@ def _verify_access(a: Access, buffers: tuple[Buffer, ...], sizes: tuple[int, ...
     low, high = a.offset + sum(map(min, ends)), a.offset + sum(map(max, ends))
     size, before = buffers[a.buffer].size, buffers[a.buffer].before
     _check(low >= -before and high < size - before, f"{what} touches [{low}, {high}] of {size} elements")
+
+
+def _verify_reduced(op: str, dtype: DType) -> None:
+    fits = (op in BITWISE) == (dtype.kind == "b") and (dtype.kind != "c" or op in ("add", "mul"))
+    _check(fits and dtype != np.float16, f"{op} does not reduce ", dtype)
 
 
 def _verify_node(kernel: Kernel, i: int) -> None:
@@ -308,7 +311,7 @@ def _verify_node(kernel: Kernel, i: int) -> None:
     elif node.op == "total":
         _check(kernel.rows is not None and kinds == [node.dtype], f"{what} is malformed")
         _check(node.data in REDUCTIONS, f"{node.data} is not a reduction")
-        _check((node.data in BITWISE) == (node.dtype.kind == "b"), f"{node.data} does not reduce ", node.dtype)
+        _verify_reduced(node.data, node.dtype)
     elif node.op == "call":
         _check(isinstance(node.data, str) and bool(kinds), f"{what} is malformed")
         _check(all(k == node.dtype for k in kinds) and node.dtype.kind == "f", f"{what} is ill-typed")
@@ -350,7 +353,7 @@ def verify(kernel: Kernel) -> None:
             _check(not any(write.access.strides[len(kept):]), f"{kind} of a row moves along its points")
         if isinstance(write, Reduction):
             _check(write.op in REDUCTIONS, f"{write.op} is not a reduction")
-            _check((write.op in BITWISE) == (out.dtype.kind == "b"), f"{write.op} does not reduce {out.dtype}")
+            _verify_reduced(write.op, out.dtype)
             _check(all(a in kept for a in write.axes), f"reduction over axes {write.axes}")
             _check(all(write.access.strides[a] == 0 for a in write.axes), "a reduction moves along a reduced axis")
             kept -= set(write.axes)

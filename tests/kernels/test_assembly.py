@@ -99,7 +99,10 @@ def test_hot_workloads_are_vector_code(name, size, gradient, dtype):
     for text in kernels:
         code = machine.assembly(text)
         # A kernel of one piece has its loops in the function itself, one of several a function for each.
-        names = ["npdiff_kernel", *[f"loops{k or ''}" for k in range(48)]]
+        # Edges of next to no points are compiled without care.
+        edges = set(re.findall(r"@(loops\d*)\([^\n]* optnone ", text))
+        assert "loops" not in edges or len(edges) < text.count("define internal void @loops")
+        names = ["npdiff_kernel", *[name for k in range(48) if (name := f"loops{k or ''}") not in edges]]
         found = [loop for name in names for loop in assembly.loops(assembly.function(code, name))]
         widest = max([widest, *[loop.bits for loop in found]])
         assert not any(loop.gathers for loop in found), text
