@@ -139,6 +139,11 @@ def operand(a: Any) -> Any:
     return np.asarray(a)
 
 
+def tolerance(v: Any) -> Any:
+    """A number that values are compared with: a tracked one is asked for its value, as a comparison in an `if` asks."""
+    return ask(v, "a tolerance") if isinstance(v, Handle) and not aval(v).ndim else static(v)
+
+
 def static(v: Any) -> Any:
     """A parameter that decides shapes or modes: a tracked one is asked for its value."""
     if isinstance(v, Handle):
@@ -406,5 +411,6 @@ def unsupported(func: Any, why: str, instead: str = "compute it on x.value, the 
 __all__ = [
     "Point", "Row", "absent", "add_row", "composite", "direct", "elementwise", "elementwise_jvp", "found", "function",
     "is_weak", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_is", "numpy_name", "operand",
-    "point", "rows", "since", "static", "unsupported", "write_out",
+    "point", "rows", "since", "static", "tolerance",
+    "unsupported", "write_out",
 ]

@@ -14,7 +14,17 @@ import numpy as np
 
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
 from npdiff.dispatch.common import adjoint, batch_by_size, batch_stacks, laid_out, one_by_one, scalar
-from npdiff.dispatch.declare import _NO_VALUE, composite, function, nonlinear, operand, point, static, write_out
+from npdiff.dispatch.declare import (
+    _NO_VALUE,
+    composite,
+    function,
+    nonlinear,
+    operand,
+    point,
+    static,
+    tolerance,
+    write_out,
+)
 from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.rules import add_tangents, batch_leading, constant_primitive
 
@@ -217,9 +227,9 @@ pinv_p: Primitive = Primitive("linalg.pinv", np.linalg.pinv, jvp=_pinv_jvp, batc
                  "M(3), rtol=1e-9", "A(2, 4, 3), rcond=0.6"))
 def pinv(a: Any, rcond: Any = None, hermitian: Any = False, *, rtol: Any = _NO_VALUE) -> Any:
     a = operand(a)
-    params = {"rcond": static(rcond)} if rcond is not None else {}
+    params = {"rcond": tolerance(rcond)} if rcond is not None else {}
     if rtol is not _NO_VALUE:
-        params["rtol"] = static(rtol)
+        params["rtol"] = tolerance(rtol)
     if hermitian:
         a = from_triangle(a, "L")
         params["hermitian"] = True
@@ -277,7 +287,7 @@ lstsq_p: Primitive = Primitive("linalg.lstsq", _lstsq_call, jvp=_lstsq_jvp, mult
                  "A(4, 3), A(4), rcond=0.6"))
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     a, b = operand(a), operand(b)
-    x, residuals, rank, s = bind(lstsq_p, (a, b), {} if rcond is None else {"rcond": static(rcond)})
+    x, residuals, rank, s = bind(lstsq_p, (a, b), {} if rcond is None else {"rcond": tolerance(rcond)})
     return x, residuals, rank, s
 
 
@@ -357,7 +367,7 @@ rank_p: Primitive = constant_primitive("linalg.matrix_rank", np.linalg.matrix_ra
 
 @function(np.linalg.matrix_rank, "nondifferentiable", rank_p, cases=("M(3)", "A(2, 3, 2)", "A(3)", "M(3), tol=1e-3"))
 def matrix_rank(A: Any, tol: Any = None, hermitian: Any = False, *, rtol: Any = None) -> Any:
-    params = {k: static(v) for k, v in (("tol", tol), ("rtol", rtol)) if v is not None}
+    params = {k: tolerance(v) for k, v in (("tol", tol), ("rtol", rtol)) if v is not None}
     if hermitian:
         params["hermitian"] = True
     return bind(rank_p, (operand(A),), params)

@@ -9,7 +9,7 @@ import numpy as np
 
 from npdiff.core import aval
 from npdiff.dispatch.common import laid_out, scalar, shared
-from npdiff.dispatch.declare import composite, operand, static
+from npdiff.dispatch.declare import composite, operand, static, tolerance
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import anywhere
 
@@ -166,7 +166,7 @@ def polyfit(x: Any, y: Any, deg: Any, rcond: Any = None, full: Any = False, w: A
         raise TypeError("expected 1D or 2D array for y")
     if aval(x).shape[0] != aval(y).shape[0]:
         raise TypeError("expected x and y to have same length")
-    rcond = aval(x).shape[0] * np.finfo(aval(x).dtype).eps if rcond is None else static(rcond)
+    rcond = aval(x).shape[0] * np.finfo(aval(x).dtype).eps if rcond is None else tolerance(rcond)
     left, right = np.vander(x, order), y
     if w is not None:
         w = np.add(operand(w), 0.0)
