@@ -227,11 +227,19 @@ eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh,
 # ---------------------------------------------------------------------- general eigenvalues
 
 
+def _in_basis(v: Any, t: Any, what: str) -> Any:
+    """The matrix's change in the basis of its eigenvectors; an error if they are none, as at a defective matrix."""
+    smallest = np.linalg.svd(v, compute_uv=False)[..., -1, None, None]
+    dependent = np.equal(closed(smallest, 1), 0)
+    inner = np.linalg.solve(np.where(dependent, np.eye(shape_of(v)[-1]), v), np.matmul(t, v))
+    return over_gap(inner, np.where(dependent, 0.0, 1.0).astype(aval(smallest).dtype), what)
+
+
 def _eig_jvp(out: Any, _primals: Any, tangents: Any) -> Any:
     (w, v), (t,) = out, tangents
     if t is None or aval(w).size == 0:
         return None, None
-    inner = np.linalg.solve(v, np.matmul(t, v))
+    inner = _in_basis(v, t, "np.linalg.eig")
     turn = rotation(inner, w, "np.linalg.eig")
     dv = np.matmul(v, turn)
     # LAPACK scales each vector to length one and makes its largest component real.
@@ -260,14 +268,16 @@ def _eigvals_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
     (a,), (t,) = primals, tangents
     if t is None:
         return None
-    _, v = np.linalg.eig(a)
-    return _diagonal(np.linalg.solve(v, np.matmul(t, v)))
+    w, v = np.linalg.eig(a)
+    return _diagonal(_in_basis(v, t, "np.linalg.eigvals")) if aval(w).size else np.zeros_like(w)
 
 
 eigvals_p: Primitive = nonlinear(np.linalg.eigvals,
                                  jvp=_eigvals_jvp, batch=batch_leading(lambda: eigvals_p),
                       points=(point("at equal eigenvalues right for functions symmetric in them", "f(x) ** 2",
-                                    [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]]),),
+                                    [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]]),
+                              point("an error at a defective matrix", "f(x)", [[1.0, 1.0], [0.0, 1.0]],
+                                    NotDifferentiableError)),
                       cases=("S(3)", "M(3) + np.diag([0., 1, 2])", "np.array([[1., 2], [-2, 1.5]]) + 0.1 * A(2, 2)"))
 
 # ---------------------------------------------------------------------- singular values

@@ -202,7 +202,7 @@ def _observations(m: Any, y: Any, rowvar: Any, dtype: Any) -> Any:
 @composite(np.cov,
            cases=("A(2, 4)", "A(4)", "A(4), A(4)", "A(4, 2), rowvar=False", "A(2, 4), bias=True",
                           "A(2, 4), ddof=0", "A(2, 3), fweights=np.array([1, 2, 1])", "A(2, 3), aweights=P(3)",
-                          "C(2, 4)", "A(2, 4), dtype=np.float32", "A(2, 3), aweights=P(3), dtype=np.float32"))
+                          "C(2, 4)"))
 def cov(m: Any, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any = None, fweights: Any = None,
         aweights: Any = None, *, dtype: Any = None) -> Any:
     if ddof is not None and ddof != int(ddof):
