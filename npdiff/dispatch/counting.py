@@ -19,7 +19,7 @@ from npdiff.dispatch.rules import constant_primitive
 from npdiff.foreign import foreign_in
 
 
-@composite(np.count_nonzero, captured="lists",
+@composite(np.count_nonzero,
            cases=("A(3) * [1, 0, 1]", "I(2, 4), axis=1", "B(2, 3), axis=0, keepdims=True", "A(2, 2)"))
 def count_nonzero(a: Any, axis: Any = None, *, keepdims: Any = False) -> Any:
     count = np.sum(np.not_equal(operand(a), 0), axis=axis, dtype=np.intp, keepdims=truth(keepdims))
@@ -143,7 +143,7 @@ def _columns(sample: Any) -> list[Any]:
     return [rows[k] for k in range(aval(rows).shape[0])]
 
 
-@composite(np.histogramdd, notes="counts are constant; weights and edges are differentiated", cases=(
+@composite(np.histogramdd, captured="", notes="counts are constant; weights and edges are differentiated", cases=(
     "A(6, 2) ** 3, 2", "A(5, 2), (2, 3), [(-1.43, 1.61), None]", "A(6) ** 3, 3",
     "(A(5), A(5), A(5)), 2, [(-2.1, 1.9), (-2, 2.3), (-2, 2.03)], weights=A(5)",
     "A(5, 2), [np.array([-2.0, -0.47, 0.71, 2.0]), 2], [None, (-1.9, 2)], density=True",

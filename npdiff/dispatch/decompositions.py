@@ -167,7 +167,7 @@ cholesky_p: Primitive = own_primitive("linalg.cholesky", _cholesky_call, jvp=_ch
                                       batch=batch_leading(lambda: cholesky_p))
 
 
-@function(np.linalg.cholesky, "nonlinear", cholesky_p, captured="lists", notes="reads one triangle, as LAPACK does",
+@function(np.linalg.cholesky, "nonlinear", cholesky_p, notes="reads one triangle, as LAPACK does",
           cases=("S(3)", "S(3, 2)", "S(3), upper=True", "S(3, 2), upper=True",
                  "S(2) + 0.3j * np.array([[0, 1], [-1, 0]])"))
 def cholesky(a: Any, /, *, upper: Any = False) -> Any:
@@ -202,7 +202,7 @@ eigh_p: Primitive = own_primitive("linalg.eigh", _eigh_call, jvp=_eigh_jvp, mult
                                   batch=batch_leading(lambda: eigh_p))
 
 
-@function(np.linalg.eigh, "nonlinear", eigh_p, captured="lists", notes="reads one triangle",
+@function(np.linalg.eigh, "nonlinear", eigh_p, notes="reads one triangle",
           points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError)),
           cases=("S(3)", "S(3, 2)", "S(3), UPLO='U'"))
 def eigh(a: Any, UPLO: Any = "L") -> Any:
@@ -217,7 +217,7 @@ def _eigvalsh_jvp(_out: Any, primals: Any, tangents: Any, UPLO: Any = "L") -> An
     return np.real(_diagonal(np.matmul(adjoint(v), np.matmul(from_triangle(t, UPLO.upper()), v))))
 
 
-eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh, captured="lists",
+eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh,
                                   jvp=_eigvalsh_jvp, batch=batch_leading(lambda: eigvalsh_p),
                        notes="reads one triangle", points=(
                            point("at equal eigenvalues right for functions symmetric in them", "f(x) ** 2",
@@ -249,7 +249,7 @@ eig_p: Primitive = own_primitive("linalg.eig", lambda a: tuple(np.linalg.eig(a))
                       batch=batch_leading(lambda: eig_p))
 
 
-@function(np.linalg.eig, "nonlinear", eig_p, captured="lists",
+@function(np.linalg.eig, "nonlinear", eig_p,
           points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError)),
           cases=("S(3)", "M(3) + np.diag([0., 1, 2])", "np.array([[1., 2], [-2, 1.5]]) + 0.1 * A(2, 2)"))
 def eig(a: Any) -> Any:
@@ -264,7 +264,7 @@ def _eigvals_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
     return _diagonal(np.linalg.solve(v, np.matmul(t, v)))
 
 
-eigvals_p: Primitive = nonlinear(np.linalg.eigvals, captured="lists",
+eigvals_p: Primitive = nonlinear(np.linalg.eigvals,
                                  jvp=_eigvals_jvp, batch=batch_leading(lambda: eigvals_p),
                       points=(point("at equal eigenvalues right for functions symmetric in them", "f(x) ** 2",
                                     [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]]),),
@@ -320,7 +320,7 @@ svd_p: Primitive = own_primitive("linalg.svd", lambda a, full_matrices=True: tup
                       jvp=_svd_jvp, multiple=True, batch=batch_leading(lambda: svd_p))
 
 
-@function(np.linalg.svd, "nonlinear", svd_p, captured="lists",
+@function(np.linalg.svd, "nonlinear", svd_p,
           notes="the extra vectors of full_matrices=True have none", points=(
     point("vectors: an error at equal singular values", "f(x)[0][0, 1]", _ONE, NotDifferentiableError),
     point("values: at equal ones right for functions symmetric in them", "f(x, compute_uv=False) ** 2",
@@ -392,7 +392,7 @@ qr_p: Primitive = own_primitive("linalg.qr", lambda a, mode="reduced": tuple(np.
                      batch=batch_leading(lambda: qr_p))
 
 
-@function(np.linalg.qr, "nonlinear", qr_p, captured="lists",
+@function(np.linalg.qr, "nonlinear", qr_p,
           notes="full rank of the leading columns; the extra columns of "
           "mode='complete' have no derivative", cases=("M(3)", "A(4, 2)", "A(2, 3)", "A(2, 3, 2)", "A(4, 2), mode='r'",
                                                        "M(3), mode='complete'", "C(3, 2)",

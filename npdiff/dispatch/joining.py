@@ -152,7 +152,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> Any:
     return _split(np.array_split, ary, indices_or_sections, axis)
 
 
-@composite(np.split, cases=("A(6), 3", "A(2, 4), 2, axis=-1", "A(5), [1, 3]", "A(5), (3, 1)"))
+@composite(np.split, captured="", cases=("A(6), 3", "A(2, 4), 2, axis=-1", "A(5), [1, 3]", "A(5), (3, 1)"))
 def split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> Any:
     return _split(np.split, ary, indices_or_sections, axis)
 
@@ -169,12 +169,13 @@ def _split_rows(name: str, first: int) -> Any:
     return impl
 
 
-composite(np.hsplit, cases=("A(4), 2", "A(2, 4), 2", "A(2, 4), [1, 3]", "A(2, 4, 2), [1]"))(_split_rows("hsplit", 1))
-composite(np.vsplit, cases=("A(4, 2), 2", "A(4, 2), [1, 3]", "A(2, 2, 2), 2"))(_split_rows("vsplit", 0))
-composite(np.dsplit, cases=("A(2, 2, 4), 2", "A(1, 2, 4), [1, 3]"))(_split_rows("dsplit", 2))
+composite(np.hsplit, captured="", cases=("A(4), 2", "A(2, 4), 2", "A(2, 4), [1, 3]", "A(2, 4, 2), [1]"))(
+    _split_rows("hsplit", 1))
+composite(np.vsplit, captured="", cases=("A(4, 2), 2", "A(4, 2), [1, 3]", "A(2, 2, 2), 2"))(_split_rows("vsplit", 0))
+composite(np.dsplit, captured="", cases=("A(2, 2, 4), 2", "A(1, 2, 4), [1, 3]"))(_split_rows("dsplit", 2))
 
 
-@composite("unstack", since="2.1", cases=("A(2, 3)", "A(2, 3), axis=1", "A(2, 3, 2), axis=-1", "A(3)"))
+@composite("unstack", captured="", since="2.1", cases=("A(2, 3)", "A(2, 3), axis=1", "A(2, 3, 2), axis=-1", "A(3)"))
 def unstack(x: Any, /, *, axis: Any = 0) -> Any:
     x = operand(x)
     if not aval(x).ndim:

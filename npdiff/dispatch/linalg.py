@@ -34,7 +34,7 @@ def _inv_jvp(out: Any, _primals: Any, tangents: Any) -> Any:
     return None if t is None else np.negative(np.matmul(out, np.matmul(t, out)))
 
 
-inv_p: Primitive = nonlinear(np.linalg.inv, captured="lists", jvp=_inv_jvp, batch=batch_leading(lambda: inv_p),
+inv_p: Primitive = nonlinear(np.linalg.inv, jvp=_inv_jvp, batch=batch_leading(lambda: inv_p),
                   cases=("M(3)", "M(2, 3, 3)", "S(3)", "C(2, 2)"))
 
 
@@ -75,7 +75,7 @@ def _det_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
     return None if t is None else np.sum(np.multiply(cofactor_p.call(a), t), axis=(-2, -1))
 
 
-det_p: Primitive = nonlinear(np.linalg.det, captured="lists", jvp=_det_jvp, batch=batch_leading(lambda: det_p),
+det_p: Primitive = nonlinear(np.linalg.det, jvp=_det_jvp, batch=batch_leading(lambda: det_p),
                              total=True, cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"), points=(
     point("first derivatives at singular matrices too, second ones are an error", "f(x)", [[1.0, 1.0], [1.0, 1.0]],
           [[1, -1], [-1, 1]], np.linalg.LinAlgError),
@@ -96,7 +96,7 @@ slogdet_p: Primitive = Primitive("linalg.slogdet", np.linalg.slogdet, jvp=_slogd
                       batch=batch_leading(lambda: slogdet_p), total=True)
 
 
-@function(np.linalg.slogdet, "nonlinear", slogdet_p, captured="lists", points=(
+@function(np.linalg.slogdet, "nonlinear", slogdet_p, points=(
     point("an error at singular matrices", "f(x)[1]", [[1.0, 1.0], [1.0, 1.0]], np.linalg.LinAlgError),),
           cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"))
 def slogdet(a: Any) -> Any:
@@ -130,7 +130,7 @@ solve_p: Primitive = own_primitive("solve", _solve, jvp=_solve_jvp, pull=_solve_
 
 
 
-@function(np.linalg.solve, "nonlinear", solve_p, captured="lists", cases=(
+@function(np.linalg.solve, "nonlinear", solve_p, cases=(
     "M(3), A(3)", "M(3), A(3, 2)", "M(2, 3, 3), A(3)", "M(2, 3, 3), A(2, 3, 1)", "M(3), A(2, 3, 1)", "C(2, 2), C(2)"))
 def solve(a: Any, b: Any) -> Any:
     a, b = operand(a), operand(b)
@@ -212,7 +212,7 @@ def _pinv_jvp(out: Any, primals: Any, tangents: Any, **params: Any) -> Any:
 pinv_p: Primitive = Primitive("linalg.pinv", np.linalg.pinv, jvp=_pinv_jvp, batch=batch_leading(lambda: pinv_p))
 
 
-@function(np.linalg.pinv, "nonlinear", pinv_p, captured="lists", notes="at constant rank",
+@function(np.linalg.pinv, "nonlinear", pinv_p, notes="at constant rank",
           cases=("M(3)", "A(3, 2) + np.eye(3, 2)", "M(2, 2, 3)", "S(3), hermitian=True", "M(3), rcond=1e-10",
                  "M(3), rtol=1e-9", "A(2, 4, 3), rcond=0.6"))
 def pinv(a: Any, rcond: Any = None, hermitian: Any = False, *, rtol: Any = _NO_VALUE) -> Any:
@@ -272,7 +272,7 @@ lstsq_p: Primitive = Primitive("linalg.lstsq", _lstsq_call, jvp=_lstsq_jvp, mult
                     batch=batch_by_size(lambda: lstsq_p, "np.linalg.lstsq"))
 
 
-@function(np.linalg.lstsq, "nonlinear", lstsq_p, captured="lists", notes="at constant rank",
+@function(np.linalg.lstsq, "nonlinear", lstsq_p, notes="at constant rank",
           cases=("A(4, 2), A(4)", "A(4, 2), A(4, 3)", "A(2, 3), A(2)", "M(3), A(3), rcond=1e-8",
                  "A(4, 3), A(4), rcond=0.6"))
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
@@ -284,7 +284,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
 # ---------------------------------------------------------------------- powers and chains
 
 
-@composite(np.linalg.matrix_power, captured="lists", cases=("M(3), 3", "M(3), 0", "M(3), -2", "M(2, 3, 3), 5"))
+@composite(np.linalg.matrix_power, cases=("M(3), 3", "M(3), 0", "M(3), -2", "M(2, 3, 3), 5"))
 def matrix_power(a: Any, n: Any) -> Any:
     a, n = operand(a), static(n)
     shape = aval(a).shape
@@ -368,13 +368,13 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: Any = False, *, rtol: Any = 
 
 @composite(np.linalg.matmul, cases=("A(2, 3), A(3, 2)", "A(3), A(3)"))
 def matmul(x1: Any, x2: Any, /) -> Any:
-    return np.matmul(x1, x2)
+    return np.matmul(operand(x1), operand(x2))
 
 
 @composite(np.linalg.vecdot, cases=("A(3), A(3)", "A(3, 2), A(3, 2), axis=0"))
 def vecdot(x1: Any, x2: Any, /, *, axis: Any = -1) -> Any:
     product: Any = np.vecdot
-    return product(x1, x2, axis=axis)
+    return product(operand(x1), operand(x2), axis=axis)
 
 
 @composite(np.linalg.outer, cases=("A(3), A(2)",))
@@ -387,7 +387,7 @@ def outer(x1: Any, x2: Any, /) -> Any:
 
 @composite(np.linalg.tensordot, cases=("A(2, 3), A(3, 4), axes=1",))
 def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
-    return np.tensordot(x1, x2, axes=axes)
+    return np.tensordot(operand(x1), operand(x2), axes=axes)
 
 
 @composite(np.linalg.cross, cases=("A(2, 3), A(2, 3)", "A(3, 2), A(3, 2), axis=0"))
@@ -401,17 +401,17 @@ def cross(x1: Any, x2: Any, /, *, axis: Any = -1) -> Any:
 
 @composite(np.linalg.matrix_transpose, cases=("A(2, 3)",))
 def matrix_transpose(x: Any, /) -> Any:
-    return np.matrix_transpose(x)
+    return np.matrix_transpose(operand(x))
 
 
 @composite(np.linalg.diagonal, cases=("A(3, 3)", "A(2, 3, 4), offset=1"))
 def diagonal(x: Any, /, *, offset: Any = 0) -> Any:
-    return np.diagonal(x, offset, axis1=-2, axis2=-1)
+    return np.diagonal(operand(x), offset, axis1=-2, axis2=-1)
 
 
 @composite(np.linalg.trace, cases=("A(3, 3)", "A(2, 3, 4), offset=-1"))
 def trace(x: Any, /, *, offset: Any = 0, dtype: Any = None) -> Any:
-    return np.trace(x, offset, axis1=-2, axis2=-1, dtype=dtype)
+    return np.trace(operand(x), offset, axis1=-2, axis2=-1, dtype=dtype)
 
 
 __all__ = ["SlogdetResult", "from_triangle", "trace_of_product"]

@@ -32,7 +32,7 @@ def _given(**parameters: Any) -> dict[str, Any]:
     return {k: v for k, v in parameters.items() if v is not _NO_VALUE}
 
 
-@composite(np.nansum, captured="lists",
+@composite(np.nansum,
            points=(point("NaN passes nothing", "f(x)", [np.nan, 1.0], [0, 1], 0), _NONE_LEFT), cases=_CASES)
 def nansum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
            initial: Any = _NO_VALUE, where: Any = _NO_VALUE) -> Any:
@@ -86,7 +86,7 @@ def _present(a: Any, axis: Any, keepdims: Any, where: Any) -> tuple[Any, Any]:
     return mask, np.sum(mask, axis=axis, dtype=np.intp, keepdims=truth(keepdims))
 
 
-@composite(np.nanmean, captured="lists", points=(_NONE_LEFT,), cases=(*_CASES, "C(3) + [0, np.nan, 0]"))
+@composite(np.nanmean, points=(_NONE_LEFT,), cases=(*_CASES, "C(3) + [0, np.nan, 0]"))
 def nanmean(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE, *,
             where: Any = _NO_VALUE) -> Any:
     a = operand(a)

@@ -183,7 +183,8 @@ def _by_function(mode: Any, padded: Any, widths: Sequence[tuple[int, int]], kwar
     return padded
 
 
-@function(np.trim_zeros, prim=getitem_dynamic_p, notes="which elements are zero is asked of the values", cases=(
+@function(np.trim_zeros, captured="", prim=getitem_dynamic_p,
+          notes="which elements are zero is asked of the values", cases=(
     "A(4)", "A(3), 'f'", *since("2.2", "A(2, 3)", "A(2, 3), 'b', 1")))
 def trim_zeros(filt: Any, trim: Any = "fb", axis: Any = None) -> Any:
     a = operand(filt)

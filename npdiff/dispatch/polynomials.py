@@ -18,7 +18,7 @@ def _coefficients(p: Any) -> Any:
     return np.atleast_1d(operand(p))
 
 
-@composite(np.polyval, captured="lists",
+@composite(np.polyval,
            cases=("A(3), A(4)", "A(3), A(2, 2)", "[2.0, 1.0, 0.5], A(3)", "A(3), 0.7", "C(3), A(2)"))
 def polyval(p: Any, x: Any) -> Any:
     p, x = operand(p), operand(x)

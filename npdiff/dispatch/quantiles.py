@@ -275,7 +275,7 @@ _WEIGHTED = (f"A(5), 0.3, {_W}P(5)", f"A(2, 4), [0.2, 0.7], axis=1, {_W}P(4)", f
              f"A(2, 4), 0.4, axis=0, {_W}P(2, 4)")
 
 
-@composite(np.quantile, captured="lists", notes="with weights, constant in them", points=(
+@composite(np.quantile, notes="with weights, constant in them", points=(
     point(_STABLE, "f(x, 0.5)", [1.0, 1.0, 1.0], [0, 1, 0], 0),
     point("along q, at a data point the slope to its right", "f([1.0, 2.0, 4.0], x)", 0.5, 4, 0)),
            cases=(*_CASES, *_WEIGHTED), retired={"interpolation": "method"})
@@ -304,7 +304,7 @@ def _hundredth(a: Any, q: Any) -> Any:
     return np.divide(q, hundred)
 
 
-@composite(np.percentile, captured="lists", points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),),
+@composite(np.percentile, points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),),
            cases=(*_PERCENT, f"A(5), 30, {_W}P(5)"), retired={"interpolation": "method"})
 def percentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
                method: Any = "linear", keepdims: Any = False, *, weights: Any = None) -> Any:
@@ -345,7 +345,7 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
 _CASES = ("A(5)", "A(4)", "A(2, 3), axis=0", "A(2, 3), axis=1, keepdims=True", "A(2, 3, 2), axis=(0, 2)", "I(5)")
 
 
-@composite(np.median, captured="lists", points=_MIDDLE, cases=_CASES)
+@composite(np.median, points=_MIDDLE, cases=_CASES)
 def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False, keepdims: Any = False) -> Any:
     return _middle("np.median", a, axis, out, keepdims, False)
 
