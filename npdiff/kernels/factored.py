@@ -65,4 +65,4 @@ def _factors(eq: Equation, a: Aval) -> bool:
     return all(out.aval.dtype == a.dtype for out in eq.outputs) and all(b.aval.ndim == 2 for b in eq.inputs)
 
 
-__all__ = ["factor_p", "factored_once"]
+__all__ = ["READERS", "factor_p", "factored_once"]
