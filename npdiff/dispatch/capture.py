@@ -116,8 +116,9 @@ def _hearing(original: Callable[..., Any], name: str) -> Callable[..., Any]:
         for a in args:
             if type(a) in _LIST_TYPES and called_by_user(name) and holds_handle(a):
                 return overrides[original](*args, **kwargs)
-        if kwargs and called_by_user(name) and holds_handle([*kwargs.values()]):
-            return overrides[original](*args, **kwargs)
+        for a in kwargs.values():
+            if (type(a) in _LIST_TYPES or isinstance(a, Handle)) and called_by_user(name) and holds_handle(a):
+                return overrides[original](*args, **kwargs)
         return original(*args, **kwargs)
 
     return stand_in
