@@ -15,6 +15,7 @@ from npdiff.dispatch.common import in_c_or_f_order, in_c_order
 from npdiff.dispatch.declare import composite, function, operand, since, static, write_out
 from npdiff.dispatch.manipulation import concatenate_p, ravel
 from npdiff.dispatch.operands import numbered, operands, phantom, picked
+from npdiff.dispatch.storing import converted
 
 # ---------------------------------------------------------------------- joining
 
@@ -253,10 +254,11 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     "A(3), [0, 0, 3], A(3)",
     "A(2, 3), 1, A(3), axis=0", "A(2, 3), slice(0, 2), A(2)", "A(2, 2), -1, 1.0, -1", *since("2.1", "A(3), B(3), 2.0")))
 def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
-    a, v = operand(arr), operand(values)
+    a = operand(arr)
+    v = converted(values, aval(a).dtype)
     if axis is None:
         a, axis = np.ravel(a), 0
     # NumPy lays out numbered places, and the elements are put there.
     spots = np.insert(numbered(a), static(obj), numbered(v) + aval(a).size, static(axis))
-    pool = np.concatenate([np.ravel(a), np.astype(np.ravel(v), aval(a).dtype)])
+    pool = np.concatenate([np.ravel(a), np.ravel(v)])
     return in_c_or_f_order(picked(pool, spots), a)
