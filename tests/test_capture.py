@@ -304,7 +304,10 @@ def test_rows_that_hear_lists(name: str) -> None:
     def first(text: str) -> Any:
         return next(iter(evaluate(name, text).args), None)
 
-    text = next(t for t in rows[name].cases if is_float_array(first(t)) and first(t).ndim and first(t).size > 1)
+    texts = [t for t in rows[name].cases if is_float_array(first(t)) and first(t).ndim and first(t).size > 1]
+    if not texts:
+        pytest.skip("its first argument is no array")
+    text = texts[0]
     call = evaluate(name, text)
 
     def f(a: Any) -> Any:

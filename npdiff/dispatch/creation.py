@@ -71,10 +71,10 @@ def assemble(obj: Any, dtype: Any = None) -> Any:
 
 
 def _numeric(dtype: Any, *received: Any) -> np.dtype[Any]:
-    dtype = np.dtype(dtype)
-    if dtype.kind not in "biufc":
-        raise no_dtype(dtype, *received)
-    return dtype
+    found: np.dtype[Any] = np.dtype(dtype)
+    if found.kind not in "biufc":
+        raise no_dtype(found, *received)
+    return found
 
 
 services["array"] = assemble

@@ -257,14 +257,23 @@ turns_p: Primitive = constant_primitive("unwrap_turns", None, impl=_turns, batch
                                          total=True)
 
 
-@composite(np.unwrap, points=(
+@composite(np.unwrap, captured="lists", points=(
     point("whole periods are added, which are constant", "f(x)", [0.0, np.pi, 2 * np.pi], 1, 0),),
            cases=("3 * A(5)", "3 * A(2, 4), axis=0", "3 * A(5), period=4.0", "I(4, high=9), period=4",
                   "3 * A(5), discont=3.5"))
 def unwrap(p: Any, discont: Any = None, axis: Any = -1, *, period: Any = 2 * np.pi) -> Any:
     p = operand(p)
+    if isinstance(period, Handle) and aval(period).dtype.kind == "f":
+        # The number of turns has no derivative; how long they are has one.
+        count = turns_of(np.divide(p, period), None if discont is None else np.divide(discont, period), axis, 1.0)
+        return np.add(p, np.multiply(np.rint(count), period))
+    turns = turns_of(p, discont, axis, period)
+    return np.add(p, turns) if isinstance(p, Handle) else np.asarray(p) + turns
+
+
+def turns_of(p: Any, discont: Any, axis: Any, period: Any) -> Any:
+    """What `np.unwrap` adds: whole periods, which are constant."""
     params: dict[str, Any] = {"axis": normalize_axis_index(static(axis), aval(p).ndim), "period": static(period)}
     if discont is not None:
         params["discont"] = static(discont)
-    turns = bind(turns_p, (p,), params)
-    return np.add(p, turns) if isinstance(p, Handle) else np.asarray(p) + turns
+    return bind(turns_p, (p,), params)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.array import is_scalar, is_weak
+from npdiff.array import is_scalar
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, services
 from npdiff.dispatch.rules import batch_elementwise, constant_primitive
