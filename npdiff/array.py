@@ -557,17 +557,22 @@ def cut_apart(h: Any) -> bool:
     return type(v) is not ndarray and is_foreign(v) and not hasattr(v, "strides")
 
 
-def is_scalar(h: Any) -> bool:
-    """True where NumPy would hold a scalar, which is immutable, and not a 0-d array."""
+# In the place of a node: examples of a batch that have no axes and are arrays all the same, not scalars.
+ARRAY = object()
+
+
+def is_scalar(h: Any, view: bool = False) -> bool:
+    """True where NumPy would hold a scalar, which is immutable, and not a 0-d array; `view`: h is what a view holds."""
     h._sync()
     v = h._value
     t = h._trace
+    view = view or type(h) is View
     if t is not None:
         if t.batches:
-            return len(core.shape_of(v)) == 1 and type(h) is DiffArray
+            return len(core.shape_of(v)) == 1 and not view and h._node is not ARRAY
         if t.foreign:
             return False
-    return is_scalar(v) if isinstance(v, Handle) else type(v) is not ndarray
+    return is_scalar(v, view) if isinstance(v, Handle) else type(v) is not ndarray
 
 
 def _type_name(h: Any) -> str:

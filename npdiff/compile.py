@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from npdiff import tree
 from npdiff.backend.contract import Backend, Compiler, OwnArrays, Placement, own_arrays
 from npdiff.backend.cpu import CPU
 from npdiff.backend.registry import find
+from npdiff.backend.single import InSingle, narrow
 from npdiff.core import services
 from npdiff.errors import ArgumentError, message
 from npdiff.jit import MAX_QUICKENED, Call, Entry, Jitted
@@ -19,14 +22,15 @@ class JittedElsewhere(Jitted):
     """A function made by `npdiff.jit` for another backend than the CPU."""
 
     def __init__(self, f: Callable[..., Any], backend: Backend, mesh: Any = None, in_shardings: Any = None,
-                 out_shardings: Any = None) -> None:
+                 out_shardings: Any = None, single: bool = False) -> None:
         super().__init__(f, backend)
+        self.single = single
         self.mesh = mesh
         self.in_shardings = in_shardings
         self.out_shardings = out_shardings
 
     def _options(self) -> tuple[Any, ...]:
-        return (self.backend.name, self.mesh, self.in_shardings, self.out_shardings)
+        return (self.backend.name, self.mesh, self.in_shardings, self.out_shardings, self.single)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         given, own = self._stand_ins((args, kwargs))
@@ -38,7 +42,9 @@ class JittedElsewhere(Jitted):
         finally:
             own_arrays.reset(token)
             own.store()
-        return tree.map_leaves(own.result, out)
+        # Not all devices hold float64: results that stay there are as they were computed.
+        single = self.single
+        return tree.map_leaves(lambda x: own.result(narrow(x) if single and id(x) not in own else x), out)
 
     def _stand_ins(self, arguments: Any) -> tuple[Any, OwnArrays | None]:
         """The arguments with ndarrays for the backend's own arrays, if there are any."""
@@ -82,7 +88,7 @@ class JittedElsewhere(Jitted):
         return super()._looked_at(*given)
 
     def _choose(self, made: Recording, args: Sequence[Any]) -> None:
-        made.compiler = Compiler(self.backend, self._placement(made, args))
+        made.compiler = (InSingle if self.single else Compiler)(self.backend, self._placement(made, args))
         made.compiled().prepare()  # now: what the backend cannot do is an error of the first call, not of the second
 
     def _quicken(self, made: Recording, path: Any) -> None:
@@ -116,8 +122,8 @@ def _per_argument(specs: Any, count: int, name: str, what: str) -> Sequence[Any]
     return list(specs)
 
 
-def jit(f: Callable[..., Any], backend: str | None = None, *, mesh: Any = None, in_shardings: Any = None,
-        out_shardings: Any = None) -> Jitted:
+def jit(f: Callable[..., Any], backend: str | None = None, *, dtype: Any = None, mesh: Any = None,
+        in_shardings: Any = None, out_shardings: Any = None) -> Jitted:
     """Make f run from compiled kernels: same results, same writes, same random stream, faster.
 
     The first call with arguments of new types and shapes runs f once and records what it does; further calls run
@@ -134,6 +140,10 @@ def jit(f: Callable[..., Any], backend: str | None = None, *, mesh: Any = None, 
         CuPy; arrays in CUDA memory in, CuPy arrays out) or ``"tpu"`` (whatever JAX runs on: TPU, GPU or CPU; jax
         arrays in, jax arrays out). None: the environment variable NPDIFF_BACKEND, or the CPU. `npdiff.backends()`
         says what is available.
+    dtype
+        ``"float32"``: what NumPy computes in float64 and complex128 is computed in float32 and complex64, on processors
+        without float64 (a TPU) or slow in it. NumPy's results keep their dtypes, arrays on the device stay in single
+        precision; integers are as ever, and so is the first call, which NumPy computes. None: NumPy's own dtypes.
     mesh
         With ``"tpu"``: a `jax.sharding.Mesh` of devices to share the work between.
     in_shardings, out_shardings
@@ -151,7 +161,7 @@ def jit(f: Callable[..., Any], backend: str | None = None, *, mesh: Any = None, 
     Raises
     ------
     ArgumentError
-        If f is not callable, there is no such backend, or shardings do not fit the arguments.
+        If f is not callable, there is no such backend or dtype, or shardings do not fit the arguments.
     BackendError
         If the backend cannot run here (the error says what to install), or cannot run this function.
 
@@ -172,11 +182,24 @@ def jit(f: Callable[..., Any], backend: str | None = None, *, mesh: Any = None, 
     if mesh is None and (in_shardings is not None or out_shardings is not None):
         raise ArgumentError(message("jit: shardings need the mesh that they cut arrays over",
                                     instead="give mesh=jax.sharding.Mesh(devices, names)"))
-    return Jitted(f) if chosen is CPU else JittedElsewhere(f, chosen, mesh, in_shardings, out_shardings)
+    single = dtype is not None and _single(dtype)
+    return Jitted(f) if chosen is CPU and not single else JittedElsewhere(
+        f, chosen, mesh, in_shardings, out_shardings, single)
 
 
-def _again(f: Callable[..., Any], backend: str, mesh: Any = None, ins: Any = None, outs: Any = None) -> Jitted:
-    return jit(f, backend, mesh=mesh, in_shardings=ins, out_shardings=outs)
+def _single(dtype: Any) -> bool:
+    try:
+        if np.dtype(dtype) == np.float32:
+            return True
+    except TypeError:
+        pass
+    raise ArgumentError(message("jit: dtype= is no dtype to compute float64 in", dtype,
+                                instead="give dtype='float32', or leave it away for NumPy's own"))
+
+
+def _again(f: Callable[..., Any], backend: str, mesh: Any = None, ins: Any = None, outs: Any = None,
+           single: bool = False) -> Jitted:
+    return jit(f, backend, dtype="float32" if single else None, mesh=mesh, in_shardings=ins, out_shardings=outs)
 
 
 services["jit"] = _again

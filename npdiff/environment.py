@@ -82,7 +82,7 @@ class Reading:
     def collect(self, now: Any, arrays: list[Any]) -> str:
         """Add the arrays there now to `arrays`; the name of the first thing that is no longer as recorded, or ""."""
         if not self.same(now):
-            return self.what
+            return self.what or "an argument"
         for get, reading in self.parts:
             changed = reading.collect(get.look(now), arrays)
             if changed:
@@ -97,7 +97,7 @@ class ArrayReading(Reading):
 
     def collect(self, now: Any, arrays: list[Any]) -> str:
         if not self.same(now):
-            return self.what
+            return self.what or "an argument"
         arrays.append(now)
         return ""
 

@@ -54,6 +54,11 @@ class ForeignTrace(Trace):
             raise
         except (TypeError, NotImplementedError, AttributeError) as error:
             raise _refused(_function(sys._getframe()) or _name(prim), values, error) from error
+        except ValueError as error:
+            # Of shapes and values the library speaks as NumPy does; how arrays are cut, NumPy does not know.
+            if "chunk" not in str(error) or not any(hasattr(a, "rechunk") for a in _foreign_arrays(values)):
+                raise
+            raise _cut(_function(sys._getframe()) or _name(prim), values, error) from error
         if prim.multiple:
             return tuple([self._result(prim, o, values) for o in out])
         return self._result(prim, out, values)
@@ -208,9 +213,21 @@ def _name(prim: Primitive) -> str:
 
 
 def _refused(name: str, values: Sequence[Any], error: Exception) -> UnsupportedError:
-    said = " ".join(str(error).split("\n", 1)[0].split()) or type(error).__name__
-    return unsupported(name, f"cannot be done with arrays of {_library(values)}: {said}", *values,
+    return unsupported(name, f"cannot be done with arrays of {_library(values)}: {_said(error)}", *values,
                        instead=_HERE)
+
+
+def _cut(name: str, values: Sequence[Any], error: Exception) -> UnsupportedError:
+    chunks = " and ".join([str(a.chunks) for a in _foreign_arrays(values) if hasattr(a, "rechunk")])
+    return unsupported(name, f"cannot be done with arrays of {_library(values)} in chunks of {chunks}: "
+                       f"{_said(error)}", *values,
+                       instead="x.rechunk({axis: -1}) before the transform makes one chunk along an axis, "
+                       "x.rechunk(-1) along all")
+
+
+def _said(error: Exception) -> str:
+    """The first line of an error."""
+    return " ".join(str(error).strip().split("\n", 1)[0].split()) or type(error).__name__
 
 
 def _asking(frame: FrameType | None) -> FrameType | None:

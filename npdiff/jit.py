@@ -52,7 +52,7 @@ def _leaf_key(leaf: Any) -> tuple[Any, bool]:
     kind = type(leaf)
     if kind is ndarray:
         if leaf.dtype.kind not in "biufc":
-            return (kind, id(leaf)), True
+            return (kind, leaf.dtype if leaf.dtype.isbuiltin == _STRANGE else id(leaf)), True
         return (kind, leaf.dtype, leaf.shape, None if leaf.flags.c_contiguous else leaf.strides,
                 leaf.flags.writeable), False
     if kind in _NUMBERS:
@@ -69,6 +69,10 @@ def _leaf_key(leaf: Any) -> tuple[Any, bool]:
     except TypeError:
         return (kind, id(leaf)), True
     return (kind, leaf), True
+
+
+# What `dtype.isbuiltin` says of a dtype of another package, such as bfloat16 of ml_dtypes.
+_STRANGE = 2
 
 
 class Entry:
@@ -205,6 +209,12 @@ class Jitted:
             entry.unjitted = f"it was called with more than {MAX_SIGNATURES} different signatures"
             self._warn(entry.unjitted)
             return entry
+        strange = [leaf.dtype for leaf in keep or () if type(leaf) is ndarray and leaf.dtype.isbuiltin == _STRANGE]
+        if strange:
+            entry.keep = None
+            entry.unjitted = (f"an argument has dtype {strange[0]}, which is not one of NumPy's own: kernels and "
+                              "derivatives take x.astype(np.float32)")
+            self._warn(entry.unjitted)
         return self._entries.setdefault(key, entry)
 
     def _quicken(self, made: Recording, path: Quick | None) -> None:

@@ -28,6 +28,7 @@ import numpy as np
 
 from npdiff.avals import ndarray
 from npdiff.bytecode import attribute_names, global_names
+from npdiff.dispatch.capture import stand_in_of
 
 _UNSET = object()
 
@@ -96,15 +97,28 @@ def stored(value: Any) -> Callable[[Any], bool] | str | None:
     if not (isinstance(value, ndarray) or package in _STORED or interpreters):
         return None
     try:
-        old = pickle.dumps(value, 5)
+        old = _pickled(value)
     except Exception:
         return None if callable(value) else f"a {kind.__name__}, whose state cannot be compared"
     return lambda now: type(now) is kind and _stored(now) == old
 
 
+class _Pickler(pickle.Pickler):
+    """What stands in for np.ndarray and others while a transform runs has their names: they are stored by these."""
+
+    def reducer_override(self, obj: Any) -> Any:
+        return (str, (obj.__name__,)) if stand_in_of(obj) is not None else NotImplemented
+
+
+def _pickled(value: Any) -> bytes:
+    into = io.BytesIO()
+    _Pickler(into, 5).dump(value)
+    return into.getvalue()
+
+
 def _stored(value: Any) -> bytes:
     try:
-        return pickle.dumps(value, 5)
+        return _pickled(value)
     except Exception:
         return b""
 

@@ -313,6 +313,11 @@ def test_rows_that_hear_lists(name: str) -> None:
     def f(a: Any) -> Any:
         return call((nested(a), *call.args[1:]), call.kwargs)
 
+    def shapes(out: Any) -> list[Any]:
+        return [np.shape(v) for v in tree.leaves(out)]
+
+    if shapes(f(call.args[0])) != shapes(call(call.args, call.kwargs)):
+        pytest.skip("a list means something else to NumPy (np.histogramdd takes its columns)")
     at = ((call.args[0],), (np.ones_like(call.args[0]),))
     outcome, tangents = npdiff.jvp(f, *at)
     wanted = npdiff.jvp(lambda a: call((a, *call.args[1:]), call.kwargs), *at)

@@ -263,6 +263,68 @@ def test_an_iterator_as_an_argument():
     assert [float(jitted(X, it)[1]) for _ in range(3)] == [1.0, 2.0, 3.0]
 
 
+ARGUMENTS = {
+    "dates": lambda: np.array([1, 2, 3]).astype("M8[s]"), "texts": lambda: np.array(["1", "2", "3"]),
+    "objects": lambda: np.array([1, 2, 3], object), "fields": lambda: np.array([(1.0,), (2.0,)], [("a", "f8")]),
+    "bfloat16": lambda: np.arange(3).astype(pytest.importorskip("ml_dtypes").bfloat16),
+    "a set": lambda: {1, 2, 3},
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arguments_that_are_no_operands_are_read_at_each_call(name):
+    results = []
+    for make in (lambda f: f, npdiff.jit):
+        a, seen = ARGUMENTS[name](), []
+        read = make(lambda a, x: (np.copy(a).tolist() if name != "a set" else sorted(a), x * 2))
+        for k in range(6):
+            seen.append(read(a, 1.0))
+            if k % 3 == 2 and name == "a set":
+                a.add(10 + k)
+            elif k % 3 == 2:
+                a[:] = a[::-1].copy()
+        results.append(seen)
+    assert results[0] == results[1]
+
+
+@pytest.mark.parametrize("name", [name for name in ARGUMENTS if name != "a set"])
+def test_arguments_that_are_no_operands_are_written_at_each_call(name):
+    def write(a):
+        a[0] = a[-1]
+
+    jitted = npdiff.jit(write)
+    for _ in range(3):
+        a = ARGUMENTS[name]()
+        jitted(a)
+        assert a[0] == a[-1]
+        a = ARGUMENTS[name]()
+        for _ in range(2):
+            a[0] = a[1]
+            jitted(a)
+            assert a[0] == a[-1]
+
+
+@pytest.mark.parametrize("a", [np.array([1, 2, 3]).astype("M8[s]"), np.array([1, 2], object),
+                               np.ma.masked_array(X, X > 1)], ids=["dates", "objects", "masked"])
+def test_what_stays_as_it_is_stays_compiled(a):
+    f = npdiff.jit(lambda a, x: np.sin(x) * len(a))
+    for _ in range(4):
+        f(a, X)
+    assert [r.calls for e in f._entries.values() for r in e.recordings] == [3]
+
+
+def test_a_dtype_of_another_package_is_named():
+    bfloat16 = pytest.importorskip("ml_dtypes").bfloat16
+    f = npdiff.jit(lambda x: x + x)
+    with pytest.warns(JitWarning, match=r"an argument has dtype bfloat16, .* take x.astype\(np.float32\)"):
+        np.testing.assert_array_equal(f(np.arange(3).astype(bfloat16)).astype(float), [0, 2, 4])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(600):  # one signature, whichever array it is
+            f(np.arange(3).astype(bfloat16))
+    assert "runs without compiled code: an argument has dtype bfloat16" in f.explain(np.zeros(3, bfloat16))
+
+
 def test_files_are_read_at_each_call(tmp_path):
     text, numbers = tmp_path / "text", tmp_path / "numbers.npy"
 

@@ -275,3 +275,69 @@ def test_errors(run, kind, what, received, instead):
     with pytest.raises(kind) as caught:
         run()
     assert_says(caught.value, run, what, received, instead)
+
+
+def _added(total, value):
+    total += value
+
+
+def _accumulated(t):
+    total = np.zeros(())
+    for v in t:
+        _added(total, v)
+    return total * t[0]
+
+
+def _of_a_number(t):
+    a = np.array(t[0])
+    b = a
+    b += t[1]
+    return a * b
+
+
+def _of_a_result(t):
+    a = np.asarray(t[0] * 2)
+    _added(a, t[1])
+    return a * t[0]
+
+
+def _filled(t):
+    a = np.empty_like(t[0])
+    a[...] = t[1]
+    _added(a, 1)
+    return a * t[0]
+
+
+def _into(t):
+    a = np.zeros(())
+    np.add(a, t[0], out=a)
+    a[...] += t[1]
+    return a * a
+
+
+def _through_a_view(t):
+    a = t[1:] * 1.0
+    b = a.squeeze()
+    b -= 0.4
+    return np.sum(np.log2(a))
+
+
+def _a_scalar(t):
+    a = t[0].copy()
+    b = a
+    b += t[1]
+    return a * b
+
+
+@pytest.mark.parametrize("f", [_accumulated, _of_a_number, _of_a_result, _filled, _into, _through_a_view, _a_scalar])
+def test_arrays_without_axes_are_written_into_and_scalars_are_not(f):
+    x = np.array([[1.0, 2.0], [3.0, 4.0], [0.5, 0.75]])
+    np.testing.assert_array_equal(npdiff.vmap(f)(x), [f(row) for row in x])
+    both = npdiff.value_and_grad(f)
+    values, gradients = npdiff.vmap(both)(x)
+    np.testing.assert_array_equal(values, [f(row) for row in x])
+    np.testing.assert_allclose(gradients, [both(row)[1] for row in x], rtol=1e-14)
+    np.testing.assert_allclose(npdiff.vmap(npdiff.jacfwd(f))(x), gradients, rtol=1e-14)
+    np.testing.assert_allclose(npdiff.jit(npdiff.vmap(both))(x)[1], gradients, rtol=1e-14)
+    pairs = np.stack([x, x + 1])
+    np.testing.assert_array_equal(npdiff.vmap(npdiff.vmap(f))(pairs), [[f(row) for row in rows] for rows in pairs])

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -184,7 +184,7 @@ class Compiler:
         """For the graph of a derivative: its first inputs are the function's, the rest lies as the compiler likes."""
         if self.placement is None:
             return self
-        return Compiler(self.backend, Placement(self.placement.mesh, self.placement.inputs))
+        return replace(self, placement=Placement(self.placement.mesh, self.placement.inputs))
 
 
 def names(values: Sequence[str]) -> str:

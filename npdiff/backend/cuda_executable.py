@@ -24,6 +24,7 @@ from npdiff.graph import Atom, Equation, Graph, Literal, Var, namer, show_equati
 from npdiff.kernels import costs, cuda
 from npdiff.kernels.executable import last_reads
 from npdiff.kernels.loop_ir import show
+from npdiff.kernels.promote import widen
 from npdiff.kernels.reuse import readers_first, writes_in_place
 from npdiff.kernels.schedule import HostStep, KernelStep, schedule
 from npdiff.kernels.simplify import simplify
@@ -51,7 +52,7 @@ class CudaExecutable:
 
     def __init__(self, device: Device, graph: Graph) -> None:
         start = time.perf_counter()
-        small = checked(simplify(graph))
+        small = checked(simplify(widen(graph)))
         self._device, self._graph = device, small
         outputs = {a for a in small.outputs if isinstance(a, Var)}
         planned = schedule(small, matrices=False, gathers=True, renders=cuda.renders)

@@ -35,7 +35,7 @@ HOST: dict[str, str] = {
     "whole": "NumPy raises for NaN and for what is too large",
 }
 # Which jax.numpy has under no name; SciPy's are not looked for there.
-LACKING = frozenset(["histogram_bins", "histogram_counts", "unbounded_condition", "unwrap_turns"])
+LACKING = frozenset("histogram_bins histogram_counts isnat unbounded_condition unwrap_turns weighted_rank".split())
 # Whose answer depends on an order of complex numbers, which is NumPy's own.
 ORDERED = frozenset(
     "max min fmax_reduce fmin_reduce maximum minimum fmax fmin argmax argmin argsort lexsort searchsorted sign "

@@ -68,8 +68,8 @@ class Tpu:
                 raise BackendError(message(
                     f"jit: {what} is {a!r}, and a {platform} has no {a.dtype.name}",
                     at=f"{source[0]}:{source[1]}" if source else "",
-                    instead="give the function arrays of float32 (x.astype(np.float32), np.zeros(n, np.float32)), "
-                            "or use backend='cpu'"))
+                    instead="write npdiff.jit(f, backend='tpu', dtype='float32'), which computes it in float32; give "
+                            "the function arrays of float32; or use backend='cpu'"))
 
         for v in graph.inputs:
             refuse(v.aval, "an input", None)

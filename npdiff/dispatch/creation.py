@@ -141,10 +141,11 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
 def arange(*args: Any, dtype: Any = None) -> Any:
     """``np.arange`` for tracked start or step: ``start + step * k``."""
     start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
-    # Only the number of elements comes from the values; it carries no derivative.
-    count = len(np.arange(*[ask(v, "np.arange") for v in (start, stop, step)]))
-    out = start + step * np.arange(count)
-    return out if dtype is None else cast(out, dtype)
+    # Only the number of elements and their dtype come from the values; they carry no derivative.
+    plain = np.arange(*[ask(v, "np.arange") for v in (start, stop, step)], dtype=dtype)
+    if plain.dtype.kind in "fc":
+        start, step = cast(operand(start), plain.dtype, copy=False), cast(operand(step), plain.dtype, copy=False)
+    return cast(start + step * np.arange(len(plain)), plain.dtype, copy=False)
 
 
 def kaiser(count: int, beta: Any) -> Any:

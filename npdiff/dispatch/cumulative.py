@@ -263,17 +263,22 @@ turns_p: Primitive = constant_primitive("unwrap_turns", None, impl=_turns, batch
                   "3 * A(5), discont=3.5"))
 def unwrap(p: Any, discont: Any = None, axis: Any = -1, *, period: Any = 2 * np.pi) -> Any:
     p = operand(p)
-    if isinstance(period, Handle) and aval(period).dtype.kind == "f":
-        # The number of turns has no derivative; how long they are has one.
-        count = turns_of(np.divide(p, period), None if discont is None else np.divide(discont, period), axis, 1.0)
-        return np.add(p, np.multiply(np.rint(count), period))
-    turns = turns_of(p, discont, axis, period)
+    axis = normalize_axis_index(static(axis), aval(p).ndim)
+    if isinstance(period, Handle) or isinstance(discont, Handle):
+        return _unwrapped(p, np.divide(period, 2) if discont is None else discont, axis, period)
+    params: dict[str, Any] = {"axis": axis, "period": static(period)}
+    if discont is not None:
+        params["discont"] = static(discont)
+    turns = bind(turns_p, (p,), params)
     return np.add(p, turns) if isinstance(p, Handle) else np.asarray(p) + turns
 
 
-def turns_of(p: Any, discont: Any, axis: Any, period: Any) -> Any:
-    """What `np.unwrap` adds: whole periods, which are constant."""
-    params: dict[str, Any] = {"axis": normalize_axis_index(static(axis), aval(p).ndim), "period": static(period)}
-    if discont is not None:
-        params["discont"] = static(discont)
-    return bind(turns_p, (p,), params)
+def _unwrapped(p: Any, discont: Any, axis: int, period: Any) -> Any:
+    """`p` with multiples of a period that may be tracked; only how many they are is constant."""
+    steps, half = np.diff(p, axis=axis), np.divide(period, 2)
+    within = np.remainder(np.add(steps, half), period) - half
+    within = np.where(np.logical_and(np.equal(within, -half), np.greater(steps, 0)), half, within)
+    turns = np.where(np.less(np.absolute(steps), discont), 0, np.rint(np.divide(within - steps, period)))
+    # None are added to the first; there may be no step at all.
+    none = np.zeros([1 if k == axis else n for k, n in enumerate(aval(p).shape)]) if aval(p).shape[axis] else turns
+    return np.add(p, np.multiply(period, np.concatenate([none, np.cumsum(turns, axis=axis)], axis=axis)))

@@ -79,7 +79,7 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: Any =
 @composite(np.allclose, captured="lists",
            cases=("A(3), A(3)", "A(2, 3), A(3), 10.0", "A(2) * np.nan, A(2) * np.nan, equal_nan=True"))
 def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: Any = False) -> Any:
-    return _as_truth(np.all(np.isclose(a, b, rtol=rtol, atol=atol, equal_nan=equal_nan)))
+    return _as_truth(np.all(np.isclose(operand(a), operand(b), rtol=rtol, atol=atol, equal_nan=equal_nan)))
 
 
 def _as_truth(a: Any) -> Any:

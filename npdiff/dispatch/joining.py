@@ -38,6 +38,8 @@ def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = 
     parts = operands(arrays)
     if axis is None:
         parts, axis = [ravel(a) if isinstance(a, Handle) else np.ravel(a) for a in parts], 0
+    if not parts:
+        np.concatenate([])  # NumPy's own error
     if not all(aval(p).ndim for p in parts):
         raise ValueError("zero-dimensional arrays cannot be concatenated")
     axis = normalize_axis_index(static(axis), aval(parts[0]).ndim)

@@ -131,9 +131,34 @@ def _pinv_change(inverse: Any, a: Any, t: Any) -> tuple[Any, Any, Any]:
             np.matmul(np.matmul(right, th), np.matmul(ph, inverse)))
 
 
-def _pinv_jvp(out: Any, primals: Any, tangents: Any, **_params: Any) -> Any:
+def _kept_change(a: Any, t: Any, cutoff: Any) -> Any:
+    """The change of what is left of a matrix without its singular values up to `cutoff` times the largest.
+
+    Its block between singular vectors that are left out is arbitrary: `_pinv_change` does not read it.
+    """
+    values = np.linalg.svd(a, compute_uv=False)
+    largest = np.max(values, axis=-1, keepdims=True, initial=0)
+    kept = np.greater(values, np.multiply(np.expand_dims(cutoff, -1), largest))
+    noise = np.multiply(np.finfo(aval(values).dtype).eps * max(shape_of(a)), largest)
+    lost = np.any(np.logical_and(np.logical_not(kept), np.greater(values, noise)), axis=-1)
+    # Where nothing is lost nothing is corrected: vectors of equal singular values are not asked for then.
+    apart = np.eye(*shape_of(a)[-2:], dtype=aval(a).dtype) * np.arange(1, shape_of(a)[-1] + 1)
+    u, s, vh = np.linalg.svd(np.where(lost[..., None, None], a, apart), full_matrices=False)
+    mixed = np.logical_and(np.not_equal(kept[..., :, None], kept[..., None, :]), lost[..., None, None])
+    one, other = s[..., :, None], s[..., None, :]
+    less = np.minimum(one, other)
+    gap = np.where(mixed, np.absolute(np.subtract(np.square(one), np.square(other))), 1)
+    inner = np.matmul(adjoint(u), np.matmul(t, adjoint(vh)))
+    turned = np.add(np.multiply(np.square(less), inner), np.multiply(np.multiply(one, other), adjoint(inner)))
+    return np.add(t, np.matmul(u, np.matmul(np.where(mixed, np.divide(turned, gap), 0), vh)))
+
+
+def _pinv_jvp(out: Any, primals: Any, tangents: Any, **params: Any) -> Any:
     (a,), (t,) = primals, tangents
-    return None if t is None else add_tangents(*_pinv_change(out, a, t))
+    if t is None:
+        return None
+    cutoff = params.get("rtol", params.get("rcond"))
+    return add_tangents(*_pinv_change(out, a, t if cutoff is None else _kept_change(a, t, cutoff)))
 
 
 pinv_p: Primitive = Primitive("linalg.pinv", np.linalg.pinv, jvp=_pinv_jvp, batch=batch_leading(lambda: pinv_p))
@@ -141,7 +166,7 @@ pinv_p: Primitive = Primitive("linalg.pinv", np.linalg.pinv, jvp=_pinv_jvp, batc
 
 @function(np.linalg.pinv, "nonlinear", pinv_p, captured="lists", notes="at constant rank",
           cases=("M(3)", "A(3, 2) + np.eye(3, 2)", "M(2, 2, 3)", "S(3), hermitian=True", "M(3), rcond=1e-10",
-                 "M(3), rtol=1e-9"))
+                 "M(3), rtol=1e-9", "A(2, 4, 3), rcond=0.6"))
 def pinv(a: Any, rcond: Any = None, hermitian: Any = False, *, rtol: Any = _NO_VALUE) -> Any:
     a = operand(a)
     params = {"rcond": static(rcond)} if rcond is not None else {}
@@ -178,7 +203,8 @@ def _lstsq_jvp(out: Any, primals: Any, tangents: Any, rcond: Any = None) -> Any:
     change = None if db is None else db
     dr = ds = None
     if da is not None:
-        terms = [np.matmul(t, b) for t in _pinv_change(inverse, a, da)]
+        kept = da if rcond is None else _kept_change(a, da, rcond)
+        terms = [np.matmul(t, b) for t in _pinv_change(inverse, a, kept)]
         dx = add_tangents(dx, *terms)
         change = add_tangents(change, np.negative(np.matmul(da, x)))
         ds = _singular_value_change(a, da)
@@ -199,7 +225,8 @@ lstsq_p: Primitive = Primitive("linalg.lstsq", _lstsq_call, jvp=_lstsq_jvp, mult
 
 
 @function(np.linalg.lstsq, "nonlinear", lstsq_p, captured="lists", notes="at constant rank",
-          cases=("A(4, 2), A(4)", "A(4, 2), A(4, 3)", "A(2, 3), A(2)", "M(3), A(3), rcond=1e-8"))
+          cases=("A(4, 2), A(4)", "A(4, 2), A(4, 3)", "A(2, 3), A(2)", "M(3), A(3), rcond=1e-8",
+                 "A(4, 3), A(4), rcond=0.6"))
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     a, b = operand(a), operand(b)
     x, residuals, rank, s = bind(lstsq_p, (a, b), {} if rcond is None else {"rcond": static(rcond)})

@@ -168,6 +168,8 @@ def _target_shape(name: str, a: Any, shape: Any) -> tuple[int, ...]:
 def reshape(a: Any, /, shape: Any, order: Any = "C", *, copy: Any = None) -> Any:
     a = operand(a)
     target = _target_shape("np.reshape", a, shape)
+    if copy is False and isinstance(a, Handle):
+        np.reshape(layout(a), target, order=order, copy=False)  # NumPy says whether it can be a view
     if order == "A":
         order = "F" if isinstance(a, Handle) and _fortran(a) else "C"
     if order == "F":

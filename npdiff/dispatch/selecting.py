@@ -108,7 +108,7 @@ def _checked_along(arr: Any, indices: Any, axis: Any) -> tuple[Any, Any, int]:
     return arr, indices, normalize_axis_index(axis, aval(arr).ndim)
 
 
-@composite(np.take_along_axis, captured="lists", cases=(
+@composite(np.take_along_axis, cases=(
     *since("2.3", "A(3, 4), I(3, 2, high=4)"), "A(3, 4), I(2, 4, high=3), axis=0", "A(2, 3), I(2, high=6), None",
     "A(1, 3), I(2, 2, high=3), 1",
     "A(2, 3, 2), I(2, 1, 2, high=3), axis=1", "A(3), I(2, high=3), 0", "A(2, 3), np.argsort(A(2, 3), axis=-1), -1"))

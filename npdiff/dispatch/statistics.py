@@ -202,7 +202,7 @@ def _observations(m: Any, y: Any, rowvar: Any, dtype: Any) -> Any:
 @composite(np.cov, captured="lists",
            cases=("A(2, 4)", "A(4)", "A(4), A(4)", "A(4, 2), rowvar=False", "A(2, 4), bias=True",
                           "A(2, 4), ddof=0", "A(2, 3), fweights=np.array([1, 2, 1])", "A(2, 3), aweights=P(3)",
-                          "C(2, 4)"))
+                          "C(2, 4)", "A(2, 4), dtype=np.float32", "A(2, 3), aweights=P(3), dtype=np.float32"))
 def cov(m: Any, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any = None, fweights: Any = None,
         aweights: Any = None, *, dtype: Any = None) -> Any:
     if ddof is not None and ddof != int(ddof):
@@ -227,11 +227,12 @@ def cov(m: Any, y: Any = None, rowvar: Any = True, bias: Any = False, ddof: Any 
     if not isinstance(fact, Handle) and fact <= 0:
         warnings.warn("Degrees of freedom <= 0 for slice", RuntimeWarning, stacklevel=2)
         fact = 0.0
-    x = np.subtract(x, centre)
+    x = cast(np.subtract(x, centre), aval(x).dtype, copy=False)  # NumPy subtracts and scales in place
     right = np.transpose(x if weights is None else np.multiply(x, weights))
     right = np.conjugate(right) if aval(right).dtype.kind == "c" else right
+    product = np.matmul(x, right)
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.squeeze(np.multiply(np.matmul(x, right), np.true_divide(1, fact)))
+        return np.squeeze(cast(np.multiply(product, np.true_divide(1, fact)), aval(product).dtype, copy=False))
 
 
 def _weights(x: Any, fweights: Any, aweights: Any) -> Any:

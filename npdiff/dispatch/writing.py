@@ -210,7 +210,9 @@ class Flat:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if not aval(operand(value)).size:
-            return  # as NumPy does
+            if not isinstance(key, Handle):
+                np.zeros(self._array.shape, bool).flat[key] = []  # NumPy's own errors, of which few keys have one
+            return
         positions = numbered(self._array).ravel()
         try:
             key = self._key(key)

@@ -95,6 +95,8 @@ def absorbed(program: Program, running: Set[int], kept: Callable[[int], bool]) -
     """The equations whose readers compute them; `kept` says which have to be in memory in any case."""
     points = {i: math.prod(program.shape(i)) for i in running if program.fused(i)}
     chosen, asked = _asked(program, points, kept)
+    if not chosen:
+        return frozenset()
     cost: dict[int, float] = {}
     cone: dict[int, frozenset[int]] = {}
     for i in sorted(points):

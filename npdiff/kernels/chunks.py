@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
-from npdiff.kernels.loop_ir import Kernel, levels
+from npdiff.kernels.loop_ir import Kernel, Ranges, levels
 from npdiff.kernels.rows import SHORT
 
 # Estimated nanoseconds: below the first a kernel runs in one go, without letting other threads in; the second is
-# what one chunk should take.
-LONG = 20_000.0
+# what one chunk should take. To wake another thread and to wait for it took 15 microseconds.
+LONG = 30_000.0
 CHUNK = 10_000.0
 # Chunks begin at multiples of this many elements of a row, so that vectors are not cut.
 GRANULE = 1024
@@ -26,9 +26,10 @@ MOST_CHUNKS = 256
 POINTS_PER_PART = 8
 # Bytes of a cache line.
 _LINE = 64
-# Nanoseconds per point, of vectors in the cache; whatever is not listed is an arithmetic operation.
+# Nanoseconds per point, of vectors of float64 in the cache; whatever is not listed is an arithmetic operation.
 _COSTS = {"call": 1.5, "div": 0.3, "sqrt": 0.4, "load": 0.1, "const": 0.0}
 _ARITHMETIC, _STORE = 0.04, 0.1
+_WIDE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +49,45 @@ class Work:
 
 def nanoseconds(kernel: Kernel) -> float:
     """A rough estimate of a kernel's time on one core."""
-    each = _STORE * len(kernel.stores) + _ARITHMETIC * len(kernel.reductions)
-    if kernel.rows is None:
-        return points(kernel) * (each + sum(_COSTS.get(node.op, _ARITHMETIC) for node in kernel.nodes))
-    level = levels(kernel)
-    apart = [0.0, each]
-    for n, node in enumerate(kernel.nodes):
-        apart[node.op == "total" or level[n] > kernel.rows] += _COSTS.get(node.op, _ARITHMETIC)
-    return points(kernel) * apart[1] + prod(kernel.sizes[:kernel.rows]) * apart[0]
+    depth = len(kernel.sizes)
+    level = [depth if node.op == "total" else at for node, at in zip(kernel.nodes, levels(kernel), strict=True)]
+    inside = [node.dtype.itemsize for node, at in zip(kernel.nodes, level, strict=True) if at == depth]
+    # More numbers of fewer bytes fit into a vector; outside of the innermost loop there is one.
+    narrow = max(inside, default=_WIDE) / _WIDE
+    total = points(kernel) * narrow * (_STORE * len(kernel.stores) + _ARITHMETIC * len(kernel.reductions))
+    for node, at, share in zip(kernel.nodes, level, _shares(kernel), strict=True):
+        cost = _COSTS.get(node.op, _ARITHMETIC) * (narrow if at == depth else 1)
+        total += share * cost * prod(kernel.sizes[:at])
+    return total
+
+
+def _shares(kernel: Kernel) -> list[float]:
+    """For each node the share of the points that need it; boxes of a guarded kernel need different ones."""
+    every = points(kernel)
+    shares = [0.0] * len(kernel.nodes)
+
+    def needed(n: int, share: float) -> None:
+        shares[n] = max(shares[n], share)
+
+    for n in [s.value for s in kernel.stores] + [r.value for r in kernel.reductions]:
+        needed(n, 1.0)
+    for n in range(len(kernel.nodes) - 1, -1, -1):
+        node, share = kernel.nodes[n], shares[n]
+        if node.op == "load" and node.data.within is not None:
+            shares[n] = min(share, _volume(node.data.within) / every)
+        condition = kernel.nodes[node.args[0]] if node.op == "select" else None
+        if condition is not None and condition.op == "inside":
+            part = _volume(condition.data) / every
+            needed(node.args[1], share * part)
+            needed(node.args[2], share * (1 - part))
+            continue
+        for a in node.args:
+            needed(a, share)
+    return shares
+
+
+def _volume(box: Ranges) -> int:
+    return prod([high - low for low, high in box])
 
 
 def points(kernel: Kernel) -> int:

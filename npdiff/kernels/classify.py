@@ -180,9 +180,23 @@ def _part(eq: Equation) -> Build | None:
     return lambda e, n: e.parts(n[0])[eq.prim.name == "imag"]
 
 
+def _marked(eq: Equation) -> Build | None:
+    x, extremum, places = (a.aval.dtype for a in eq.inputs)
+    if x != extremum or places != eq.outputs[0].aval.dtype:
+        return None
+
+    def build(e: Expressions, n: list[int]) -> int:
+        hit = e.op("eq", n[0], n[1])
+        if x.kind == "f":
+            hit = e.op("or", hit, e.op("ne", n[0], n[0]))
+        return e.select(hit, n[2], e.const(eq.params["beyond"], places))
+
+    return build
+
+
 _OWN: dict[str, Callable[[Equation], Build | None]] = {
     "where": _where, "astype": _astype, "strong_multiply": _strong, "strong_product": _strong,
-    "real": _part, "imag": _part, "copy": _copy,
+    "real": _part, "imag": _part, "copy": _copy, "marked": _marked,
 }
 
 
@@ -255,9 +269,8 @@ def reduction(eq: Equation) -> FusedReduction | None:
     axis: Any = eq.params.get("axis")
     keep: Any = eq.params.get("keepdims", False)
     axes = tuple(range(x.ndim)) if axis is None else axis
-    if any([a.dtype.kind == "c" or a.dtype == HALF for a in (x, out)]):
-        return None
-    if not storable(x) or not storable(out) or type(keep) is not bool or type(axes) is not tuple:
+    # Half precision is reduced in single precision, see `promote.widen`.
+    if not storable(x) or not storable(out) or out.dtype == HALF or type(keep) is not bool or type(axes) is not tuple:
         return None
     if not all(type(a) is int and 0 <= a < x.ndim for a in axes) or len(set(axes)) != len(axes):
         return None
@@ -267,11 +280,11 @@ def reduction(eq: Equation) -> FusedReduction | None:
     if name in ("any", "all"):
         return FusedReduction("or" if name == "any" else "and", axes, BOOL) if out.dtype == BOOL else None
     if name in ("max", "min"):
-        if x.dtype != out.dtype:
+        if x.dtype != out.dtype or x.dtype.kind == "c":
             return None
         if x.dtype == BOOL:
             return FusedReduction("or" if name == "max" else "and", axes, BOOL)
         return FusedReduction("maximum" if name == "max" else "minimum", axes, x.dtype)
-    if out.dtype.kind not in "iuf" or not can_cast(x.dtype, out.dtype):
+    if out.dtype.kind not in "iufc" or not can_cast(x.dtype, out.dtype):
         return None
     return FusedReduction("add" if name == "sum" else "mul", axes, out.dtype)

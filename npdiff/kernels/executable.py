@@ -25,6 +25,7 @@ from npdiff.kernels.loop_ir import DType, collapse, show
 from npdiff.kernels.machine import vector_bits
 from npdiff.kernels.matrices import compile_matrices, matrix_nanoseconds
 from npdiff.kernels.order import ordered
+from npdiff.kernels.pieces import split
 from npdiff.kernels.reuse import readers_first, writes_in_place
 from npdiff.kernels.schedule import HostStep, KernelStep, MatrixStep, Step, schedule
 from npdiff.kernels.simplify import window
@@ -96,8 +97,11 @@ class _Ready:
             self.numbers = np.array(shapes, np.int64) if shapes else None
         else:
             # The CPU's loops go along rows.
-            step.kernel = collapse(ordered(step.loose))
-            self.compiled = compile_kernel(step.kernel)
+            loose = ordered(step.loose)
+            if loose is not step.loose:
+                step.kernel = collapse(loose)
+                step.pieces = split(step.kernel)
+            self.compiled = compile_kernel(step.kernel, step.pieces)
         if self.compiled.work.wide:
             threads.ready()
 

@@ -49,6 +49,10 @@ class Expressions:
         node = Node("load", dtype, places, access)
         return self.add(node)
 
+    def index(self, offset: int, strides: tuple[int, ...], dtype: DType) -> int:
+        """A place in the kernel's space, as an integer."""
+        return self.add(Node("index", dtype, (), Access(0, offset, strides)))
+
     def inside(self, box: Ranges) -> int:
         """Whether the index lies in a box."""
         node = Node("inside", BOOL, (), box)

@@ -35,6 +35,19 @@ def splat(body: Body, dtype: DType, width: int, x: str) -> str:
     return x if width == 1 else _shuffle(body, register(dtype, 1), x, "poison", [k % 2 for k in range(2 * width)])
 
 
+def lane(body: Body, dtype: DType, width: int, x: str, k: int) -> str:
+    """One complex value of several."""
+    return x if width == 1 else _shuffle(body, register(dtype, width), x, "poison", (2 * k, 2 * k + 1))
+
+
+def product(body: Body, dtype: DType, width: int, x: str, y: str) -> str:
+    """Products of complex values, as complex_rules has them."""
+    kind = wide(scalar_type(part_of(dtype)), width)
+    (a, b), (c, d) = [[part(body, dtype, width, v, k) for k in (0, 1)] for v in (x, y)]
+    ac, bd, ad, bc = [body.let(f"fmul {kind} {p}, {q}") for p, q in ((a, c), (b, d), (a, d), (b, c))]
+    return join(body, dtype, width, body.let(f"fsub {kind} {ac}, {bd}"), body.let(f"fadd {kind} {ad}, {bc}"))
+
+
 def load(body: Body, dtype: DType, width: int, stride: int, at: Callable[[int], str]) -> str:
     """Complex values `stride` apart; `at(k)` is the address k values further on."""
     kind = register(dtype, width)

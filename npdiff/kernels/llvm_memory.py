@@ -27,6 +27,23 @@ def cooked(body: Body, dtype: DType, width: int, value: str) -> str:
     return body.let(f"icmp ne {wide('i8', width)} {value}, {'0' if width == 1 else 'zeroinitializer'}")
 
 
+def lane(body: Body, dtype: DType, width: int, x: str, k: int) -> str:
+    """One value of several."""
+    if dtype.kind == "c":
+        return llvm_complex.lane(body, dtype, width, x, k)
+    return body.let(f"extractelement {register(dtype, width)} {x}, i64 {k}")
+
+
+def chosen(body: Body, dtype: DType, width: int, where: str, yes: str, no: str) -> str:
+    """`yes` in the lanes of a vector where the truth values hold, else `no`."""
+    count = width
+    if dtype.kind == "c":
+        count = 2 * width
+        where = shuffle(body, "i1", width, where, "poison", [k // 2 for k in range(count)])
+    kind = register(dtype, width)
+    return body.let(f"select <{count} x i1> {where}, {kind} {yes}, {kind} {no}")
+
+
 def load(body: Body, dtype: DType, width: int, stride: int, at: Address) -> str:
     """Values `stride` elements apart."""
     if dtype.kind == "c":
@@ -136,4 +153,4 @@ def turn_back(body: Body, kind: str, given: Sequence[str], width: int) -> list[s
     return [part[0] for part in parts]
 
 
-__all__ = ["Address", "columns", "cooked", "load", "raw", "shuffle", "store", "turn", "turn_back"]
+__all__ = ["Address", "columns", "cooked", "lane", "load", "raw", "shuffle", "store", "turn", "turn_back"]

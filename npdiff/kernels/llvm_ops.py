@@ -51,9 +51,11 @@ def cast(body: Body, source: DType, target: DType, width: int, x: str) -> str:
 
 
 def combine(body: Body, op: str, dtype: DType, width: int, x: str, y: str) -> str:
-    """A binary operation on two values of one dtype."""
+    """A binary operation on two values of one dtype; of complex ones, what reductions do."""
     kind = register(dtype, width)
-    if dtype.kind == "f" and op in _FLOAT:
+    if dtype.kind == "c" and op == "mul":
+        return llvm_complex.product(body, dtype, width, x, y)
+    if dtype.kind in "fc" and op in _FLOAT:
         return body.let(f"{_FLOAT[op]} {kind} {x}, {y}")
     if op in _INTEGER:
         return body.let(f"{_INTEGER[op]} {kind} {x}, {y}")

@@ -58,6 +58,10 @@ def number(value: Any, dtype: DType) -> str:
 
 def constant(value: Any, dtype: DType, width: int) -> str:
     """A constant, repeated over all lanes."""
+    if dtype.kind == "c":
+        part = part_of(dtype)
+        both = [f"{scalar_type(part)} {number(x, part)}" for x in (value.real, value.imag)]
+        return f"<{', '.join(both * width)}>"
     text = number(value, dtype)
     if width == 1:
         return text
@@ -148,6 +152,23 @@ def splat(body: Body, x: str, kind: str, width: int) -> str:
     first = body.let(f"insertelement {wide(kind, width)} poison, {kind} {x}, i64 0")
     return body.let(
         f"shufflevector {wide(kind, width)} {first}, {wide(kind, width)} poison, <{width} x i32> zeroinitializer")
+
+
+def lanes_where(body: Body, how: str, bound: str, width: int) -> str:
+    """Truth values: of the lanes of a vector, those whose number compares (``sge``, ``slt``) so with an i64."""
+    kind = wide("i32", width)
+    numbers = f"<{', '.join(f'i32 {k}' for k in range(width))}>"
+    return body.let(f"icmp {how} {kind} {numbers}, {splat(body, body.let(f'trunc i64 {bound} to i32'), 'i32', width)}")
+
+
+def places(body: Body, first: str, apart: int, dtype: DType, width: int) -> str:
+    """The integer `first` (of 64 bits) in the first lane of a dtype, and one more by `apart` in each further lane."""
+    kind = scalar_type(dtype)
+    one = first if dtype.itemsize == 8 else body.let(f"trunc i64 {first} to {kind}")
+    if width == 1:
+        return one
+    further = f"<{', '.join(f'{kind} {apart * k}' for k in range(width))}>"
+    return body.let(f"add {wide(kind, width)} {splat(body, one, kind, width)}, {further}")
 
 
 LOOP_HINTS = '!0 = !{!"llvm.loop.vectorize.enable", i1 false}\n!1 = !{!"llvm.loop.unroll.disable"}'

@@ -13,6 +13,8 @@ A load whose place also moves with values takes these as its operands, integers 
 gives (`Access.steps`); whoever builds one sees to that. Only a renderer that asks for them gets such loads
 (``schedule(graph, gathers=True)``).
 
+An `index` node is the place itself that its access names, as an integer: a load from an array of places, without it.
+
 A kernel is *guarded* (see `guarded`) if it distinguishes cases by the index alone: by `inside` nodes,
 or by loads that touch memory only inside of their `within`. It has no reductions. A renderer cuts it
 into boxes in which every case is decided (`pieces.split`), or compares indices at each point.
@@ -22,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -66,8 +68,7 @@ class Buffer:
 Ranges = tuple[tuple[int, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """Element ``offset + sum(index * stride)`` of a buffer.
 
     A load with `within` touches memory only at points inside that box; at all others its value is zero. With `steps`,
@@ -81,12 +82,11 @@ class Access:
     steps: tuple[tuple[int, int], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(NamedTuple):
     """One scalar value; `args` are positions of earlier nodes.
 
-    `data` is the Access of a load, the number of a const, the function name of a call, the operation of a total, the
-    box of an `inside`, which has no operands and is true at the points in that box.
+    `data` is the Access of a load or an index (whose buffer means nothing), the number of a const, the function name of
+    a call, the operation of a total, the box of an `inside`, which has no operands and is true at the points in it.
     """
 
     op: str
@@ -147,9 +147,14 @@ def identity(op: str, dtype: DType) -> Any:
 
 
 def accesses(kernel: Kernel) -> list[Access]:
-    """Every access of the kernel: loads, then stores, then reductions."""
+    """Every access of the kernel to memory: loads, then stores, then reductions."""
     loads = [n.data for n in kernel.nodes if n.op == "load"]
     return loads + [s.access for s in kernel.stores] + [r.access for r in kernel.reductions]
+
+
+def walks(kernel: Kernel) -> list[Access]:
+    """Every access of the kernel, also those that only say where they are."""
+    return accesses(kernel) + [n.data for n in kernel.nodes if n.op == "index"]
 
 
 def boxes(kernel: Kernel) -> list[Ranges]:
@@ -169,15 +174,15 @@ def collapse(kernel: Kernel, first: int = 0) -> Kernel:
     Axes before `first` stay as they are.
     """
     sizes = kernel.sizes
-    every = accesses(kernel)
+    every = walks(kernel)
     whole = boxes(kernel)
     groups: list[list[int]] = []
     for axis in range(len(sizes)):
         if groups and axis > first and axis != kernel.rows:
             before = groups[-1][-1]
-            walks = all(a.strides[before] == a.strides[axis] * sizes[axis] for a in every)
+            as_one = all(a.strides[before] == a.strides[axis] * sizes[axis] for a in every)
             alike = all((before in r.axes) == (axis in r.axes) for r in kernel.reductions)
-            if walks and alike \
+            if as_one and alike \
                     and all(box[axis] == (0, sizes[axis]) for box in whole):
                 groups[-1].append(axis)
                 continue
@@ -191,10 +196,10 @@ def collapse(kernel: Kernel, first: int = 0) -> Kernel:
         return tuple(ranges)
 
     def move(a: Access) -> Access:
-        return replace(a, strides=tuple(a.strides[g[-1]] for g in groups), within=a.within and cut(a.within))
+        return a._replace(strides=tuple([a.strides[g[-1]] for g in groups]), within=a.within and cut(a.within))
 
     def moved(n: Node) -> Node:
-        if n.op == "load":
+        if n.op in ("load", "index"):
             return Node(n.op, n.dtype, n.args, move(n.data))
         return Node(n.op, n.dtype, n.args, cut(n.data)) if n.op == "inside" else n
 
@@ -216,12 +221,12 @@ def turned(kernel: Kernel, order: Sequence[int]) -> Kernel:
         return tuple([ranges[axis] for axis in order])
 
     def move(a: Access) -> Access:
-        return replace(a, strides=tuple([a.strides[axis] for axis in order]), within=a.within and box(a.within))
+        return a._replace(strides=tuple([a.strides[axis] for axis in order]), within=a.within and box(a.within))
 
     def moved(n: Node) -> Node:
-        if n.op == "load":
-            return replace(n, data=move(n.data))
-        return replace(n, data=box(n.data)) if n.op == "inside" else n
+        if n.op in ("load", "index"):
+            return n._replace(data=move(n.data))
+        return n._replace(data=box(n.data)) if n.op == "inside" else n
 
     return replace(
         kernel,
@@ -237,7 +242,7 @@ def levels(kernel: Kernel) -> list[int]:
     """For each node, how many loops fix its value."""
     found: list[int] = []
     for n in kernel.nodes:
-        if n.op == "load":
+        if n.op in ("load", "index"):
             found.append(max((k + 1 for k, s in enumerate(n.data.strides) if s), default=0))
         elif n.op == "total":
             found.append(kernel.rows or 0)
@@ -248,7 +253,7 @@ def levels(kernel: Kernel) -> list[int]:
 
 def _check(condition: bool, what: str, *more: Any) -> None:
     if not condition:
-        raise IRError(f"loop IR: {what}{''.join(map(str, more))}")  # names of dtypes take long to make
+        raise IRError(f"loop IR: {what}{''.join(map(str, more))}")
 
 
 def _verify_box(box: Ranges, sizes: tuple[int, ...], what: str) -> None:
@@ -268,6 +273,11 @@ def _verify_access(a: Access, buffers: tuple[Buffer, ...], sizes: tuple[int, ...
     _check(low >= -before and high < size - before, f"{what} touches [{low}, {high}] of {size} elements")
 
 
+def _verify_reduced(op: str, dtype: DType) -> None:
+    fits = (op in BITWISE) == (dtype.kind == "b") and (dtype.kind != "c" or op in ("add", "mul"))
+    _check(fits and dtype != np.float16, f"{op} does not reduce ", dtype)
+
+
 def _verify_node(kernel: Kernel, i: int) -> None:
     node = kernel.nodes[i]
     what = f"node {i} ({node.op})"
@@ -279,6 +289,9 @@ def _verify_node(kernel: Kernel, i: int) -> None:
         _check(all(k == np.int64 for k in kinds), f"{what} has a place of another type than int64")
         _verify_access(node.data, kernel.inputs, kernel.sizes, what)
         _check(kernel.inputs[node.data.buffer].dtype == node.dtype, f"{what} has another dtype than its buffer")
+    elif node.op == "index":
+        _check(isinstance(node.data, Access) and node.dtype.kind == "i" and not node.args, f"{what} is malformed")
+        _check(len(node.data.strides) == len(kernel.sizes), f"{what} has {len(node.data.strides)} strides")
     elif node.op == "inside":
         _check(node.dtype.kind == "b" and not node.args, f"{what} is malformed")
         _verify_box(node.data, kernel.sizes, what)
@@ -298,7 +311,7 @@ def _verify_node(kernel: Kernel, i: int) -> None:
     elif node.op == "total":
         _check(kernel.rows is not None and kinds == [node.dtype], f"{what} is malformed")
         _check(node.data in REDUCTIONS, f"{node.data} is not a reduction")
-        _check((node.data in BITWISE) == (node.dtype.kind == "b"), f"{node.data} does not reduce ", node.dtype)
+        _verify_reduced(node.data, node.dtype)
     elif node.op == "call":
         _check(isinstance(node.data, str) and bool(kinds), f"{what} is malformed")
         _check(all(k == node.dtype for k in kinds) and node.dtype.kind == "f", f"{what} is ill-typed")
@@ -340,7 +353,7 @@ def verify(kernel: Kernel) -> None:
             _check(not any(write.access.strides[len(kept):]), f"{kind} of a row moves along its points")
         if isinstance(write, Reduction):
             _check(write.op in REDUCTIONS, f"{write.op} is not a reduction")
-            _check((write.op in BITWISE) == (out.dtype.kind == "b"), f"{write.op} does not reduce {out.dtype}")
+            _verify_reduced(write.op, out.dtype)
             _check(all(a in kept for a in write.axes), f"reduction over axes {write.axes}")
             _check(all(write.access.strides[a] == 0 for a in write.axes), "a reduction moves along a reduced axis")
             kept -= set(write.axes)
@@ -377,6 +390,8 @@ def show(kernel: Kernel) -> str:
                 text = f"{text[:-1]} + {f'{step}*' if step != 1 else ''}%{arg}]"
             if n.data.within is not None:
                 text += f" where {_conditions(n.data.within, kernel.sizes)}, else 0"
+        elif n.op == "index":
+            text = _place(n.data, "place ")
         elif n.op == "inside":
             text = _conditions(n.data, kernel.sizes)
         elif n.op == "const":

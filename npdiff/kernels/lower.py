@@ -18,12 +18,19 @@ from npdiff.avals import Aval, ndarray
 from npdiff.graph import Atom, Equation, Literal, Var
 from npdiff.kernels.classify import Build, FusedReduction, squeezed
 from npdiff.kernels.expressions import Expressions
+from npdiff.kernels.extrema import positions_p
 from npdiff.kernels.gathers import Gather
 from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Ranges, Reduction, Store, turned
 from npdiff.kernels.placements import Part, Placement
 from npdiff.kernels.places import Places, aligned, compose, identity, reach, unfold
 from npdiff.kernels.rows import in_rows
 from npdiff.kernels.views import View, contiguous, whole
+
+
+class Positions(Literal):
+    """Stands for an array in which each element is its own place: known wherever it is read."""
+
+    __slots__ = ()
 
 
 class Program:
@@ -65,6 +72,8 @@ class Program:
         # One number spread over a shape: nobody can change what lies below.
         self._numbers: dict[Atom, Literal] = {v: Literal(c[(0,) * c.ndim]) for v, c in constants.items()
                                              if type(c) is ndarray and c.size and not any(c.strides)}
+        self._numbers.update((eq.outputs[0], Positions(eq.params["dtype"].type(0))) for eq in equations
+                             if eq.prim is positions_p)
 
     def pointwise(self, i: int) -> bool:
         """Whether an equation's result can be computed at any point by itself."""
@@ -87,10 +96,16 @@ class Program:
         """The array that really holds an operand's elements, and where they are."""
         return self.views.get(a) or (a, whole(a.aval.shape))
 
+    def root(self, a: Atom) -> Atom:
+        """What `seen_from` finds below."""
+        seen = self.views.get(a)
+        root = a if seen is None else seen[0]
+        return self._numbers.get(root, root) if self._numbers else root
+
     def seen_from(self, a: Atom) -> tuple[Atom, View]:
-        """As `below`, for kernels: a number that fills an array stands for the array."""
+        """As `below`, for kernels: a number that fills an array stands for the array, and so do `Positions`."""
         root, view = self.below(a)
-        return self._numbers.get(root, root), view
+        return self._numbers.get(root, root) if self._numbers else root, view
 
     def read(self, a: Atom, shape: tuple[int, ...]) -> tuple[Atom, int, tuple[int, ...]]:
         """The array below, the offset, and one stride per axis of the squeezed space of `shape`."""
@@ -99,7 +114,7 @@ class Program:
 
     def in_place(self, a: Atom, shape: tuple[int, ...]) -> bool:
         """Whether point i of the space reads element i of the array below: the two can share a loop."""
-        if a.aval.shape == shape and a not in self.views and a not in self._numbers:
+        if a not in self.views and a.aval.shape == shape and a not in self._numbers:
             return True
         root, offset, strides = self.read(a, shape)
         space = squeezed(shape)
@@ -133,6 +148,8 @@ class _Lowering:
         self.buffers: dict[Var, int] = {}
         self.specs: list[Buffer] = []
         self._values: dict[tuple[int, Places, Ranges], int] = {}
+        # For each shape of a member, where its points lie: see `here` and `steps`.
+        self._own: dict[tuple[int, ...], tuple[Places, tuple[int, ...]]] = {}
 
     def value(self, i: int, places: Places, domain: Ranges) -> int:
         """The result of an equation at places of its shape."""
@@ -158,6 +175,8 @@ class _Lowering:
         """An operand at places along its own axes."""
         program, e = self.program, self.e
         root, view = program.seen_from(a)
+        if isinstance(root, Positions):
+            return e.index(*self._flat(view, places), root.aval.dtype)
         if isinstance(root, Literal):
             return e.const(root.value, root.aval.dtype)
         i = program.producer.get(root)
@@ -169,11 +188,10 @@ class _Lowering:
                 assert below is not None, "what is absorbed is read axis by axis"
                 return self.value(i, compose(below, places), domain)
             # A member reads another one where it stands itself; anything else would be a load.
-            if i in self.members and self._flat(view, places) == (0, self.steps(root.aval.shape)):
+            if i in self.members and self._itself(root, view, places):
                 # (There it can be computed everywhere: known already, and not one call deeper for each equation.)
                 return self.value(i, self.here(root.aval.shape), self.domain)
-        if i is not None and i in self.members and self.totals(i) \
-                and self._flat(view, places) == (0, self.steps(root.aval.shape)):
+        if i is not None and i in self.members and self.totals(i) and self._itself(root, view, places):
             return self.total(i)
         return self._load(root, *self._flat(view, places), domain)
 
@@ -184,15 +202,26 @@ class _Lowering:
 
     def here(self, shape: tuple[int, ...]) -> Places:
         """Each point of an array of a member's shape at its own element."""
-        axes = self.axes(shape)
-        return tuple([p if p.axis < 0 else p._replace(axis=axes[p.axis]) for p in identity(shape)])
+        return self._points(shape)[0]
 
     def steps(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         """The strides along the kernel's space of an array of a member's shape."""
-        strides = [0] * len(self.space)
-        for axis, step in zip(self.axes(shape), contiguous(squeezed(shape)), strict=True):
-            strides[axis] = step
-        return tuple(strides)
+        return self._points(shape)[1]
+
+    def _points(self, shape: tuple[int, ...]) -> tuple[Places, tuple[int, ...]]:
+        known = self._own.get(shape)
+        if known is None:
+            axes, strides = self.axes(shape), [0] * len(self.space)
+            for axis, step in zip(axes, contiguous(squeezed(shape)), strict=True):
+                strides[axis] = step
+            places = tuple([p if p.axis < 0 else p._replace(axis=axes[p.axis]) for p in identity(shape)])
+            known = self._own[shape] = places, tuple(strides)
+        return known
+
+    def _itself(self, root: Atom, view: View, places: Places) -> bool:
+        """Whether a view read at places is each element of the member below at that element's own point."""
+        here, steps = self._points(root.aval.shape)
+        return (places == here and view is whole(root.aval.shape)) or self._flat(view, places) == (0, steps)
 
     def totals(self, i: int) -> bool:
         """Whether an equation reduces just the rows."""

@@ -17,20 +17,23 @@ from typing import Any, NamedTuple
 from npdiff import cache
 
 # Raised whenever the way from text to code changes.
-_FORMAT = 3
+_FORMAT = 5
 # A function of vector math that is not copied to where it is used.
 _SHARED = re.compile(r"^define internal ([^@\n]+) @(vecmath\.[\w.]+)\(([^\n]*)\) noinline( cold)? nounwind \{\n"
                      r".*?^\}\n", re.MULTILINE | re.DOTALL)
 # Lines of a shared function up to which its values fit into the registers however these are chosen: 2 % slower than
 # with more care, in half the time.
 _SHORT = 64
+# The first line of a function that may keep vectors on the stack.
+_FUNCTION = re.compile(r"^(define [^\n]* nounwind) \{$", re.MULTILINE)
 _USES = re.compile(r"@(vecmath\.[\w.]+)\(")
 
 
 class Code(NamedTuple):
-    """Loaded machine code: the addresses of its functions, how long that took, whether it came from the cache."""
+    """Loaded machine code: its functions' addresses and names, how long that took, whether it came from the cache."""
 
     addresses: dict[str, int]
+    symbols: dict[str, str]
     seconds: float
     cached: bool
 
@@ -103,34 +106,36 @@ def has_fma() -> bool:
     return bool(features.get("fma", "sse2" not in features) and features.get("f16c", "sse2" not in features))
 
 
-def load(text: str, quick: bool = False) -> Code:
+def load(text: str, quick: bool = False, plain: bool = False) -> Code:
     """The code for a module's text, in which ``@npdiff_...`` names what others may call, by these names.
 
     Each of the names is made unique by the text's digest, as all code of the process shares one name space. With
-    `quick` the compiler takes less care: half the time, for code that hardly gains from more.
+    `quick` the compiler takes less care: half the time, for code that hardly gains from more. `plain` text is not
+    optimised at all before instructions are selected.
     """
     with _lock:
         known = _loaded.get(text)
         if known is None:
             host = machine()
             begin = time.perf_counter()
-            key = _key(host, text)
+            # Code that others share is part of the key: by the names that it is called by.
+            own = _apart(host, text)
+            key = _key(host, own, quick, plain)
             names = dict.fromkeys(re.findall(r"^define (?!internal)[^@\n]*@(npdiff_\w+)\(", text, re.MULTILINE))
             symbols = {name: f"{name}_{key[:24]}" for name in names}
-            own = _apart(host, text)
             found = cache.load(key)
             cached = found is not None
             if found is None:
                 named = re.sub(r"@(npdiff_\w+)", lambda m: f"@{symbols.get(m[1], m[1])}", own)
-                found = _compile(named, _hasty if quick else _target)
+                found = _compile(named, _hasty if quick else _target, plain)
                 cache.save(key, found)
             addresses = _link(found, symbols)
-            known = _loaded[text] = Code(addresses, time.perf_counter() - begin, cached)
+            known = _loaded[text] = Code(addresses, symbols, time.perf_counter() - begin, cached)
         return known
 
 
-def _key(host: Machine, text: str) -> str:
-    return hashlib.sha256("\0".join([str(_FORMAT), *map(str, host), text]).encode()).hexdigest()
+def _key(host: Machine, *what: str | bool) -> str:
+    return hashlib.sha256("\0".join(map(str, [_FORMAT, *host, *what])).encode()).hexdigest()
 
 
 def _apart(host: Machine, text: str) -> str:
@@ -145,20 +150,25 @@ def _apart(host: Machine, text: str) -> str:
     lines = dict(zip(declarations, re.findall(r"^declare [^\n]*$", text, re.MULTILINE), strict=True))
     symbols: dict[str, str] = {}
 
-    def declared(body: str, but: str = "") -> str:
+    def declared(body: str, *but: str) -> str:
         """A text that uses the functions by their symbols, after their declarations."""
-        used = [name for name in dict.fromkeys(_USES.findall(body)) if name in found and name != but]
+        used = [name for name in dict.fromkeys(_USES.findall(body)) if name in found and name not in but]
         for name in used:
             if name not in symbols:
-                load(shared := module(name), quick=bool(found[name][4]) or shared.count("\n") <= _SHORT)
-                symbols[name] = f"npdiff_shared_{_key(host, shared)[:24]}"
+                quick = found[name][0].count("\n") <= _SHORT
+                # (Nothing in a function of vector math is computed twice or known beforehand.)
+                code = load(module(name, quick), quick=quick or bool(found[name][4]), plain=True)
+                symbols[name] = code.symbols["npdiff_shared"]
         body = _USES.sub(lambda m: f"@{symbols.get(m[1], m[1])}(", body)
         return "\n".join([*[_declaration(found[name], symbols[name]) for name in used], body])
 
-    def module(name: str) -> str:
+    def module(name: str, quick: bool) -> str:
         whole = found[name][0].replace("define internal", "define", 1).replace(f"@{name}(", "@npdiff_shared(", 1)
+        if quick and f"{name}.far" in found:
+            # What it does in rare cases is compiled with it, not shared: each module has its price.
+            whole = found[f"{name}.far"][0].replace(" noinline cold ", " cold ", 1) + whole
         needed = [line for known, line in lines.items() if f"@{known}(" in whole]
-        return "\n".join([*needed, declared(whole, name)])
+        return "\n".join([*needed, declared(whole, name, f"{name}.far" if quick else "")])
 
     return declared(_SHARED.sub("", text))
 
@@ -176,23 +186,27 @@ def assembly(text: str) -> str:
         return code
 
 
-def _compile(text: str, target: Any) -> bytes:
+def _compile(text: str, target: Any, plain: bool = False) -> bytes:
     """Object code for a module's text."""
-    code: bytes = target.emit_object(_optimised(text, target))
+    code: bytes = target.emit_object(_optimised(text, target, plain))
     return code
 
 
-def _optimised(text: str, target: Any) -> Any:
-    """A module's text as LLVM's module.
+def _optimised(text: str, target: Any, plain: bool = False) -> Any:
+    """A module's text as LLVM's module; `plain`: as it stands.
 
     The text has explicit vectors and computes nothing twice, so of LLVM's optimisations it needs only a few: variables
     become registers, loops test at their end, and what neighbouring instructions have in common is combined.
     """
     import llvmlite.binding as llvm
 
-    module = llvm.parse_assembly(text)
+    # LLVM learns too late for it that there are not enough registers: vectors put on the stack would lie across two
+    # cache lines each, which makes kernels that call vector math a fifth slower.
+    module = llvm.parse_assembly(_FUNCTION.sub(r'\1 "stackrealign" {', text))
     module.triple, module.data_layout = target.triple, str(target.target_data)
     module.verify()
+    if plain:
+        return module
     # One run for each builder: llvmlite leaves it with references to what lived during the run.
     builder = llvm.create_pass_builder(target, llvm.create_pipeline_tuning_options())
     passes = llvm.create_new_module_pass_manager()

@@ -6,7 +6,6 @@ rows stay whole as long as they can. The interior, which is nearly everything, i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 from npdiff.kernels.expressions import Expressions
@@ -37,68 +36,68 @@ def _relation(box: Ranges, part: Ranges) -> bool | tuple[int, int]:
     return True if cut is None else cut
 
 
-class _Box:
-    """The nodes that a box needs, conditions decided where they can be."""
+def _live(kernel: Kernel, box: Ranges) -> list[int]:
+    """Nodes that no decided condition cuts off in a box, the last one first."""
+    nodes = kernel.nodes
+    live = bytearray(len(nodes))
+    for s in kernel.stores:
+        live[s.value] = True
+    found = []
+    for n in range(len(nodes) - 1, -1, -1):
+        if not live[n]:
+            continue
+        found.append(n)
+        op, _, args, _ = nodes[n]
+        if op == "select" and nodes[args[0]].op == "inside":
+            decided = _relation(box, nodes[args[0]].data)
+            if isinstance(decided, bool):
+                live[args[1 if decided else 2]] = True
+                continue
+        for a in args:
+            live[a] = True
+    return found
 
-    def __init__(self, kernel: Kernel, box: Ranges) -> None:
+
+def _cut(kernel: Kernel, box: Ranges, live: list[int]) -> tuple[int, int] | None:
+    """Where to cut a box so that one more condition is decided: the axis, the outermost possible, and the place."""
+    cut: tuple[int, int] | None = None
+    for n in reversed(live):
+        op, _, _, data = kernel.nodes[n]
+        part = data if op == "inside" else data.within if op == "load" else None
+        found = True if part is None else _relation(box, part)
+        if not isinstance(found, bool) and (cut is None or found[0] < cut[0]):
+            cut = found
+    return cut
+
+
+class _Box:
+    """The nodes that a box needs, in which every condition is decided."""
+
+    def __init__(self, kernel: Kernel, box: Ranges, live: list[int]) -> None:
         self.kernel = kernel
         self.box = box
         self.e = Expressions()
-        self.cut: tuple[int, int] | None = None
         self._known: dict[int, int] = {}
-        live = self._live()
-        for n in range(len(kernel.nodes)):
-            if n in live:
-                self._known[n] = self._node(n)
+        for n in reversed(live):
+            self._known[n] = self._node(n)
         self.values = tuple(self._known[s.value] for s in kernel.stores)
         # Constants by their bytes: 0.0 and -0.0 are equal but not the same.
         self.text = [(n.op, n.dtype, n.args, n.data.tobytes() if n.op == "const" else n.data) for n in self.e.nodes]
 
-    def _decide(self, part: Ranges) -> bool | None:
-        found = _relation(self.box, part)
-        if isinstance(found, bool):
-            return found
-        if self.cut is None or found[0] < self.cut[0]:
-            self.cut = found
-        return None
-
-    def _live(self) -> set[int]:
-        """Nodes that are not cut off by a decided condition."""
-        nodes = self.kernel.nodes
-        live = {s.value for s in self.kernel.stores}
-        for n in range(len(nodes) - 1, -1, -1):
-            if n not in live:
-                continue
-            args = nodes[n].args
-            if nodes[n].op == "select" and nodes[args[0]].op == "inside":
-                found = _relation(self.box, nodes[args[0]].data)
-                if isinstance(found, bool):
-                    live.add(args[1 if found else 2])
-                    continue
-            live.update(args)
-        return live
-
     def _node(self, n: int) -> int:
-        node, e = self.kernel.nodes[n], self.e
-        if node.op == "inside":
-            found = self._decide(node.data)
-            return e.inside(node.data) if found is None else e.const(found, node.dtype)
-        if node.op == "load" and node.data.within is not None:
-            found = self._decide(node.data.within)
-            if found is None:
-                return e.load(node.data, node.dtype, *[self._known[a] for a in node.args])
-            if not found:
-                return e.const(0, node.dtype)
-            return e.load(replace(node.data, within=None), node.dtype, *[self._known[a] for a in node.args])
-        if node.op == "select":
-            condition = self.kernel.nodes[node.args[0]]
-            if condition.op == "inside":
-                found = self._decide(condition.data)
-                if found is not None:
-                    return self._known[node.args[1 if found else 2]]
-        if node.op == "const":
-            return e.const(node.data, node.dtype)
-        return e.add(Node(node.op, node.dtype, tuple(self._known[a] for a in node.args), node.data))
+        op, dtype, args, data = self.kernel.nodes[n]
+        e, known = self.e, self._known
+        if op == "const":
+            return e.const(data, dtype)
+        if op == "inside":
+            return e.const(_relation(self.box, data), dtype)
+        if op == "load" and data.within is not None:
+            if not _relation(self.box, data.within):
+                return e.const(0, dtype)
+            data = data._replace(within=None)
+        if op == "select" and (condition := self.kernel.nodes[args[0]]).op == "inside":
+            return known[args[1 if _relation(self.box, condition.data) else 2]]
+        return e.add(Node(op, dtype, tuple([known[a] for a in args]), data))
 
 
 def _merged(boxes: list[_Box]) -> list[_Box]:
@@ -127,9 +126,9 @@ def _piece(kernel: Kernel, box: _Box) -> Piece:
 
     def move(a: Access) -> Access:
         corner = sum(s * low for s, (low, _) in zip(a.strides, box.box, strict=True))
-        return replace(a, offset=a.offset + corner, strides=tuple(a.strides[k] for k in axes))
+        return a._replace(offset=a.offset + corner, strides=tuple(a.strides[k] for k in axes))
 
-    nodes = tuple(Node(n.op, n.dtype, n.args, move(n.data)) if n.op == "load" else n for n in box.e.nodes)
+    nodes = tuple(Node(n.op, n.dtype, n.args, move(n.data)) if n.op in ("load", "index") else n for n in box.e.nodes)
     stores = tuple(Store(v, move(s.access)) for v, s in zip(box.values, kernel.stores, strict=True))
     sizes = tuple(box.box[k][1] - box.box[k][0] for k in axes)
     return Piece(box.box, Kernel(sizes, kernel.inputs, kernel.outputs, nodes, stores, ()))
@@ -150,14 +149,16 @@ def split(kernel: Kernel, most: int = 1 << 30) -> list[Piece]:
     while todo:
         if len(done) + len(todo) > 4 * most:
             raise TooMany
-        box = _Box(kernel, todo.pop())
-        if box.cut is None:
-            done.append(box)
+        box = todo.pop()
+        live = _live(kernel, box)
+        cut = _cut(kernel, box, live)
+        if cut is None:
+            done.append(_Box(kernel, box, live))
             continue
-        axis, at = box.cut
-        low, high = box.box[axis]
+        axis, at = cut
+        low, high = box[axis]
         for part in ((at, high), (low, at)):
-            todo.append((*box.box[:axis], part, *box.box[axis + 1:]))
+            todo.append((*box[:axis], part, *box[axis + 1:]))
     done = _merged(done)
     if len(done) > most:
         raise TooMany

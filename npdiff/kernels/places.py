@@ -75,6 +75,7 @@ def compose(outer: Places, inner: Places) -> Places:
     return tuple(made)
 
 
+@lru_cache(maxsize=4096)
 def aligned(places: Places, shape: tuple[int, ...]) -> Places:
     """The places along an operand's axes, which is broadcast to an array of which `places` are given."""
     return tuple([_FIRST if n == 1 else p for n, p in zip(shape, places[len(places) - len(shape):], strict=True)])

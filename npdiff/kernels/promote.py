@@ -1,6 +1,6 @@
-"""Operands of products and solutions in the dtype of the result, as equations.
+"""Operands in the dtype in which an operation computes, as equations.
 
-NumPy casts them inside its call; kernels of matrices take operands of one dtype.
+NumPy casts inside its calls; kernels of matrices take operands of one dtype, and half precision is added up in single.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ from npdiff.avals import Aval
 from npdiff.core import Primitive
 from npdiff.graph import Atom, Equation, Graph, Var
 from npdiff.kernels import views
+from npdiff.kernels.classify import storable
+from npdiff.kernels.expressions import HALF, SINGLE
 from npdiff.kernels.matrices import find
+
+# Reductions whose result may be of half precision.
+REDUCED = frozenset(["sum", "prod", "max", "min"])
 
 cast_p = Primitive("astype", lambda a, *, dtype: np.asarray(a).astype(dtype), kind="elementwise")
 
@@ -44,4 +49,20 @@ def _promoted(eq: Equation, before: list[Equation]) -> Equation:
     return uniform
 
 
-__all__ = ["cast_p", "promote"]
+def widen(graph: Graph) -> Graph:
+    """The same graph, with reductions of half precision done in single precision and rounded once."""
+    equations: list[Equation] = []
+    for eq in graph.equations:
+        if eq.prim.name in REDUCED and len(eq.outputs) == 1 and eq.outputs[0].aval.dtype == HALF and storable(
+                eq.inputs[0].aval):
+            a, out = eq.inputs[0], eq.outputs[0]
+            wide, found = Var(Aval(a.aval.shape, SINGLE)), Var(Aval(out.aval.shape, SINGLE))
+            params = {**eq.params, "dtype": SINGLE} if "dtype" in eq.params else eq.params
+            equations += [Equation(cast_p, [a], {"dtype": SINGLE}, [wide], eq.source),
+                          Equation(eq.prim, [wide], params, [found], eq.source)]
+            eq = Equation(cast_p, [found], {"dtype": HALF}, [out], eq.source)
+        equations.append(eq)
+    return Graph(graph.inputs, graph.constants, equations, graph.outputs)
+
+
+__all__ = ["cast_p", "promote", "widen"]

@@ -2,7 +2,7 @@
 
 Loops are nested in the order of the axes; a node is evaluated in the outermost loop that fixes
 it, so what a row shares is computed once per row. The innermost axis is cut into vectors, the last
-of which overlaps the one before it; next to a reduction a scalar loop does the rest instead. A
+of which overlaps the one before it; what it reduces a second time counts for nothing. A
 reduction over the innermost axis keeps several vector accumulators; sums of floats also start them
 afresh every few hundred elements and add up the partial results, so rounding errors grow with the
 number of blocks instead of the number of elements. A reduction that keeps the innermost axis
@@ -13,15 +13,26 @@ whole.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 from npdiff.kernels import llvm_complex
 from npdiff.kernels import llvm_memory as memory
 from npdiff.kernels.chunks import Work, part_bytes
 from npdiff.kernels.llvm_ops import combine, emit
-from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, register, scalar_type, splat
+from npdiff.kernels.llvm_text import (
+    LOOP_HINTS,
+    Body,
+    constant,
+    lanes_where,
+    memory_type,
+    places,
+    register,
+    scalar_type,
+    splat,
+)
 from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, collapse, identity, levels, part_of
-from npdiff.kernels.pieces import split
+from npdiff.kernels.pieces import Piece
 from npdiff.kernels.render_rows import Rows, form
 from npdiff.kernels.rows import live
 from npdiff.kernels.streaming import streamed
@@ -32,11 +43,13 @@ BLOCK = 32
 # Up to so many uses of vector math are copied into the loop; more wait for each other too long for two registers to
 # fill the time, and on four of them copies would take too long to compile.
 FEW_CALLS = 1
+# The share of a kernel's points whose loops are compiled in half the time, at the price of slower ones.
+EDGES = 1 / 16
 
 
 @dataclass(slots=True)
 class Accumulators:
-    """Where a reduction keeps its partial results: `vectors[level][copy]`, and one scalar for the rest."""
+    """Where a reduction keeps its partial results: `vectors[level][copy]`, or one scalar where there are no vectors."""
 
     reduction: Reduction
     dtype: DType
@@ -70,11 +83,13 @@ class Renderer:
             self.copies = 1
         self.body = Body(fma, self.width, calls <= FEW_CALLS)
         self.step = self.width * self.copies
+        # Lanes that count for something; None: all.
+        self.counts: str | None = None
         self.fixed: dict[int, str] = {}
         self.places: dict[tuple[int, ...], str] = {(): "0"}
         # The inner axis in blocks: how many elements there are between two settlements, innermost first.
         self.blocks: list[int] = []
-        sums = any(r.op == "add" and kernel.nodes[r.value].dtype.kind == "f" for r in registers)
+        sums = any(r.op == "add" and kernel.nodes[r.value].dtype.kind in "fc" for r in registers)
         span = self.step * BLOCK
         while sums and self.width > 1 and span < (work.chunk if self.depth == 1 else self.inner):
             self.blocks.append(span)
@@ -109,11 +124,12 @@ class Renderer:
             for _ in range(1 + (len(self.blocks) if blocked else 0)):
                 kind = register(dtype, self.width)
                 acc.vectors.append([self.body.allocate(kind) for _ in range(self.copies)])
-        acc.scalar = self.body.allocate(scalar_type(dtype))
+        else:
+            acc.scalar = self.body.allocate(register(dtype, 1))
         return acc
 
     def _blocked(self, acc: Accumulators) -> bool:
-        return acc.reduction.op == "add" and acc.dtype.kind == "f"
+        return acc.reduction.op == "add" and acc.dtype.kind in "fc"
 
     def render(self) -> None:
         """Fill the body."""
@@ -130,9 +146,13 @@ class Renderer:
                 if self.work.wide and 0 not in r.axes:
                     begin, end = [self.body.let(f"mul i64 {i}, {r.access.strides[0]}") for i in self.range]
                 with self.body.loop(begin, end, 1) as i:
-                    value = memory.raw(self.body, out.dtype, 1, constant(identity(r.op, out.dtype), out.dtype, 1))
+                    first = constant(identity(r.op, out.dtype), out.dtype, 1)
                     p = self.body.let(f"getelementptr {memory_type(out.dtype)}, ptr %out{r.access.buffer}, i64 {i}")
-                    self.body.do(f"store {memory_type(out.dtype)} {value}, ptr {p}, align 1")
+                    self._put(p, out.dtype, first)
+
+    def _put(self, p: str, dtype: DType, value: str) -> None:
+        """Write one value to an address."""
+        memory.store(self.body, dtype, 1, 0, lambda _: p, value)
 
     def _enter(self, d: int) -> None:
         """Everything inside the first `d` loops."""
@@ -156,7 +176,7 @@ class Renderer:
 
     def _advance(self, d: int, i: str) -> None:
         """Where each access stands, now that the index of axis `d` is known."""
-        every = [self.kernel.nodes[n].data for n in self.order if self.kernel.nodes[n].op == "load"]
+        every = [self.kernel.nodes[n].data for n in self.order if self.kernel.nodes[n].op in ("load", "index")]
         every += [s.access for s in self.kernel.stores] + [r.access for r in self.kernel.reductions]
         for key in dict.fromkeys(a.strides[:d + 1] for a in every):
             below = self.places[key[:-1]]
@@ -194,9 +214,16 @@ class Renderer:
             with self.body.loop(begin, rest, self.width) as i:
                 self._point(i, self.width, 0, top=True)
             begin = rest
-        if begin != end:
-            with self.body.loop(begin, end, 1) as i:
+        if begin == end:
+            return
+        with self.body.loop(begin, end, self.width) as i:
+            if self.width == 1:
                 self._point(i, 1, 0)
+                return
+            at = self.body.let(f"sub i64 {end}, {self.width}")
+            self.counts = lanes_where(self.body, "sge", self.body.let(f"sub i64 {i}, {at}"), self.width)
+            self._point(at, self.width, 0, top=True, whole=False)
+            self.counts = None
 
     def _last(self, begin: str, end: str, step: int) -> str:
         """The last point from `begin` in steps that is not past `end`."""
@@ -243,16 +270,25 @@ class Renderer:
                         whole and s.access.buffer in self.streamed)
         for r in self.kernel.reductions:
             if self._scope(r) == self.depth:
-                value = self._operand(r.value, width, values)
                 dtype = self.kernel.nodes[r.value].dtype
+                value = self._operand(r.value, width, values)
                 if self._carried(r):
+                    value = self._counted(r.op, dtype, width, value)
                     before = self._load("out", r.access, i, dtype, width)
                     value = combine(self.body, r.op, dtype, width, before, value)
                 self._store(r.access, i, dtype, width, value)
         for acc in self.accumulators:
             value = self._operand(acc.reduction.value, width, values)
+            value = self._counted(acc.reduction.op, acc.dtype, width, value)
             target = acc.scalar if width == 1 else acc.vectors[-1 if top else 0][copy]
             self._add_to(target, acc, width, value)
+
+    def _counted(self, op: str, dtype: DType, width: int, value: str) -> str:
+        """The value where a lane counts; elsewhere what leaves the reduction as it is."""
+        if self.counts is None:
+            return value
+        nothing = constant(identity(op, dtype), dtype, width)
+        return memory.chosen(self.body, dtype, width, self.counts, value, nothing)
 
     def _add_to(self, target: str, acc: Accumulators, width: int, value: str) -> None:
         kind = register(acc.dtype, width)
@@ -268,21 +304,21 @@ class Renderer:
     def _reset(self, acc: Accumulators) -> None:
         if acc.vectors:
             self._set(acc, len(acc.vectors) - 1)
-        first = constant(identity(acc.reduction.op, acc.dtype), acc.dtype, 1)
-        self.body.do(f"store {scalar_type(acc.dtype)} {first}, ptr {acc.scalar}")
+        else:
+            first = constant(identity(acc.reduction.op, acc.dtype), acc.dtype, 1)
+            self.body.do(f"store {register(acc.dtype, 1)} {first}, ptr {acc.scalar}")
 
     def _finish(self, acc: Accumulators) -> None:
         """Combine all partial results of a reduction and write it out."""
         op, dtype, body = acc.reduction.op, acc.dtype, self.body
-        parts = []
         if acc.vectors:
             kind = register(dtype, self.width)
             whole = [body.let(f"load {kind}, ptr {v}") for v in acc.vectors[-1]]
             vector = self._tree(op, dtype, self.width, whole)
-            parts = [body.let(f"extractelement {kind} {vector}, i64 {k}") for k in range(self.width)]
-            parts = [self._tree(op, dtype, 1, parts)]
-        parts.append(body.let(f"load {scalar_type(dtype)}, ptr {acc.scalar}"))
-        total = self._tree(op, dtype, 1, parts)
+            parts = [memory.lane(body, dtype, self.width, vector, k) for k in range(self.width)]
+            total = self._tree(op, dtype, 1, parts)
+        else:
+            total = body.let(f"load {register(dtype, 1)}, ptr {acc.scalar}")
         a = acc.reduction.access
         place = Access(a.buffer, a.offset, a.strides[:self._scope(acc.reduction)])
         if self._carried(acc.reduction):
@@ -314,11 +350,19 @@ class Renderer:
             return constant(node.data, node.dtype, width)
         if node.op == "load":
             return self._load("in", node.data, i, node.dtype, width)
+        if node.op == "index":
+            apart = node.data.strides[-1] if i is not None else 0
+            return places(self.body, self._place(node.data, i), apart, node.dtype, width)
         args = [self._operand(a, width, values) for a in node.args]
         return emit(self.body, node, self.kernel.nodes[node.args[0]].dtype, width, args)
 
     def _address(self, stem: str, a: Access, i: str | None, dtype: DType, shift: int = 0) -> str:
         """The address of an element; `i` is the innermost index, None outside the innermost loop."""
+        at = self._place(a, i, shift)
+        return self.body.let(f"getelementptr {memory_type(dtype)}, ptr %{stem}{a.buffer}, i64 {at}")
+
+    def _place(self, a: Access, i: str | None, shift: int = 0) -> str:
+        """How many elements after the first one it is."""
         outer = a.strides if i is None else a.strides[:-1]
         # A load outside the innermost loop does not move along the loops inside.
         while outer and outer[-1] == 0:
@@ -329,7 +373,7 @@ class Renderer:
             at = step if at == "0" else self.body.let(f"add i64 {at}, {step}")
         if a.offset + shift:
             at = self.body.let(f"add i64 {at}, {a.offset + shift}")
-        return self.body.let(f"getelementptr {memory_type(dtype)}, ptr %{stem}{a.buffer}, i64 {at}")
+        return at
 
     def _load(self, stem: str, a: Access, i: str | None, dtype: DType, width: int) -> str:
         stride = a.strides[-1] if i is not None else 0
@@ -340,14 +384,13 @@ class Renderer:
         memory.store(self.body, dtype, width, stride, lambda k: self._address("out", a, i, dtype, k), value, stream)
 
 
-def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
-    """The module's text.
+def render(kernel: Kernel, pieces: list[Piece], bits: int, work: Work, fma: bool) -> str:
+    """The module's text, given what the kernel is cut into.
 
     ``@npdiff_kernel(addresses, begin, end)`` takes the addresses of the inputs' and outputs' elements and the turns of
     the outermost loop to do. ``@npdiff_join(addresses, whole, chunks)``, where chunks leave parts, puts these together
     into the outputs at `whole`.
     """
-    pieces = split(kernel)
     stems = [f"in{k}" for k in range(len(kernel.inputs))] + [f"out{k}" for k in range(len(kernel.outputs))]
     names = [f"ptr noalias %{n}" for n in stems] + ["i64 %begin", "i64 %end"]
     lines = ["define void @npdiff_kernel(ptr %addresses, i64 %begin, i64 %end) nounwind {", "entry:"]
@@ -365,6 +408,7 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
     marks: list[str] = []
     declarations: set[str] = set()
     definitions: dict[str, str] = {}
+    edges = _edges(pieces)
     for k, piece in enumerate(pieces):
         part = collapse(piece.kernel, int(work.wide)) if len(pieces) > 1 else piece.kernel
         extent = part.sizes[0] if part.sizes else 1
@@ -378,7 +422,7 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
         r.render()
         loops = f"loops{k or ''}"
         # Copied into the caller, which knows no more that its addresses do not overlap: inlining hands that on.
-        place = "alwaysinline" if len(pieces) == 1 else "noinline"
+        place = "alwaysinline" if len(pieces) == 1 else "noinline optnone" if k in edges else "noinline"
         define = f"define internal void @{loops}({', '.join(names)}) {place} nounwind {{"
         body += [define, "entry:", *r.body.allocations, *r.body.lines, "}"]
         marks += r.body.metadata
@@ -403,6 +447,19 @@ def render(kernel: Kernel, bits: int, work: Work, fma: bool) -> str:
                   *join.lines, "  ret void", "}"]
     marks = [LOOP_HINTS, *marks, *join.metadata]
     return "\n".join([*sorted(declarations | join.declarations), *definitions.values(), *body, *lines, *marks]) + "\n"
+
+
+def _edges(pieces: list[Piece]) -> set[int]:
+    """The pieces that have next to nothing of the points, and whose code is not worth any care."""
+    points = [math.prod(piece.kernel.sizes) for piece in pieces]
+    found: set[int] = set()
+    left = sum(points) * EDGES
+    for k in sorted(range(len(pieces)), key=points.__getitem__):
+        left -= points[k]
+        if left < 0:
+            break
+        found.add(k)
+    return found
 
 
 def _shifted(lines: list[str], name: str, low: int, high: int) -> str:
@@ -434,15 +491,14 @@ def _join(body: Body, op: str, out: Buffer, address: int, whole: int, marks: int
         return body.let(f"getelementptr {kind}, ptr {base}, i64 {at}")
 
     def value(p: str) -> str:
-        raw = body.let(f"load {kind}, ptr {p}, align 1")
-        return body.let(f"icmp ne i8 {raw}, 0") if out.dtype.kind == "b" else raw
+        return memory.load(body, out.dtype, 1, 0, lambda _: p)
+
+    def write(p: str, x: str) -> None:
+        memory.store(body, out.dtype, 1, 0, lambda _: p, x)
 
     with body.loop(0, out.size, 1) as i:
         total = element(final, i)
-        body.do(f"store {kind} {body.let(f'load {kind}, ptr {element(parts, i)}, align 1')}, ptr {total}, align 1")
+        write(total, value(element(parts, i)))
         with body.loop(1, "%chunks", 1) as c:
             at = body.let(f"add i64 {body.let(f'mul i64 {c}, {_part(out)}')}, {i}")
-            both = combine(body, op, out.dtype, 1, value(total), value(element(parts, at)))
-            if out.dtype.kind == "b":
-                both = body.let(f"zext i1 {both} to i8")
-            body.do(f"store {kind} {both}, ptr {total}, align 1")
+            write(total, combine(body, op, out.dtype, 1, value(total), value(element(parts, at))))

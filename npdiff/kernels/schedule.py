@@ -23,7 +23,7 @@ from npdiff.kernels.loop_ir import Kernel, Node, collapse, verify
 from npdiff.kernels.lower import Group, Program
 from npdiff.kernels.matrices import Operation, find
 from npdiff.kernels.merge import Merger, levels
-from npdiff.kernels.pieces import TooMany, split
+from npdiff.kernels.pieces import Piece, TooMany, split
 from npdiff.kernels.placements import placement
 from npdiff.kernels.simplify import window
 from npdiff.kernels.views import View
@@ -50,7 +50,7 @@ class HostStep:
 class KernelStep:
     """Run a kernel, which computes `equations`: `inputs` fill its input buffers, `outputs` its output buffers.
 
-    `loose` is the kernel before its axes were merged.
+    `loose` is the kernel before its axes were merged, `pieces` what `pieces.split` cuts it into.
     """
 
     kernel: Kernel
@@ -58,6 +58,7 @@ class KernelStep:
     outputs: list[Var]
     equations: list[Equation]
     loose: Kernel
+    pieces: list[Piece]
 
 
 @dataclass(slots=True)
@@ -183,7 +184,7 @@ class Scheduler:
         program = self.program
         found: list[tuple[Var, bool]] = []
         for k, a in enumerate(program.operands[i]):
-            root = program.seen_from(a)[0]
+            root = program.root(a)
             if isinstance(root, Literal):
                 continue
             j = program.producer.get(root)
@@ -198,8 +199,10 @@ class Scheduler:
                 found.append((root, i not in self._late and program.same_point(i, k)))
         if i in program.tables:
             found.append((program.tables[i], False))
-        self._known_roots[i] = list(dict.fromkeys(found))
-        return self._known_roots[i]
+        if len(found) > 1:
+            found = list(dict.fromkeys(found))
+        self._known_roots[i] = found
+        return found
 
     def _settle(self) -> None:
         """Group; what is not worth a kernel, or has too many cases, is left to NumPy, and all is grouped again."""
@@ -210,11 +213,11 @@ class Scheduler:
             program.absorbed = frozenset()
             self._find_needed()
             program.absorbed = absorbed(program, self.running, self._kept())
-            self._arrange()
+            self._arrange(anew=bool(program.absorbed))
             again = self._recomputed()
             if again:
                 program.absorbed |= again
-                self._arrange()
+                self._arrange(anew=True)
             given_up = {i for g in self.groups if not self._worthwhile(g) for i in g}
             given_up |= self._only_copied()
             if not given_up and not self._part():
@@ -223,10 +226,11 @@ class Scheduler:
                     return
             program.leave(given_up)
 
-    def _arrange(self) -> None:
-        """Put what runs into kernels and in order."""
-        self._known_roots = {}
-        self._find_needed()
+    def _arrange(self, anew: bool) -> None:
+        """Put what runs into kernels and in order; `anew`: what is absorbed has changed."""
+        if anew:
+            self._known_roots = {}
+            self._find_needed()
         self._find_levels()
         self._sink()
         self._merge()
@@ -308,7 +312,7 @@ class Scheduler:
         wanted = set(self.outputs)
         for i in range(len(self.program.equations) - 1, -1, -1):
             eq = self.program.equations[i]
-            if not any(v in needed for v in eq.outputs) and droppable(eq, self.graph.constants):
+            if needed.isdisjoint(eq.outputs) and droppable(eq, self.graph.constants):
                 continue
             running.add(i)
             if not self._fused(i):
@@ -316,7 +320,7 @@ class Scheduler:
                 needed.update(inputs)
                 wanted.update(inputs)
                 continue
-            needed.update(root for root, _ in self._roots(i))
+            needed.update([root for root, _ in self._roots(i)])
         self.running = running
         self.wanted = wanted
 
@@ -448,11 +452,11 @@ class Scheduler:
             kernel = collapse(loose)
             verify(kernel)
             try:
-                split(kernel, PIECE_LIMIT)
+                pieces = split(kernel, PIECE_LIMIT)
             except TooMany:
                 return {i for i in self._cone(unit.members) if i in program.placements}
             equations = [program.equations[i] for i in sorted(self._cone(unit.members))]
-            self._kernels[k] = KernelStep(kernel, inputs, group.stored, equations, loose)
+            self._kernels[k] = KernelStep(kernel, inputs, group.stored, equations, loose, pieces)
         return set()
 
     def steps(self) -> list[Step]:

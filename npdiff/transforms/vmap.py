@@ -11,9 +11,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from npdiff.array import DiffArray
+from npdiff.array import ARRAY, DiffArray, is_scalar
 from npdiff.avals import Aval, ndarray
-from npdiff.core import Handle, Primitive, Trace, aval, constant, lower
+from npdiff.core import Handle, Primitive, Trace, aval, constant, lower, shape_of
 from npdiff.errors import ArgumentError, BranchError, TracedValueError, message, outside_write
 
 
@@ -34,7 +34,7 @@ class BatchTrace(Trace):
         out = rule(self.size, vals, batched, params)
         if prim.multiple:
             return tuple([DiffArray(self, o, None) for o in out])
-        return DiffArray(self, out, None)
+        return DiffArray(self, out, ARRAY if len(shape_of(out)) == 1 and _gives_array(prim, args, params) else None)
 
     def aval(self, value: Any) -> Aval:
         a = aval(value)
@@ -55,6 +55,15 @@ class BatchTrace(Trace):
         raise TracedValueError(message(
             f"{what}: needs one plain value, but under vmap each example has its own", handle,
             instead=ways.get(what, "use NumPy's function (np.sin, not math.sin)")))
+
+
+def _gives_array(prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> bool:
+    """Whether the result for one example, without axes, is an array: NumPy's ufuncs give scalars, np.copy does not."""
+    if prim.ufunc is not None or prim.ordered or any(aval(a).shape for a in args):
+        return False
+    one = [np.ones((), aval(a).dtype) if isinstance(a, Handle) else a for a in args]
+    one = [o[()] if isinstance(a, Handle) and is_scalar(a) else o for a, o in zip(args, one, strict=True)]
+    return type(prim.call(*one, **params)) is ndarray
 
 
 def one_by_one(prim: Primitive) -> Any:

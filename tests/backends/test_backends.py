@@ -17,11 +17,11 @@ from machines import each_backend, needs_jax, replayed
 from wording import assert_says
 
 import npdiff
-from npdiff.backend import registry, tpu
+from npdiff.backend import cuda_rules, registry, tpu
 from npdiff.backend.contract import Status
 from npdiff.backend.jax_rules import HOST
 from npdiff.backend.where import refreshed, table
-from npdiff.errors import ArgumentError, BackendError, GuardFailed, JitWarning
+from npdiff.errors import ArgumentError, BackendError, GuardFailed, JitWarning, NpdiffError
 
 X = np.array([0.3, -1.2, 0.8, 2.5])
 
@@ -51,6 +51,22 @@ def test_promotion_is_numpys(dtype: str, backend: str) -> None:
             ours = replayed(f, backend, a, other)
             assert (ours.dtype, ours.shape) == (wanted.dtype, wanted.shape)
             np.testing.assert_allclose(ours, wanted, rtol=2e-3 if wanted.dtype.char == "e" else 1e-5 if low else 1e-12)
+
+
+@each_backend
+def test_bfloat16_is_numpys_own_business_and_says_so(backend: str) -> None:
+    x = np.arange(5).astype(pytest.importorskip("ml_dtypes").bfloat16)
+    f = lambda x: x * x + x[::-1]
+    jitted = npdiff.jit(f, backend)
+    with pytest.warns(JitWarning, match="an argument has dtype bfloat16"):
+        out = jitted(x)
+    assert out.dtype == x.dtype
+    np.testing.assert_array_equal(out.astype(float), f(x).astype(float))
+    with pytest.warns(JitWarning), pytest.raises(ArgumentError, match="has dtype bfloat16, and a derivative"):
+        npdiff.jit(npdiff.grad(lambda x: np.sum(x.astype(float))), backend)(x)
+    # On the way to and from it nothing is lost unseen.
+    with pytest.raises(NpdiffError, match="dtype bfloat16 cannot hold tracked values"):
+        npdiff.grad(lambda y: np.sum(y.astype(x.dtype).astype(float)))(np.ones(3))
 
 
 @each_backend
@@ -293,8 +309,8 @@ def test_float64_where_the_processor_has_none(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(BackendError) as caught:
         run()
     assert_says(caught.value, run, f"jit: an input is float64[4], and a {jax.default_backend()} has no float64", "",
-                "give the function arrays of float32 (x.astype(np.float32), np.zeros(n, np.float32)), or use "
-                "backend='cpu'")
+                "write npdiff.jit(f, backend='tpu', dtype='float32'), which computes it in float32; give the function "
+                "arrays of float32; or use backend='cpu'")
 
 
 # ---------------------------------------------------------------------- choosing
@@ -348,9 +364,10 @@ def test_the_report() -> None:
 def test_the_page_says_what_runs_where() -> None:
     page = pathlib.Path(npdiff.__file__).parents[1].joinpath("docs", "backends.md").read_text(encoding="utf-8")
     assert refreshed(page) == page, "run: python -m npdiff coverage --write docs"
-    for name, why in HOST.items():
-        if name in table():
-            assert f"| NumPy: {why} |" in page
+    for name, why in {**HOST, **cuda_rules.HOST}.items():
+        if f"`{name}`" in table():
+            assert f"NumPy: {why} |" in page
+    assert len([word for word in page.split() if word != "|"]) < 1350  # two pages
 
 
 @pytest.mark.parametrize(("how", "what", "instead"), [

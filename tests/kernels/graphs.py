@@ -114,8 +114,8 @@ def same(got, want, rtol=1e-12):
         b = np.asarray(b)
         assert isinstance(a, (np.ndarray, np.generic))
         assert (a.shape, a.dtype) == (b.shape, b.dtype)
-        if b.dtype.kind == "f":
-            tolerance = 2e-5 if b.dtype.itemsize == 4 else rtol
+        if b.dtype.kind in "fc":
+            tolerance = 2e-5 if b.real.itemsize == 4 else rtol
             scale = np.max(np.abs(b[np.isfinite(b)]), initial=0)
             np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance * scale)
         else:

@@ -13,8 +13,8 @@ import pytest
 
 import npdiff
 from npdiff.kernels import chunks
-from npdiff.kernels.chunks import part_bytes
-from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction
+from npdiff.kernels.chunks import nanoseconds, part_bytes
+from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Reduction, Store
 
 F8 = np.dtype(float)
 
@@ -192,3 +192,24 @@ def test_no_two_parts_lie_in_one_cache_line(size):
     for start in range(0, 64, 8):
         last, following = (start + size - 1) // 64, (start + step) // 64
         assert last < following
+
+
+def estimate(*nodes, sizes=(100, 100), dtype=F8, rows=None):
+    store = Store(len(nodes) - 1, Access(0, 0, (100, 1)))
+    return nanoseconds(Kernel(sizes, (Buffer(dtype, 10_000),), (Buffer(dtype, 10_000),), nodes, (store,), (), rows))
+
+
+def test_estimates_count_what_is_done_at_each_point():
+    load, row = (Node("load", F8, (), Access(0, 0, strides)) for strides in ((100, 1), (100, 0)))
+    root = Node("call", F8, (0,), "log")
+    short = [Node(n.op, np.dtype("f4"), n.args, n.data) for n in (load, root)]
+    assert estimate(*short, dtype=np.dtype("f4")) == pytest.approx(estimate(load, root) / 2)
+    # Once a row, or at every point.
+    outside = estimate(row, root, Node("load", F8, (), load.data), Node("add", F8, (1, 2)))
+    assert outside < estimate(load, root, Node("load", F8, (), load.data), Node("add", F8, (1, 2))) / 4
+    # In one column of a hundred, or in all but that.
+    inside = Node("inside", np.dtype(bool), (), ((0, 100), (0, 1)))
+    rare, often = (estimate(load, root, inside, Node("select", F8, (2, *pair))) for pair in ((1, 0), (0, 1)))
+    assert rare < often / 4
+    guarded = Node("load", F8, (), Access(0, 0, (100, 1), ((0, 100), (0, 1))))
+    assert estimate(guarded) < estimate(load)

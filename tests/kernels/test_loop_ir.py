@@ -57,6 +57,8 @@ def test_a_sound_kernel_passes():
     ({"nodes": (LOAD, Node("cast", F8, (0, 0)))}, "2 operands"),
     ({"nodes": (LOAD, Node("call", F8, ()))}, "malformed"),
     ({"nodes": (Node("const", F8, (), 1.0),)}, "holds"),
+    ({"nodes": (Node("index", F8, (), Access(0, 0, (3, 1))),)}, "malformed"),
+    ({"nodes": (Node("index", I8, (), Access(0, 0, (1,))),)}, "has 1 strides"),
     ({"nodes": (Node("const", np.dtype("f2"), (), np.float16(1)),)}, "dtype"),
     ({"nodes": (Node("load", F8, (), Access(0, 1, (3, 1))),)}, "touches"),
     ({"nodes": (Node("load", F8, (), Access(0, 0, (3, -1))),)}, "touches"),

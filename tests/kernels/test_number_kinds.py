@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from graphs import Recorder, expected, kernels_of, primitive, same
@@ -89,6 +91,43 @@ def test_half_precision_is_cast_as_in_numpy(target):
     for got, want in zip(compile_graph(g)(x), expected(g, (x,)), strict=True):
         assert got.dtype == want.dtype
         np.testing.assert_array_equal(got, want)
+
+
+@pytest.mark.parametrize("dtype", ["c8", "c16"])
+@pytest.mark.parametrize("shape", [(1,), (7,), (33,), (5000,), (3, 70000), (4, 3, 21), (400, 3)])
+def test_complex_numbers_are_reduced(shape, dtype):
+    x = np.exp(1j * np.random.default_rng(0).uniform(-3, 3, shape)).astype(dtype)
+    some = np.where(x.real > -0.9, x, 0)
+    for axis in [s for n in range(1, x.ndim + 1) for s in itertools.combinations(range(x.ndim), n)]:
+        r = Recorder(x, some)
+        a, b = r.inputs
+        g = r.graph(*[r(name, y, axis=axis, keepdims=keep) for keep in (False, True)
+                      for name, y in (("sum", r("multiply", a, b)), ("prod", a), ("any", b), ("all", b))])
+        k = compile_graph(g)
+        assert " 0 host calls" in k.explain(), k.explain()
+        same(k(x, some), expected(g, (x, some)))
+
+
+@pytest.mark.parametrize("shape", [(1,), (7,), (33,), (5000,), (3, 70000), (4, 3, 21), (400, 3)])
+def test_half_precision_is_reduced_in_single(shape):
+    x = np.random.default_rng(0).uniform(-1.5, 1.5, shape).astype("f2")
+    names = ("sum", "prod", "max", "min", "any", "all")
+    for axis in [s for n in range(1, x.ndim + 1) for s in itertools.combinations(range(x.ndim), n)]:
+        r = Recorder(x)
+        g = r.graph(*[r(name, r.inputs[0], axis=axis, keepdims=True) for name in names])
+        k = compile_graph(g)
+        assert kernels_of(k) == 2
+        for name, got, want in zip(names, k(x), expected(g, (x,)), strict=True):
+            exact = getattr(np, name)(x.astype("f8"), axis=axis, keepdims=True).astype(want.dtype)
+            assert got.dtype == want.dtype
+            np.testing.assert_allclose(got, exact, rtol=1e-3, atol=1e-3 if name == "sum" else 0)
+
+
+def test_sums_of_half_precision_are_as_large_as_a_result_can_be():
+    x = np.array([60000, 60000, -60000, -60000] * 20, "f2")
+    r = Recorder(x)
+    g = r.graph(r("sum", r.inputs[0], axis=(0,), keepdims=False))
+    same(compile_graph(g)(x), (np.float16(0),))
 
 
 def test_what_numpy_does_in_another_precision_is_left_to_it():

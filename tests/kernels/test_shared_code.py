@@ -57,6 +57,20 @@ print(info.hits, info.misses)
     assert found == misses > 5
 
 
+def test_code_calls_the_functions_it_was_compiled_with(monkeypatch, tmp_path):
+    # Another version may put the same functions into modules of other texts, whose names its code calls.
+    monkeypatch.setenv("NPDIFF_CACHE_DIR", str(tmp_path))
+    graph = made(0.7)
+    keys = []
+    key = machine._key
+    monkeypatch.setattr(machine, "_key", lambda host, *what: keys.append(key(host, *what)) or keys[-1])
+    for longest in (machine._SHORT, 0):
+        machine._loaded.clear()
+        monkeypatch.setattr(machine, "_SHORT", longest)
+        same(compile_graph(graph)(X), expected(graph, (X,)))
+    assert len(set(keys)) == len(keys)
+
+
 @pytest.mark.parametrize("dtype", ["f8", "f4"])
 @pytest.mark.parametrize("name", ["exp", "log", "sin", "cos", "tan", "power"])
 def test_a_rare_lane_among_many_has_the_bits_it_has_alone(name, dtype):
@@ -86,9 +100,9 @@ def test_code_made_with_less_care_has_the_same_bits(monkeypatch):
     asked = []
     load = machine.load
 
-    def asking(text, quick=False):
+    def asking(text, quick=False, plain=False):
         asked.extend([quick] * ("@npdiff_kernel(" in text))
-        return load(text, quick)
+        return load(text, quick, plain)
 
     monkeypatch.setattr(machine, "load", asking)
     monkeypatch.setattr(compile_cpu, "LONG", 100)

@@ -19,6 +19,7 @@ from npdiff.kernels import compile_graph
 from npdiff.kernels.chunks import Work
 from npdiff.kernels.compile_cpu import compile_kernel
 from npdiff.kernels.loop_ir import Access, Buffer, Kernel, Node, Store
+from npdiff.kernels.pieces import split
 from npdiff.kernels.render_cpu import FEW_CALLS, render
 from npdiff.kernels.vecmath.coefficients import TABLES
 from npdiff.kernels.vecmath.library import FUNCTIONS, definition
@@ -32,7 +33,10 @@ finally:
     sys.path.remove(str(TOOLS))
 
 DTYPES = accuracy.DTYPES
-WHOLE = Work(1000, 1000)
+
+
+def text_of(kernel, bits, fma):
+    return render(kernel, split(kernel), bits, Work(1000, 1000), fma)
 
 
 def edges(name, dtype):
@@ -202,7 +206,7 @@ def test_functions_become_vector_code(name, dtype, machine):
 @pytest.mark.parametrize("names", [["exp"], ["exp", "sin", "tanh", "log", "atan", "cbrt"]], ids=["few", "many"])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_kernels_become_vector_code(dtype, names):
-    code = functions_of(machine_code(render(kernel_of(names, dtype), 256, WHOLE, True), *MACHINES["haswell"][:2]))
+    code = functions_of(machine_code(text_of(kernel_of(names, dtype), 256, fma=True), *MACHINES["haswell"][:2]))
     inside = [name for name in code if name.startswith("vecmath") and not name.endswith("far")]
     assert len(inside) == (0 if len(names) <= FEW_CALLS else len(names))
     called = set(re.findall(r"\b(?:callq?|jmp)\s+\"?([a-z][\w.]*)", code["npdiff_kernel"]))
@@ -224,7 +228,7 @@ def test_kernels_stay_inside_their_arrays(dtype, names):
 
 
 def test_without_fused_multiply_add_the_c_library_is_called():
-    text = render(kernel_of(["exp"], DTYPES[0]), 128, WHOLE, False)
+    text = text_of(kernel_of(["exp"], DTYPES[0]), 128, fma=False)
     assert text.count("call double @exp(double") == 2
     assert "vecmath" not in text
     assert "llvm.fma" not in text

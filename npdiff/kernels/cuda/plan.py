@@ -104,11 +104,11 @@ def restrict(kernel: Kernel, stores: tuple[Store, ...], reductions: tuple[Reduct
     written = sorted(w.access.buffer for w in writes)
 
     def node(n: Node) -> Node:
-        data = replace(n.data, buffer=loaded.index(n.data.buffer)) if n.op == "load" else n.data
+        data = n.data._replace(buffer=loaded.index(n.data.buffer)) if n.op == "load" else n.data
         return Node(n.op, n.dtype, tuple(order[a] for a in n.args), data)
 
     def access(a: Access) -> Access:
-        return replace(a, buffer=written.index(a.buffer))
+        return a._replace(buffer=written.index(a.buffer))
 
     small = Kernel(
         kernel.sizes,

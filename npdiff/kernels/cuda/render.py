@@ -25,6 +25,11 @@ _NUMBER = re.compile(r"\bn(\d+)\b")
 _SHUFFLE = "warp.shfl_down_sync(0xFFFFFFFF"
 
 
+def halves(name: str, dtype: DType) -> list[str]:
+    """The variables that hold a value: two for a complex one."""
+    return [f"{name}_real", f"{name}_imag"] if dtype.kind == "c" else [name]
+
+
 class Renderer:
     """Writes the function for one pass."""
 
@@ -216,6 +221,11 @@ class Renderer:
 
     def write(self, a: Access, dtype: DType, values: list[str], shift: str = "") -> None:
         """Write one value, or one for each lane."""
+        if dtype.kind == "c":
+            place = self._shifted(self.place(a), shift)
+            for at, x in zip((f"({place}) * n2", f"({place}) * n2 + n1"), halves(values[0], dtype), strict=True):
+                self.put(f"out{a.buffer}[{at}] = {x}")
+            return
         if dtype.kind == "b":
             values = [f"select({v}, uint8(1), uint8(0))" for v in values]
         if dtype.char == "e":
@@ -234,10 +244,6 @@ class Renderer:
         """Write the points of this thread."""
         for s in self.kernel.stores:
             dtype = self.kernel.nodes[s.value].dtype
-            if dtype.kind == "c":
-                self.put(f"out{s.access.buffer}[({self.place(s.access)}) * n2] = v{s.value}_real")
-                self.put(f"out{s.access.buffer}[({self.place(s.access)}) * n2 + n1] = v{s.value}_imag")
-                continue
             # A place that does not move with the lanes has a value that does not either.
             lanes = range(self.lanes) if self.lanes > 1 and s.access.strides[-1] else range(1)
             self.write(s.access, dtype, [self.value(s.value, k) for k in lanes])
@@ -300,29 +306,39 @@ class Renderer:
             self.evaluate(fixed, True)
             self.stores()
             for k, r in enumerate(kernel.reductions):
-                dtype = kernel.nodes[r.value].dtype
                 for at, a in enumerate(self.accumulators(k)):
-                    self.put(f"{a} = {combine(r.op, dtype, a, self.value(r.value, at))}")
+                    self.join(r.op, kernel.nodes[r.value].dtype, a, self.value(r.value, at))
             self.put(f"unit = index(unit + n{step})")
 
     def begin(self) -> None:
         """Reset the accumulators."""
         for k, r in enumerate(self.kernel.reductions):
             dtype = self.kernel.nodes[r.value].dtype
+            first = identity(r.op, dtype)
             for a in self.accumulators(k):
-                self.put(f"{a} = {constant(identity(r.op, dtype), dtype)}")
+                for name, x in zip(halves(a, dtype), (first.real, first.imag), strict=False):
+                    self.put(f"{name} = {constant(x, part_of(dtype))}")
+
+    def join(self, op: str, dtype: DType, a: str, b: str) -> None:
+        """Combine the value `b` into the accumulator `a`."""
+        if dtype.kind != "c" or op == "add":
+            for x, y in zip(halves(a, dtype), halves(b, dtype), strict=True):
+                self.put(f"{x} = {combine(op, part_of(dtype), x, y)}")
+            return
+        part, (x, y), (u, v) = part_of(dtype), halves(a, dtype), halves(b, dtype)
+        self.put(f"{x}, {y} = {combine('sub', part, f'{x} * {u}', f'({y} * {v})')}, "
+                 f"{combine('add', part, f'{x} * {v}', f'{y} * {u}')}")
 
     def join_lanes(self) -> None:
         """Combine the accumulators of the lanes, if they belong to one output."""
         if self.lanes == 1 or self.last not in self.work.axes:
             return
         for k, r in enumerate(self.kernel.reductions):
-            dtype = self.kernel.nodes[r.value].dtype
             names = self.accumulators(k)
             while len(names) > 1:
                 half = len(names) // 2
                 for a, b in zip(names[:half], names[half:], strict=True):
-                    self.put(f"{a} = {combine(r.op, dtype, a, b)}")
+                    self.join(r.op, self.kernel.nodes[r.value].dtype, a, b)
                 names = names[:half]
 
     def results(self) -> None:
@@ -378,8 +394,9 @@ class Renderer:
         with self.inside("while step > 0:"):
             for a, _, dtype, op in self.partial():
                 other = f"b_{dtype.name}"
-                self.put(f"{other} = {self.shifted(dtype, a, 'step')}")
-                self.put(f"{a} = {combine(op, dtype, a, other)}")
+                for x, y in zip(halves(a, dtype), halves(other, dtype), strict=True):
+                    self.put(f"{y} = {self.shifted(part_of(dtype), x, 'step')}")
+                self.join(op, dtype, a, other)
             self.put("step = step >> 1")
 
     def shifted(self, dtype: DType, a: str, step: str) -> str:
@@ -395,18 +412,22 @@ class Renderer:
         """Combine the results of a block's warps."""
         warps = self.work.group // self.config.warp
         for _, s, dtype, _ in self.partial():
-            self.put(f"{s} = warp.shared.array({warps}, {'uint8' if dtype.kind == 'b' else dtype.name}_type)")
+            kind = "uint8" if dtype.kind == "b" else part_of(dtype).name
+            for name in halves(s, dtype):
+                self.put(f"{name} = warp.shared.array({warps}, {kind}_type)")
         with self.inside(f"if lane % n{self.config.warp} == n0:"):
             for a, s, dtype, _ in self.partial():
-                value = f"select({a}, uint8(1), uint8(0))" if dtype.kind == "b" else a
-                self.put(f"{s}[lane // n{self.config.warp}] = {value}")
+                for x, name in zip(halves(a, dtype), halves(s, dtype), strict=True):
+                    value = f"select({x}, uint8(1), uint8(0))" if dtype.kind == "b" else x
+                    self.put(f"{name}[lane // n{self.config.warp}] = {value}")
         self.put("cuda.syncthreads()")
         with self.inside("if lane == n0:"):
             self.put("other = 1")
             with self.inside(f"while other < {warps}:"):
                 for a, s, dtype, op in self.partial():
-                    self.put(f"b_{dtype.name} = {s}[other]{' != 0' if dtype.kind == 'b' else ''}")
-                    self.put(f"{a} = {combine(op, dtype, a, f'b_{dtype.name}')}")
+                    for y, name in zip(halves(f"b_{dtype.name}", dtype), halves(s, dtype), strict=True):
+                        self.put(f"{y} = {name}[other]{' != 0' if dtype.kind == 'b' else ''}")
+                    self.join(op, dtype, a, f"b_{dtype.name}")
                 self.put("other = other + 1")
 
 

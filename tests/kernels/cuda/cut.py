@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from npdiff.kernels import cuda
+from npdiff.kernels.promote import widen
 from npdiff.kernels.schedule import KernelStep, schedule
 from npdiff.kernels.simplify import simplify
 
@@ -12,5 +13,5 @@ APART = frozenset(f"scipy.special.{name}" for name in ("psi", "i0", "i1", "i0e",
 
 def kernels_of(graph):
     """The kernels that a graph is cut into."""
-    steps = schedule(simplify(graph), matrices=False, gathers=True, renders=cuda.renders)
+    steps = schedule(simplify(widen(graph)), matrices=False, gathers=True, renders=cuda.renders)
     return [s.kernel for s in steps if isinstance(s, KernelStep)]

@@ -42,6 +42,31 @@ def test_every_reduction_of_every_dtype(dtype, axis):
     same(run(g, [x]), expected(g, [x]))
 
 
+@pytest.mark.parametrize("dtype", ["F", "D"])
+@pytest.mark.parametrize(("shape", "axis"), [
+    ((5, 44), (0,)), ((5, 44), (1,)), ((5, 44), (0, 1)), ((6, 3), (1,)), ((3, 130), (1,)), ((1000,), (0,)),
+    ((40, 33), (0,))])
+def test_complex_numbers(dtype, shape, axis):
+    unit = np.exp(1j * np.random.default_rng(0).uniform(-3, 3, shape)).astype(dtype)
+    x = [unit, unit * (np.arange(shape[-1]) % 7 > 0)]
+    r = Recorder(*x)
+    g = r.graph(*[r(name, r.inputs[name in ("any", "all")], axis=axis, keepdims=False)
+                  for name in ("sum", "prod", "any", "all")])
+    assert len(kernels_of(g)) == 1
+    same(run(g, x), expected(g, x))
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((5, 44), (0,)), ((5, 44), (1,)), ((3000,), (0,))])
+def test_half_precision_is_added_up_in_single(shape, axis):
+    x = data("e", shape)
+    g = folded(x, axis)
+    assert {b.dtype.char for b in kernels_of(g)[0].outputs} == {"f", "?"}
+    for name, got, want in zip(NAMES, run(g, [x]), expected(g, [x]), strict=True):
+        assert got.dtype == want.dtype
+        exact = getattr(np, name)((x + x).astype(float), axis=axis) if name in ("sum", "prod") else want
+        np.testing.assert_allclose(got, exact.astype(want.dtype), rtol=1e-3)
+
+
 @pytest.mark.parametrize("axis", [s for n in range(4) for s in itertools.combinations(range(3), n)])
 @pytest.mark.parametrize("shape", [(3, 4, 20), (2, 5, 36)])
 def test_every_subset_of_axes(axis, shape):

@@ -8,6 +8,7 @@ import numpy as np
 
 from npdiff.graph import Literal
 from npdiff.kernels import cuda
+from npdiff.kernels.promote import widen
 from npdiff.kernels.schedule import KernelStep, schedule
 from npdiff.kernels.simplify import simplify
 
@@ -22,7 +23,7 @@ sys.setswitchinterval(1e-4)
 def run(graph, args, config=SMALL):
     """The outputs of a graph."""
     assert cuda.simulating()
-    graph = simplify(graph)
+    graph = simplify(widen(graph))
     values = dict(zip(graph.inputs, args, strict=True)) | dict(graph.constants)
 
     def read(a):

@@ -93,12 +93,12 @@ def test_a_product_and_a_sum_are_not_contracted():
 
 
 def folded(dtype, shape, axis):
-    """The sum (or any) and the maximum (or all) along an axis; no array of this shape is made."""
+    """The sum (or any) and the maximum (or all, or product) along an axis; no array of this shape is made."""
     kind, size = np.dtype(dtype), int(np.prod(shape))
     out = Buffer(kind, size // shape[axis])
     strides = [int(np.prod(shape[k + 1:])) for k in range(len(shape))]
     kept = tuple(0 if k == axis else s if k > axis else s // shape[axis] for k, s in enumerate(strides))
-    ops = ("or", "and") if dtype == "?" else ("add", "maximum")
+    ops = ("or", "and") if dtype == "?" else ("add", "mul") if kind.kind == "c" else ("add", "maximum")
     load = Node("load", kind, (), Access(0, 0, tuple(strides)))
     kernel = Kernel(shape, (Buffer(kind, size),), (out, out), (load,), (),
                     tuple(Reduction(op, 0, (axis,), Access(k, 0, kept)) for k, op in enumerate(ops)))
@@ -114,7 +114,7 @@ FAMILIES = {"thread": ((1 << 18, 4), 1, [1], 1), "warp": ((5000, 100), 1, [32], 
 
 @pytest.mark.parametrize(("cc", "dtype", "family"), [
     *[((8, 0), "f", family) for family in FAMILIES], *[((9, 0), "d", family) for family in FAMILIES],
-    *[((9, 0), dtype, "blocks") for dtype in "?bq"],
+    *[((9, 0), dtype, "blocks") for dtype in "?bqFD"], ((8, 0), "D", "thread"), ((8, 0), "F", "columns"),
 ])
 def test_reductions(cc, dtype, family):
     shape, axis, groups, parts = FAMILIES[family]
