@@ -160,7 +160,7 @@ def _power(self: Any, other: Any, mod: Any = None) -> Any:
     if mod is not None:
         raise core.unsupported("pow", "the three-argument form works on Python integers only", self,
                                instead="write (x ** y) % m")
-    if type(other) is int and other == 2 and self.dtype.kind == "b" and not is_scalar(self):
+    if self.dtype.kind == "b" and not is_scalar(self) and type(innermost(other)) is int and other == 2:
         return np.square(self)  # NumPy takes this way for arrays, and it shows in the dtype
     return _forward(np.power)(self, other)
 
