@@ -15,7 +15,7 @@ from npdiff import core
 from npdiff.array import PLAIN, DiffArray, View, ask, cut_apart, is_scalar, is_weak, take
 from npdiff.avals import ndarray
 from npdiff.bytecode import puts_back
-from npdiff.core import Handle, aval, bind, overrides, python_primitives, services, ufunc_primitives
+from npdiff.core import Handle, aval, bind, innermost, overrides, python_primitives, services, ufunc_primitives
 
 _BINARY = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "floordiv": np.floor_divide,
