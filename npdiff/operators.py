@@ -15,7 +15,7 @@ from npdiff import core
 from npdiff.array import PLAIN, DiffArray, View, ask, cut_apart, is_scalar, is_weak, take
 from npdiff.avals import ndarray
 from npdiff.bytecode import puts_back
-from npdiff.core import Handle, aval, bind, overrides, python_primitives, services, ufunc_primitives
+from npdiff.core import Handle, aval, bind, innermost, overrides, python_primitives, services, ufunc_primitives
 
 _BINARY = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "floordiv": np.floor_divide,
@@ -160,7 +160,7 @@ def _power(self: Any, other: Any, mod: Any = None) -> Any:
     if mod is not None:
         raise core.unsupported("pow", "the three-argument form works on Python integers only", self,
                                instead="write (x ** y) % m")
-    if type(other) is int and other == 2 and self.dtype.kind == "b" and not is_scalar(self):
+    if self.dtype.kind == "b" and not is_scalar(self) and type(innermost(other)) is int and other == 2:
         return np.square(self)  # NumPy takes this way for arrays, and it shows in the dtype
     return _forward(np.power)(self, other)
 

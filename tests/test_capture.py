@@ -310,11 +310,23 @@ HEARING = {name: text for name, row in rows.items() if row.captured == "lists" a
 @pytest.mark.filterwarnings("ignore:`trapz` is deprecated:DeprecationWarning")
 def test_rows_that_hear_lists(name: str) -> None:
     """The first sample call on an array, with that array as nested lists of its elements."""
-    call = evaluate(name, HEARING[name])
+    def first(text: str) -> Any:
+        return next(iter(evaluate(name, text).args), None)
+
+    texts = [t for t in rows[name].cases if is_float_array(first(t)) and first(t).ndim and first(t).size > 1]
+    if not texts:
+        pytest.skip("its first argument is no array")
+    text = texts[0]
+    call = evaluate(name, text)
 
     def f(a: Any) -> Any:
         return call((nested(a), *call.args[1:]), call.kwargs)
 
+    def shapes(out: Any) -> list[Any]:
+        return [np.shape(v) for v in tree.leaves(out)]
+
+    if shapes(f(call.args[0])) != shapes(call(call.args, call.kwargs)):
+        pytest.skip("a list means something else to NumPy (np.histogramdd takes its columns)")
     at = ((call.args[0],), (np.ones_like(call.args[0]),))
     outcome, tangents = npdiff.jvp(f, *at)
     wanted = npdiff.jvp(lambda a: call((a, *call.args[1:]), call.kwargs), *at)

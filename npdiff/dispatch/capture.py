@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from npdiff.array import DiffArray, View
 from npdiff.avals import ndarray
 from npdiff.bytecode import calls_another
 from npdiff.core import Handle, Trace, constant, overrides, services
@@ -32,6 +33,7 @@ _users = 0
 _running: ContextVar[tuple[Trace | None, ...]] = ContextVar("npdiff_running", default=())
 
 _LIST_TYPES = frozenset([list, tuple])
+_HANDLES = frozenset([DiffArray, View])
 
 
 # Code of these packages gets plain arrays: it works on plain values, and hands them to compiled code.
@@ -106,18 +108,16 @@ def _of_tracked(original: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _hearing(original: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """sum, max, sort ...: as their rows say for lists that hold tracked values and for tracked keywords.
+    """sum, max, sort ...: as their rows say for tracked values where NumPy's dispatch does not look for them.
 
-    Lists are looked for before anything else; NumPy's dispatch looks into none, and at few of the keywords.
+    That is in lists, and as parameters that are no arrays to it (``initial=``, ``constant_values=``).
     """
 
     @functools.wraps(original)
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        for a in args:
-            if type(a) in _LIST_TYPES and called_by_user(name) and holds_handle(a):
-                return overrides[original](*args, **kwargs)
-        for a in kwargs.values():
-            if (type(a) in _LIST_TYPES or isinstance(a, Handle)) and called_by_user(name) and holds_handle(a):
+        for a in (*args, *kwargs.values()) if kwargs else args:
+            kind = type(a)
+            if kind in _HANDLES or (kind in _LIST_TYPES and called_by_user(name) and holds_handle(a)):
                 return overrides[original](*args, **kwargs)
         return original(*args, **kwargs)
 

@@ -76,7 +76,7 @@ class Row:
     mask (see samples.py). `since` is the first NumPy that has the function, `until` the first that no longer has it, ""
     for all that npdiff runs on; a function on its way out warns when it is called. `captured` says for which calls it
     has a stand-in while a transform runs, because NumPy's dispatch does not bring them here: those on "lists" that hold
-    tracked values or with a tracked keyword, all on "tracked" values, or those whose result is "made" new.
+    tracked values and with tracked values as parameters, all on "tracked" values, or those whose result is "made" new.
     """
 
     name: str

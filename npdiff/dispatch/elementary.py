@@ -22,8 +22,8 @@ from npdiff.dispatch.declare import (
     static,
     write_out,
 )
-from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import check_out, phantom
+from npdiff.dispatch.manipulation import cast, strong
+from npdiff.dispatch.operands import anywhere, check_out, phantom
 from npdiff.dispatch.rules import align, batch_elementwise, bilinear_primitive, constant_primitive
 from npdiff.dispatch.ufuncs import composites
 
@@ -51,7 +51,7 @@ def clip(a: Any, a_min: Any = _NO_VALUE, a_max: Any = _NO_VALUE, out: Any = None
         raise TypeError(f"clip() missing 1 required positional argument: '{missing}'")
     elif not (min is _NO_VALUE and max is _NO_VALUE):
         raise ValueError("Passing `min` or `max` keyword argument when `a_min` and `a_max` are provided is forbidden.")
-    a = operand(a)
+    a = strong(operand(a))
     low, high = (None if m is None else operand(m) for m in (a_min, a_max))
     if kwargs.get("dtype") is not None:
         a = cast(a, kwargs["dtype"])
@@ -182,7 +182,7 @@ def interp(x: Any, xp: Any, fp: Any, left: Any = None, right: Any = None, period
     x, xp = cast(x, float, copy=False), cast(xp, float, copy=False)
     fp = cast(fp, np.result_type(aval(fp).dtype, float), copy=False)
     if period is not None:
-        if period == 0:
+        if anywhere(np.equal(period, 0)):
             raise ValueError("period must be a non-zero value")
         if aval(xp).ndim != 1 or aval(fp).ndim != 1:
             raise ValueError("Data points must be 1-D sequences")

@@ -1,4 +1,4 @@
-"""Inverses, determinants, solutions of linear systems.
+"""Inverses, solutions of linear systems.
 
 Formulas: M. Giles, An extended collection of matrix derivative results for forward and reverse mode
 algorithmic differentiation, Oxford 2008. G. Golub and V. Pereyra, The differentiation of pseudo-inverses
@@ -25,18 +25,14 @@ from npdiff.dispatch.declare import (
     tolerance,
     write_out,
 )
+from npdiff.dispatch.determinants import trace_of_product
 from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.rules import add_tangents, batch_leading, constant_primitive
 
 SlogdetResult: Any = type(np.linalg.slogdet(np.eye(1)))
 
 
-def trace_of_product(a: Any, b: Any) -> Any:
-    """The trace of ``a @ b`` without the product."""
-    return np.sum(np.multiply(a, np.swapaxes(b, -1, -2)), axis=(-2, -1))
-
-
-# ---------------------------------------------------------------------- inverse and determinant
+# ---------------------------------------------------------------------- inverse and logarithm of the determinant
 
 
 def _inv_jvp(out: Any, _primals: Any, tangents: Any) -> Any:
@@ -46,50 +42,6 @@ def _inv_jvp(out: Any, _primals: Any, tangents: Any) -> Any:
 
 inv_p: Primitive = nonlinear(np.linalg.inv, jvp=_inv_jvp, batch=batch_leading(lambda: inv_p),
                   cases=("M(3)", "M(2, 3, 3)", "S(3)", "C(2, 2)"))
-
-
-def _cofactor(a: Any) -> Any:
-    """The matrix of cofactors, ``det(a) * inv(a).T``, for singular matrices too."""
-    if a.shape[-1] == 0:
-        return np.zeros_like(a)
-    try:
-        with np.errstate(all="ignore"):
-            inverse = np.linalg.inv(a)
-            bound = np.max(np.linalg.norm(a, axis=(-2, -1)) * np.linalg.norm(inverse, axis=(-2, -1)), initial=0)
-        if bound < 1e6:  # else the inverse has lost too many digits
-            return np.linalg.det(a)[..., None, None] * np.swapaxes(inverse, -1, -2)
-    except np.linalg.LinAlgError:
-        pass
-    u, s, vh = np.linalg.svd(a)
-    n = s.shape[-1]
-    others = np.prod(np.where(np.eye(n, dtype=bool), 1, s[..., None, :]), axis=-1)
-    turn = np.linalg.det(u) * np.linalg.det(vh)
-    return turn[..., None, None] * np.matmul(np.conj(u) * others[..., None, :], np.conj(vh))
-
-
-def _cofactor_jvp(out: Any, primals: Any, tangents: Any) -> Any:
-    (a,), (t,) = primals, tangents
-    if t is None:
-        return None
-    inverse = np.linalg.inv(a)
-    along = trace_of_product(inverse, t)[..., None, None]
-    turned = np.swapaxes(np.matmul(t, inverse), -1, -2)
-    return np.subtract(np.multiply(along, out), np.matmul(turned, out))
-
-
-cofactor_p: Primitive = own_primitive("cofactor", _cofactor, jvp=_cofactor_jvp, batch=batch_leading(lambda: cofactor_p))
-
-
-def _det_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
-    (a,), (t,) = primals, tangents
-    return None if t is None else np.sum(np.multiply(cofactor_p.call(a), t), axis=(-2, -1))
-
-
-det_p: Primitive = nonlinear(np.linalg.det, jvp=_det_jvp, batch=batch_leading(lambda: det_p),
-                             total=True, cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"), points=(
-    point("first derivatives at singular matrices too, second ones are an error", "f(x)", [[1.0, 1.0], [1.0, 1.0]],
-          [[1, -1], [-1, 1]], np.linalg.LinAlgError),
-    point("first derivatives at singular matrices too", "f(x)", [[0.0, 0.0], [0.0, 0.0]], 0)))
 
 
 def _slogdet_jvp(out: Any, primals: Any, tangents: Any) -> Any:
@@ -424,4 +376,4 @@ def trace(x: Any, /, *, offset: Any = 0, dtype: Any = None) -> Any:
     return np.trace(operand(x), offset, axis1=-2, axis2=-1, dtype=dtype)
 
 
-__all__ = ["SlogdetResult", "from_triangle", "trace_of_product"]
+__all__ = ["SlogdetResult", "from_triangle"]

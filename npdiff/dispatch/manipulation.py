@@ -354,6 +354,11 @@ def cast(a: Any, dtype: Any, casting: Any = "unsafe", copy: bool = True) -> Any:
     return bind(astype_p, (a,), {"dtype": dtype}) if isinstance(a, Handle) else np.asarray(a).astype(dtype)
 
 
+def strong(a: Any) -> Any:
+    """`a` with a dtype of its own: what NumPy makes an array of is a Python number no more."""
+    return cast(a, aval(a).dtype)[()] if is_weak(a) else a
+
+
 @function(np.astype, "linear", astype_p, captured="", cases=(
     "A(2, 3), np.float32", "A(3), complex", "A(3), float, copy=False"))
 def astype(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Any:

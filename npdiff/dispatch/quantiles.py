@@ -5,6 +5,7 @@ Definitions: R. Hyndman and Y. Fan, Sample quantiles in statistical packages, Am
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -93,8 +94,13 @@ def _ordered(a: Any, axes: tuple[int, ...]) -> Any:
     return np.sort(_in_rows(a, axes), axis=-1)
 
 
-# Whether NumPy reckons the weights of a quantile that is a Python number in double precision, whatever the array has.
-_WEAK_WEIGHTS = bool(np.quantile(np.array([0, 0.8413, 0.8413], np.float16), 0.3) == np.float16(0.505))
+@functools.cache
+def _weak_weights() -> bool:
+    """Whether NumPy reckons weights of quantiles that are Python numbers in double precision, whatever the array has.
+
+    Asked when first needed: NumPy's quantile imports numpy.ma.
+    """
+    return bool(np.quantile(np.array([0, 0.8413, 0.8413], np.float16), 0.3) == np.float16(0.505))
 
 
 def _blend(lower: Any, upper: Any, weight: Any, dtype: Any) -> Any:
@@ -122,7 +128,7 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepd
         unknown: Any = method
         np.quantile(np.zeros(1), 0.5, method=unknown)
     if aval(q).weak and v.dtype.kind == "f":
-        q, dtype = (cast(q, float), v.dtype) if _WEAK_WEIGHTS else (cast(q, v.dtype), None)
+        q, dtype = (cast(q, float), v.dtype) if _weak_weights() else (cast(q, v.dtype), None)
     if aval(q).dtype.kind in "biu":
         q = cast(q, float)
     if aval(q).ndim > 2 or anywhere(np.logical_not(np.logical_and(np.greater_equal(q, 0), np.less_equal(q, 1)))):
@@ -298,7 +304,7 @@ def _hundredth(a: Any, q: Any) -> Any:
     q = operand(q)
     if anywhere(np.logical_not(np.logical_and(np.greater_equal(q, 0), np.less_equal(q, 100)))):
         np.percentile(np.zeros(1), 200)
-    if _WEAK_WEIGHTS and aval(q).weak:
+    if _weak_weights() and aval(q).weak:
         return q / 100
     hundred = aval(operand(a)).dtype.type(100) if aval(operand(a)).dtype.kind == "f" else 100
     return np.divide(q, hundred)

@@ -10,11 +10,11 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from npdiff.array import DiffArray
 from npdiff.avals import ndarray
-from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services
+from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services, shape_of
 from npdiff.dispatch.declare import _NO_VALUE, function, operand, point, static, write_out
-from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import check_out, mask_of
+from npdiff.dispatch.operands import check_out, mask_of, phantom
 from npdiff.dispatch.rules import constant_primitive, linear_primitive, strong_multiply, strong_product
+from npdiff.dispatch.storing import stored
 from npdiff.foreign import filled
 
 
@@ -150,8 +150,10 @@ def loop_dtypes(ufunc: np.ufunc, dtype: np.dtype[Any], out: Any, given: Any) -> 
 
 def starting_value(initial: Any, dtype: np.dtype[Any]) -> Any:
     """``initial=`` as NumPy stores it: in the dtype of the result."""
+    if shape_of(initial):
+        np.add.reduce(np.zeros(1), initial=phantom(initial))  # NumPy's own error
     if isinstance(initial, Handle):
-        return cast(initial, dtype)
+        return stored(initial, dtype, listed=True)
     start = np.zeros((), dtype)
     start[()] = initial  # NumPy's own errors
     return start[()]

@@ -25,10 +25,10 @@ from npdiff.core import (
     wrap,
 )
 from npdiff.dispatch.declare import Point, Row, absent, add_row, found, numpy_name, operand, point, rows
-from npdiff.dispatch.indexing import match_dtype
 from npdiff.dispatch.operands import blank, is_tracked, mask_of
 from npdiff.dispatch.optional import load_seen
 from npdiff.dispatch.rules import constant_primitive, elementwise_primitive
+from npdiff.dispatch.storing import match_dtype
 from npdiff.errors import OutsideWriteError, message, user_frame
 
 # ufunc -> code over other functions, for ufuncs that are no primitives themselves.

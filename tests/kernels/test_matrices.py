@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 import npdiff
 from npdiff.core import ufunc_primitives
 from npdiff.dispatch.decompositions import cholesky_p
+from npdiff.dispatch.determinants import cofactor_p, det_p
 from npdiff.dispatch.einsum import einsum_p
-from npdiff.dispatch.linalg import cofactor_p, det_p, inv_p, slogdet_p, solve_p
+from npdiff.dispatch.linalg import inv_p, slogdet_p, solve_p
 from npdiff.dispatch.triangular import triangular_p
 from npdiff.kernels import compile_graph
 from npdiff.kernels.matrices import forms
