@@ -117,7 +117,9 @@ def _hearing(original: Callable[..., Any], name: str) -> Callable[..., Any]:
     def stand_in(*args: Any, **kwargs: Any) -> Any:
         for a in (*args, *kwargs.values()) if kwargs else args:
             kind = type(a)
-            if kind in _HANDLES or (kind in _LIST_TYPES and called_by_user(name) and holds_handle(a)):
+            if kind in _HANDLES:
+                return a.__array_function__(original, (kind,), args, kwargs)
+            if kind in _LIST_TYPES and called_by_user(name) and holds_handle(a):
                 return overrides[original](*args, **kwargs)
         return original(*args, **kwargs)
 
