@@ -21,7 +21,7 @@ import numpy as np
 from npdiff import core, tree
 from npdiff.avals import PYTHON_NUMBERS, is_differentiable, is_foreign, ndarray
 from npdiff.bytecode import calls, formats, stores_item
-from npdiff.core import Handle, aval, bind, innermost, overrides, services, ufunc_primitives
+from npdiff.core import Handle, aval, bind, innermost, outline, overrides, services, ufunc_primitives
 from npdiff.errors import NpdiffError, TracedValueError, message
 from npdiff.reveal import reveal
 
@@ -103,7 +103,7 @@ class DiffArray(Handle):
         # library of arrays that took x for one would put it into a graph or a kernel of its own.
         if (sys._getframe(1).f_globals.get("__name__") or "").partition(".")[0] in _ARRAY_LIBRARIES:
             return type(self)
-        value = innermost(self)
+        value = outline(self)
         if isinstance(value, ndarray):
             return ndarray if not is_scalar(self) else value.dtype.type
         return type(value)
@@ -218,7 +218,7 @@ class DiffArray(Handle):
 
     @property
     def device(self) -> Any:
-        return getattr(innermost(self), "device", "cpu")
+        return getattr(outline(self), "device", "cpu")
 
     @property
     def T(self) -> Any:
@@ -260,7 +260,7 @@ class DiffArray(Handle):
         services["flat"](self)[...] = v
 
     def __getattr__(self, name: str) -> Any:
-        kind = type(innermost(self))
+        kind = type(outline(self))
         scalar = issubclass(kind, np.generic) and not hasattr(ndarray, name)
         if (kind in _NUMBERS or scalar) and hasattr(kind, name) and not name.startswith("_"):
             label = f"{'np.' if scalar else ''}{kind.__name__}.{name}"
@@ -270,7 +270,7 @@ class DiffArray(Handle):
                 return lambda: ask(self, label).is_integer()
             return lambda *args, **kwargs: getattr(self._number(label), name)(*args, **kwargs)
         theirs = hasattr(kind, name) and not hasattr(ndarray, name) and not name.startswith("_")
-        if theirs and is_foreign(innermost(self)):
+        if theirs and is_foreign(outline(self)):
             raise core.unsupported(f"{kind.__module__}.{kind.__name__}.{name}", "belongs to this library alone, and is "
                                    "not recorded", self, instead="use NumPy's functions and methods; or take x.value, "
                                    "if no derivative is needed")
@@ -350,7 +350,8 @@ class DiffArray(Handle):
 
     def __repr__(self) -> str:
         v = shown(self)
-        if self._trace is not None and self._trace.kind == "graph-recording" and not isinstance(self._value, Handle):
+        if self._trace is not None and self._trace.kind == "graph-recording" and (
+                not isinstance(self._value, Handle) or self._value._trace is None):
             return repr(v)  # under jit, code sees what NumPy would show
         if isinstance(v, ndarray):
             return "DiffArray" + repr(v).removeprefix("array").replace("\n     ", "\n         ")
@@ -551,9 +552,7 @@ def _refuse_put(base: Any, _new: Any) -> NoReturn:
 
 def cut_apart(h: Any) -> bool:
     """True for arrays of a library in which no array shares memory with another: those without strides."""
-    v = h._value
-    while isinstance(v, Handle):
-        v = v._value
+    v = outline(h)
     return type(v) is not ndarray and is_foreign(v) and not hasattr(v, "strides")
 
 
@@ -564,7 +563,7 @@ ARRAY = object()
 def is_scalar(h: Any, view: bool = False) -> bool:
     """True where NumPy would hold a scalar, which is immutable, and not a 0-d array; `view`: h is what a view holds."""
     h._sync()
-    v = h._value
+    v = h._peek()
     t = h._trace
     view = view or type(h) is View
     if t is not None:
@@ -576,7 +575,7 @@ def is_scalar(h: Any, view: bool = False) -> bool:
 
 
 def _type_name(h: Any) -> str:
-    kind = type(innermost(h))
+    kind = type(outline(h))
     return f"numpy.{kind.__name__}" if issubclass(kind, np.generic) else kind.__name__
 
 
@@ -627,7 +626,7 @@ def same_bytes(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
 def layout(h: Any) -> Any:
     """A plain array with the memory layout the user's array has (one example of it under vmap)."""
     h._sync()
-    v = h._value
+    v = h._peek()
     if isinstance(v, Handle):
         v = layout(v)
     t = h._trace
@@ -683,9 +682,7 @@ _round = core.own_primitive("round", lambda x, *, ndigits: round(x, ndigits), ki
 
 def is_weak(x: Any) -> bool:
     """True for a Python number, tracked or not."""
-    while isinstance(x, Handle):
-        x = x._value
-    return type(x) in _NUMBERS
+    return type(outline(x)) in _NUMBERS
 
 
 core.set_array_type(DiffArray)

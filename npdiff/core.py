@@ -56,6 +56,10 @@ class Handle:
     def _sync(self) -> None:
         """Bring a view up to date with its base; a no-op for an array that owns its value."""
 
+    def _peek(self) -> Any:
+        """`_value`, or an array that only looks like it where it has not been computed."""
+        return self._value
+
 
 # array.py puts the real class here; core builds results with it but knows nothing of NumPy's face.
 _new: Callable[[Any, Any, Any], Any] = None  # type: ignore[assignment]
@@ -350,6 +354,14 @@ def innermost(value: Any) -> Any:
     return value
 
 
+def outline(value: Any) -> Any:
+    """`innermost` where only type, shape, dtype and memory layout are asked for: the numbers may be others."""
+    while isinstance(value, Handle):
+        value._sync()
+        value = value._peek()
+    return value
+
+
 def above_foreign(args: Sequence[Any]) -> bool:
     """True if a trace stands over an operand that does more than compute with arrays of another library."""
     return any([isinstance(a, Handle) and a._trace is not None and not a._trace.foreign for a in args])
@@ -366,7 +378,7 @@ def aval(value: Any) -> Aval:
     if isinstance(value, Handle):
         value._sync()
         t = value._trace
-        inner = value._value
+        inner = value._peek()
         below = aval(inner) if isinstance(inner, Handle) else aval_of(inner)
         return Aval(below.shape[1:], below.dtype) if t is not None and t.batches else below
     return aval_of(value)
@@ -379,6 +391,6 @@ def unsupported(name: str, why: str, *received: Any, instead: str) -> Unsupporte
 
 __all__ = [
     "AVAL", "NOTHING", "VALUE", "Handle", "Primitive", "Trace", "above_foreign", "aval", "bind", "constant",
-    "innermost", "lower", "open_traces", "overrides", "own_primitive", "python_primitives", "services",
+    "innermost", "lower", "open_traces", "outline", "overrides", "own_primitive", "python_primitives", "services",
     "set_array_type", "shape_of", "ufunc_primitives", "unchanged", "unsupported", "wrap",
 ]

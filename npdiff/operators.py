@@ -15,7 +15,7 @@ from npdiff import core
 from npdiff.array import PLAIN, DiffArray, View, ask, cut_apart, is_scalar, is_weak, take
 from npdiff.avals import ndarray
 from npdiff.bytecode import puts_back
-from npdiff.core import Handle, bind, innermost, overrides, python_primitives, services, ufunc_primitives
+from npdiff.core import Handle, bind, outline, overrides, python_primitives, services, ufunc_primitives
 
 _BINARY = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "floordiv": np.floor_divide,
@@ -67,8 +67,8 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
     operands = (other, self) if reflected else (self, other)
     if ufunc in python_primitives and is_weak(self) and is_weak(other):
         return bind(python_primitives[ufunc], operands, {})
-    if ufunc in python_primitives and not reflected and type(innermost(self)) is complex and isinstance(
-            innermost(other), np.float64):
+    if ufunc in python_primitives and not reflected and type(outline(self)) is complex and isinstance(
+            outline(other), np.float64):
         return bind(python_primitives[ufunc], operands, {})  # np.float64 is a Python float too
     prim = ufunc_primitives.get(ufunc)
     return services["ufunc"](ufunc, "__call__", operands, {}) if prim is None else bind(prim, operands, {})
@@ -103,7 +103,7 @@ def _reflected(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
             prim = ufunc_primitives.get(ufunc)
             if prim is not None:
                 return trace.binary(prim, other, self)
-        if type(other) is complex and ufunc in python_primitives and isinstance(innermost(self), np.float64):
+        if type(other) is complex and ufunc in python_primitives and isinstance(outline(self), np.float64):
             # np.float64 is a Python float too, so Python's complex does not let NumPy answer.
             return bind(python_primitives[ufunc], (other, self), {})
         return _operate(ufunc, self, other, True)

@@ -23,6 +23,7 @@ from npdiff.graph import Graph, prune, verify
 from npdiff.kernels.native import trim
 from npdiff.program import Program
 from npdiff.steps import nbytes
+from npdiff.transforms.deferred import Deferring
 from npdiff.transforms.run import running
 from npdiff.transforms.stage import StageTrace, guard_raises, is_value
 
@@ -270,7 +271,7 @@ def _never() -> Any:
 def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: Sequence[Any], structure: Any,
          static: Sequence[bool]) -> Callable[[], Any]:
     environment = made.environment
-    trace = StageTrace(effects=True)
+    trace = StageTrace(effects=True, deferring=Deferring())
     with running(trace):
         handles: dict[int, DiffArray] = {}
         operands: list[Any] = []

@@ -16,7 +16,8 @@ from npdiff.array import DiffArray, ask, frozen, same_bytes, take
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, Trace, aval, innermost, wrap
 from npdiff.errors import GuardFailed, user_frame
-from npdiff.graph import Atom, Equation, Graph, Literal, Var
+from npdiff.graph import Atom, Equation, Graph, Literal, Var, droppable
+from npdiff.transforms.deferred import Deferring
 
 # Bytes from which arrays of zeros are worth a look at all of their elements.
 _LARGE = 1 << 20
@@ -92,12 +93,15 @@ class StageTrace(Trace):
         True if the run did something outside that a second run would do once more.
     effects
         True if random draws and prints belong to the graph; False where it runs any number of times for one call.
+    deferring
+        What may compute large results only when somebody asks for them; None: everything is computed at once.
     """
 
     kind = "graph-recording"
 
-    def __init__(self, keep_values: bool = False, effects: bool = False) -> None:
+    def __init__(self, keep_values: bool = False, effects: bool = False, deferring: Deferring | None = None) -> None:
         super().__init__()
+        self.deferring = deferring
         self.keep_values = keep_values
         self.effects = effects
         self.equations: list[Equation] = []
@@ -109,6 +113,8 @@ class StageTrace(Trace):
 
     def input(self, value: Any) -> DiffArray:
         """A new input of the graph."""
+        if self.deferring is not None:
+            self.deferring.give(value)
         return DiffArray(self, value, self.var(value))
 
     def var(self, value: Any) -> Var:
@@ -132,7 +138,9 @@ class StageTrace(Trace):
             return self._zeros_like(a)
         v = self.var(a)
         # Plain arrays belong to the function: what it writes into one later is no part of what was read now.
-        self.constants[v] = frozen(a) if type(a) is ndarray else a
+        self.constants[v] = kept = frozen(a) if type(a) is ndarray else a
+        if self.deferring is not None:
+            self.deferring.give(kept)
         self._known[id(a)] = (a, v)  # keeps `a` alive, so that its id stays its own
         return v
 
@@ -148,11 +156,17 @@ class StageTrace(Trace):
         if v is None:
             v = self._zeros[key] = self.var(a)
             self.constants[v] = np.zeros(a.shape, a.dtype)
+            if self.deferring is not None:
+                self.deferring.give(self.constants[v])
         return v
 
     def process(self, prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         inputs = [self.atom(a) for a in args]
         source = _source()
+        if self.deferring is not None:
+            result = self._deferred(self.deferring, prim, args, inputs, params, source)
+            if result is not None:
+                return result
         try:
             out = prim.call(*[self._payload(a) for a in args], **params)
         except Exception as error:
@@ -164,6 +178,23 @@ class StageTrace(Trace):
             return tuple(results)
         result = DiffArray(self, out, self.var(out))
         self.equations.append(Equation(prim, inputs, params, [result._node], source))
+        return result
+
+    def _deferred(self, deferring: Deferring, prim: Primitive, args: Sequence[Any], inputs: list[Atom],
+                  params: dict[str, Any], source: tuple[str, int] | None) -> DiffArray | None:
+        """The result of an operation that need not be computed now; None if it has to be."""
+        # Plain arrays as the graph holds them, which nobody writes into.
+        values = [self.constants.get(v, a) if isinstance(v, Var) else a
+                  for v, a in zip(inputs, [self._payload(a) for a in args], strict=True)]
+        promised = deferring.defer(prim, values, params, source)
+        if promised is None:
+            return None
+        result = DiffArray(self, promised, self.var(promised))
+        eq = Equation(prim, inputs, params, [result._node], source)
+        if not droppable(eq, self.constants):
+            return None
+        result._value = deferring.settle(promised)
+        self.equations.append(eq)
         return result
 
     def _raised(self, error: Exception, prim: Primitive, inputs: Sequence[Atom], params: dict[str, Any],
