@@ -23,7 +23,7 @@ from npdiff.graph import Graph, prune, verify
 from npdiff.kernels.native import trim
 from npdiff.program import Program
 from npdiff.steps import nbytes
-from npdiff.transforms.deferred import Deferring
+from npdiff.transforms.deferred import Deferring, hold
 from npdiff.transforms.run import running
 from npdiff.transforms.stage import StageTrace, guard_raises, is_value
 
@@ -302,6 +302,7 @@ def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: S
         made.outputs, results = _outputs(
             [image.original(leaf) for leaf in out_leaves], handles, operands, environment)
         made.results = len(results)
+        hold(results)
         written = []
         for k, (value, first) in enumerate(zip(operands, inputs, strict=True)):
             if type(value) is ndarray and made.identities[k] == k and handles[id(value)]._node is not first._node:

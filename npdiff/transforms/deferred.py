@@ -224,6 +224,20 @@ def compute(wanted: Iterable[Deferred]) -> list[Any]:
     return [arrays[id(root)] for root in roots]
 
 
+def hold(values: Iterable[Any]) -> None:
+    """Compute all deferred ones among these values (or below them) together: they are needed, and soon."""
+    found = [v for v in map(_deferred_in, values) if v is not None]
+    for d, array in zip(found, compute(found), strict=True):
+        d.keep(array)
+
+
+def _deferred_in(value: Any) -> Deferred | None:
+    while isinstance(value, Handle) and type(value) is not Deferred:
+        value._sync()
+        value = value._peek()
+    return value if type(value) is Deferred else None
+
+
 def _pass(roots: Sequence[Deferred]) -> dict[int, Any]:
     """Arrays of deferred ones of one shape, by id."""
     shape = roots[0].shape
@@ -301,4 +315,4 @@ def _warn(d: Deferred, kind: str) -> None:
 
 _said: dict[Any, Any] = {}
 
-__all__ = ["Deferred", "Deferring", "compute"]
+__all__ = ["Deferred", "Deferring", "compute", "hold"]
