@@ -130,7 +130,8 @@ class DiffArray(Handle):
         """The plain array or scalar inside (a read-only view; a batch axis of vmap comes first)."""
         v = innermost(self)
         if isinstance(v, ndarray):
-            v = v.view()
+            # What is recorded works on the caller's arrays and hands out its own.
+            v = frozen(v) if _recorded(self) else v.view()
             v.flags.writeable = False
         return v
 
@@ -542,6 +543,15 @@ def view_of(base: Any, get: Callable[[Any], Any], put: Callable[[Any, Any], Any]
     if is_scalar(base):
         return get(snapshot(base))
     return View(base, get, put if put is None or not cut_apart(base) else _refuse_put)
+
+
+def _recorded(h: Any) -> bool:
+    """True for a value of a recording that jit makes."""
+    while isinstance(h, Handle):
+        if h._trace is not None and h._trace.kind == "graph-recording":
+            return True
+        h = h._peek()
+    return False
 
 
 def _refuse_put(base: Any, _new: Any) -> NoReturn:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from npdiff import tree
-from npdiff.array import DiffArray, View, copy_layout, is_scalar
+from npdiff.array import DiffArray, View, is_scalar
 from npdiff.avals import PYTHON_NUMBERS, ndarray
 from npdiff.backend.contract import InSteps, own_arrays
 from npdiff.backend.cpu import ON_CPU
@@ -280,7 +280,8 @@ def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: S
         def stage(value: Any) -> DiffArray:
             handle = handles.get(id(value)) if type(value) is ndarray else None
             # The same array passed twice is one array: a write through one name shows in the other.
-            fresh = trace.input(copy_layout(value) if type(value) is ndarray else value)
+            # The array itself: a write is a new value until the call is complete.
+            fresh = trace.input(value)
             inputs.append(fresh)
             operands.append(value)
             if handle is None:
@@ -326,7 +327,13 @@ def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: S
         made.draws = any(name.startswith("random.") for name in called)
         made.prints = "print" in called
         outs = [innermost(h) if isinstance(h, Handle) else h for h in [*results, *written]]
-    copies = [o.copy("K") if type(o) is ndarray else o for o in outs]
+        held = [*operands, *made.graph.constants.values()]
+    copies: list[Any] = []
+    for k, o in enumerate(outs):
+        mine = type(o) is ndarray and o.base is None and o.flags.writeable and not made.blocked
+        shared = not mine or any(type(a) is ndarray and np.may_share_memory(a, o) for a in [*held, *outs[:k]])
+        copies.append(o.copy("K") if shared and type(o) is ndarray else o)
+    del outs
     return lambda: made.finish(copies, operands)
 
 

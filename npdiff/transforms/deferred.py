@@ -124,7 +124,9 @@ class Deferring:
             if type(a) is not Deferred and not _in_c_order(a, len(operands) == 1):
                 return None
         dtype = _dtype(prim, operands, params)
-        if dtype is None or size * dtype.itemsize < LARGE:
+        if dtype is None:
+            return None
+        if size * dtype.itemsize < LARGE and not any(type(a) is Deferred and a.shape == shape for a in operands):
             return None
         held = self._held(operands)
         return Deferred(prim, tuple(operands), params, Aval(shape, dtype), held, warned, source)
