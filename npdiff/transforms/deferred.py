@@ -25,7 +25,7 @@ from npdiff.transforms.strips import Result, Step, evaluate
 LARGE = 1 << 20
 # How often an expression is computed before it is kept for good (where it bounds what has to be computed again; any
 # after twice as often).
-OFTEN = 4
+OFTEN = 8
 # How many times its own size the arrays may take that an expression keeps alive and nobody else may need.
 AHEAD = 3
 
@@ -226,6 +226,15 @@ def compute(wanted: Iterable[Deferred]) -> list[Any]:
     return [arrays[id(root)] for root in roots]
 
 
+def now(values: Sequence[Any]) -> Sequence[Any]:
+    """The values, with arrays in the places of deferred ones."""
+    found = [v for v in values if type(v) is Deferred]
+    if not found:
+        return values
+    arrays = iter(compute(found))
+    return [next(arrays) if type(v) is Deferred else v for v in values]
+
+
 def hold(values: Iterable[Any]) -> None:
     """Compute all deferred ones among these values (or below them) together: they are needed, and soon."""
     found = [v for v in map(_deferred_in, values) if v is not None]
@@ -317,4 +326,4 @@ def _warn(d: Deferred, kind: str) -> None:
 
 _said: dict[Any, Any] = {}
 
-__all__ = ["Deferred", "Deferring", "compute", "hold"]
+__all__ = ["Deferred", "Deferring", "compute", "hold", "now"]

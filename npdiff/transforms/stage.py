@@ -17,7 +17,7 @@ from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, Trace, aval, innermost, wrap
 from npdiff.errors import GuardFailed, user_frame
 from npdiff.graph import Atom, Equation, Graph, Literal, Var, droppable
-from npdiff.transforms.deferred import Deferring
+from npdiff.transforms.deferred import Deferring, now
 
 # Bytes from which arrays of zeros are worth a look at all of their elements.
 _LARGE = 1 << 20
@@ -168,7 +168,7 @@ class StageTrace(Trace):
             if result is not None:
                 return result
         try:
-            out = prim.call(*[self._payload(a) for a in args], **params)
+            out = prim.call(*now([self._payload(a) for a in args]), **params)
         except Exception as error:
             self._raised(error, prim, inputs, params, source)
             raise
