@@ -16,7 +16,7 @@ from npdiff.array import DiffArray, View, is_scalar
 from npdiff.avals import PYTHON_NUMBERS, ndarray
 from npdiff.backend.contract import InSteps, own_arrays
 from npdiff.backend.cpu import ON_CPU
-from npdiff.core import Handle, Primitive, constant, innermost
+from npdiff.core import Handle, Primitive, constant, innermost, outline
 from npdiff.dispatch.effects import held_prints, let_out
 from npdiff.environment import COPIED, Environment, Image
 from npdiff.graph import Graph, prune, verify
@@ -410,7 +410,7 @@ def _outputs(leaves: Sequence[Any], handles: dict[int, DiffArray], operands: Seq
                 results.append(root)
             outputs.append(Output("view", roots[id(root)], views=views))
         else:
-            value = innermost(leaf)
+            value = outline(leaf)
             how = "number" if isinstance(value, PYTHON_NUMBERS) and not isinstance(value, np.generic) else (
                 "scalar" if is_scalar(leaf) else "array")
             if not is_value(value):

@@ -6,6 +6,7 @@ code takes one out of our sight, the recording is marked as not replayable, with
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +22,8 @@ from npdiff.transforms.deferred import Deferring, now
 
 # Bytes from which arrays of zeros are worth a look at all of their elements.
 _LARGE = 1 << 20
+# Elements that are looked at before all are.
+_PROBE = 64
 _SCALARS = (bool, int, float, complex, np.generic)
 
 
@@ -73,6 +76,16 @@ def is_value(value: Any) -> bool:
     return isinstance(value, (Handle, int, float, complex))
 
 
+def _spread(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """A large array that holds one number throughout (cotangents of sums, say) as that number, broadcast."""
+    if a.nbytes < _LARGE or a.dtype.kind not in "biuf" or a.dtype.itemsize > 8 or not a.flags.c_contiguous:
+        return a
+    bits = a.reshape(-1).view(f"u{a.dtype.itemsize}")
+    if (bits[:_PROBE] == bits[0]).all() and (bits == bits[0]).all():
+        return np.broadcast_to(a[(slice(1),) * a.ndim].reshape(()), a.shape)
+    return a
+
+
 def _source() -> tuple[str, int] | None:
     frame = user_frame()
     return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
@@ -108,7 +121,7 @@ class StageTrace(Trace):
         self.constants: dict[Var, Any] = {}
         self.blocked: list[str] = []
         self.acted = False
-        self._known: dict[int, tuple[Any, Var]] = {}
+        self._known: dict[int, tuple[Callable[[], Any], Var]] = {}
         self._zeros: dict[tuple[tuple[int, ...], np.dtype[Any]], Var] = {}
 
     def input(self, value: Any) -> DiffArray:
@@ -131,17 +144,18 @@ class StageTrace(Trace):
         if isinstance(a, _SCALARS) and not isinstance(a, Handle):
             return Literal(a)
         known = self._known.get(id(a))
-        if known is not None and (type(a) is not ndarray or self._holds(known[1], a)):
+        if known is not None and known[0]() is a and (type(a) is not ndarray or self._holds(known[1], a)):
             return known[1]
         if (type(a) is ndarray and a.nbytes >= _LARGE and a.dtype.kind in "biufc" and a.flags.c_contiguous
                 and not a.view(np.uint8).any()):
             return self._zeros_like(a)
         v = self.var(a)
         # Plain arrays belong to the function: what it writes into one later is no part of what was read now.
-        self.constants[v] = kept = frozen(a) if type(a) is ndarray else a
+        self.constants[v] = kept = frozen(_spread(a)) if type(a) is ndarray else a
         if self.deferring is not None:
             self.deferring.give(kept)
-        self._known[id(a)] = (a, v)  # keeps `a` alive, so that its id stays its own
+        # (an id is its owner's while that is alive)
+        self._known[id(a)] = (weakref.ref(a) if type(a) is ndarray else lambda: a, v)
         return v
 
     def _holds(self, v: Var, a: np.ndarray[Any, Any]) -> bool:
