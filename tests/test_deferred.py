@@ -54,7 +54,7 @@ def same(a: Any, b: Any) -> None:
     a, b = np.asarray(a), np.asarray(b)
     assert (a.dtype, a.shape, a.strides) == (b.dtype, b.shape, b.strides)
     assert a.tobytes() == b.tobytes()
-    assert a.flags.writeable and a.flags.owndata == b.flags.owndata
+    assert (a.flags.writeable, a.flags.owndata) == (True, b.flags.owndata)
 
 
 def test_an_expression_is_one_pass(passes: list[int]) -> None:
@@ -115,7 +115,8 @@ def test_cuts_leave_nothing_out(shape: tuple[int, ...], length: int) -> None:
     seen = np.zeros(shape, int)
     for cut in strips.cuts(shape, length):
         seen[cut] += 1
-        assert len(cut) == len(shape) and seen[cut].size <= max(length, 1)
+        assert len(cut) == len(shape)
+        assert seen[cut].size <= max(length, 1)
     assert (seen == 1).all()
 
 
@@ -156,28 +157,26 @@ def test_results_share_nothing() -> None:
     x = numbers()
     kept = x.copy(), table.copy()
     y, z, same_x, w, t = npdiff.jit(f)(x)
-    assert same_x is x and t is table
+    assert same_x is x
+    assert t is table
     y[...] = z[...] = w[...] = 0
     same((x, table), kept)
     assert npdiff.jit(f)(x)[0].any()
 
 
 def test_what_x_value_hands_out_is_not_the_callers_array() -> None:
-    seen = []
-
-    @npdiff.jit
     def f(x: Any) -> Any:
-        y = x * 2.0
-        seen.append((getattr(x, "value", x), getattr(y, "value", y)))
-        return y
+        if hasattr(x, "value"):
+            assert x.value.flags.owndata
+            assert not x.value.flags.writeable
+        return x * 2.0
 
-    x = numbers()
-    kept = x.copy()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", JitWarning)
-        y = f(x)
-    x[...] = y[...] = 0
-    assert seen[0][0].tobytes() == kept.tobytes() and seen[0][1].tobytes() == (kept * 2).tobytes()
+        npdiff.jit(f)(numbers())
+    x = numbers()
+    y = npdiff.jit(lambda x: (x * 2.0, x.value if hasattr(x, "value") else x.copy()))(x)[1]
+    assert not np.may_share_memory(x, y)
 
 
 def test_guards_and_branches(passes: list[int]) -> None:
@@ -348,8 +347,9 @@ def test_a_constant_partial_of_a_sum_takes_no_memory() -> None:
 def test_layout_is_known_before_the_numbers(passes: list[int]) -> None:
     def f(x: Any) -> Any:
         y = x * 2.0
-        assert isinstance(y, np.ndarray) and y.flags.c_contiguous and y.flags.writeable
-        assert y.strides == (8,) and y.shape == (N,) and y.dtype == float and len(y) == N and y.size == N
+        assert isinstance(y, np.ndarray)
+        assert (y.flags.c_contiguous, y.flags.writeable, y.flags.owndata) == (True, True, True)
+        assert (y.strides, y.shape, y.dtype, len(y), y.size) == ((8,), (N,), float, N, N)
         return y
 
     npdiff.jit(f)(numbers())

@@ -53,7 +53,7 @@ class Deferred(DiffArray):
         self._kept: Any = None
         self._seen: Any = None
 
-    @property
+    @property  # type: ignore[misc]
     def _value(self) -> Any:  # type: ignore[override]
         found = self.found()
         return compute([self])[0] if found is None else found
@@ -70,9 +70,6 @@ class Deferred(DiffArray):
 
     def _peek(self) -> Any:
         return np.empty(self._promised.shape, self._promised.dtype)  # pages that nobody touches take no memory
-
-    def _aval(self) -> Aval:
-        return self._promised
 
     @property
     def __class__(self) -> type:  # type: ignore[override]
