@@ -48,6 +48,7 @@ class Handle:
     _trace: Trace | None
     _value: Any
     _node: Any
+    _promised: Aval | None = None  # of an array in C order whose `_value` is computed when it is read
 
     if TYPE_CHECKING:  # what array.DiffArray adds, for code that only knows the base class
         def __getattr__(self, name: str) -> Any: ...
@@ -376,6 +377,8 @@ def shape_of(value: Any) -> tuple[int, ...]:
 def aval(value: Any) -> Aval:
     """The abstract value of anything a primitive accepts."""
     if isinstance(value, Handle):
+        if value._promised is not None:
+            return value._promised
         value._sync()
         t = value._trace
         inner = value._peek()

@@ -30,6 +30,8 @@ OFTEN = 8
 AHEAD = 3
 
 _QUIET = {"divide": "ignore", "over": "ignore", "under": "ignore", "invalid": "ignore"}
+# The memory of arrays that nobody reads.
+_NOTHING = bytes(64)
 _KINDS = {"divide": "divide by zero", "over": "overflow", "under": "underflow", "invalid": "invalid value"}
 
 
@@ -69,12 +71,14 @@ class Deferred(DiffArray):
         self.held = {}
 
     def _peek(self) -> Any:
-        return np.empty(self._promised.shape, self._promised.dtype)  # pages that nobody touches take no memory
+        shape, dtype, _ = self._promised
+        return ndarray(shape, dtype, _NOTHING, 0, (0,) * len(shape))
 
     @property
     def __class__(self) -> type:  # type: ignore[override]
         return ndarray
 
+    size = property(lambda self: self._promised.size)  # type: ignore[assignment]
     shape = property(lambda self: self._promised.shape, DiffArray.shape.fset)  # type: ignore[assignment, attr-defined]
     dtype = property(lambda self: self._promised.dtype, DiffArray.dtype.fset)  # type: ignore[assignment, attr-defined]
 
@@ -99,7 +103,11 @@ class Deferring:
     def defer(self, prim: Primitive, operands: Sequence[Any], params: dict[str, Any],
               source: tuple[str, int] | None) -> Any:
         """The deferred result of an operation on plain and deferred operands; None if it has to be computed now."""
-        if not _maps(prim, params):
+        bound = 16  # bytes that a result can have at most
+        for a in operands:
+            if type(a) is ndarray or type(a) is Deferred:
+                bound *= a.size
+        if bound < LARGE or not _maps(prim, params):
             return None
         shapes = [shape_of(a) for a in operands]
         shape = max(shapes, key=len)

@@ -177,12 +177,14 @@ class StageTrace(Trace):
     def process(self, prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         inputs = [self.atom(a) for a in args]
         source = _source()
+        values = [self._payload(a) for a in args]
         if self.deferring is not None:
-            result = self._deferred(self.deferring, prim, args, inputs, params, source)
+            result = self._deferred(self.deferring, prim, inputs, values, params, source)
             if result is not None:
                 return result
+            values = now(values)
         try:
-            out = prim.call(*now([self._payload(a) for a in args]), **params)
+            out = prim.call(*values, **params)
         except Exception as error:
             self._raised(error, prim, inputs, params, source)
             raise
@@ -194,13 +196,12 @@ class StageTrace(Trace):
         self.equations.append(Equation(prim, inputs, params, [result._node], source))
         return result
 
-    def _deferred(self, deferring: Deferring, prim: Primitive, args: Sequence[Any], inputs: list[Atom],
+    def _deferred(self, deferring: Deferring, prim: Primitive, inputs: list[Atom], values: Sequence[Any],
                   params: dict[str, Any], source: tuple[str, int] | None) -> DiffArray | None:
         """The result of an operation that need not be computed now; None if it has to be."""
         # Plain arrays as the graph holds them, which nobody writes into.
-        values = [self.constants.get(v, a) if isinstance(v, Var) else a
-                  for v, a in zip(inputs, [self._payload(a) for a in args], strict=True)]
-        promised = deferring.defer(prim, values, params, source)
+        kept = [self.constants.get(v, a) if type(v) is Var else a for v, a in zip(inputs, values, strict=True)]
+        promised = deferring.defer(prim, kept, params, source)
         if promised is None:
             return None
         result = DiffArray(self, promised, self.var(promised))
