@@ -40,6 +40,8 @@ class Deferred(DiffArray):
 
     __slots__ = ("_kept", "_promised", "_seen", "held", "operands", "params", "prim", "source", "times", "warned")
 
+    _promised: Aval  # type: ignore[assignment]
+
     def __init__(self, prim: Primitive, operands: Sequence[Any], params: dict[str, Any], promised: Aval,
                  held: dict[int, Any], warned: frozenset[str], source: tuple[str, int] | None) -> None:
         self._trace = None
@@ -55,8 +57,8 @@ class Deferred(DiffArray):
         self._kept: Any = None
         self._seen: Any = None
 
-    @property  # type: ignore[misc]
-    def _value(self) -> Any:  # type: ignore[override]
+    @property  # type: ignore[override]
+    def _value(self) -> Any:  # type: ignore[misc, override]
         found = self.found()
         return compute([self])[0] if found is None else found
 

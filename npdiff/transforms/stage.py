@@ -177,7 +177,7 @@ class StageTrace(Trace):
     def process(self, prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         inputs = [self.atom(a) for a in args]
         source = _source()
-        values = [self._payload(a) for a in args]
+        values: Sequence[Any] = [self._payload(a) for a in args]
         if self.deferring is not None:
             result = self._deferred(self.deferring, prim, inputs, values, params, source)
             if result is not None:
