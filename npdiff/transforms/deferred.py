@@ -57,7 +57,7 @@ class Deferred(DiffArray):
         self._kept: Any = None
         self._seen: Any = None
 
-    @property  # type: ignore[override]
+    @property
     def _value(self) -> Any:  # type: ignore[misc, override]
         found = self.found()
         return compute([self])[0] if found is None else found
@@ -76,7 +76,7 @@ class Deferred(DiffArray):
         shape, dtype, _ = self._promised
         return ndarray(shape, dtype, _NOTHING, 0, (0,) * len(shape))
 
-    @property
+    @property  # type: ignore[misc]
     def __class__(self) -> type:  # type: ignore[override]
         return ndarray
 
