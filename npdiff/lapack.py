@@ -1,4 +1,4 @@
-"""Triangular systems, by the BLAS that NumPy itself is linked with; and where other routines of it are.
+"""Triangular systems and LU factors, by the BLAS and LAPACK that NumPy itself is linked with; and where routines are.
 
 NumPy solves systems by general factorisation only. Its extension module of linear algebra brings a BLAS and LAPACK
 into the process all the same: their routines are looked up in it by the names that NumPy's builds give them. Where
@@ -98,4 +98,55 @@ def solve_triangular(a: Any, b: Any, *, trans: int, lower: bool, unit: bool) -> 
     return x
 
 
-__all__ = ["address", "solve_triangular"]
+def factor(a: Any) -> tuple[Any, Any]:
+    """The LU factors of a matrix, by columns, and the exchanges of rows, as routines number them."""
+    columns = np.array(np.asarray(a).T, order="C")
+    size, info = ctypes.c_int64(len(columns)), ctypes.c_int64()
+    exchanges = np.zeros(len(columns), np.int64)
+    n = ctypes.byref(size)
+    _routine("getrf", columns.dtype, 6)(n, n, columns.ctypes.data, n, exchanges.ctypes.data, ctypes.byref(info))
+    return columns, exchanges
+
+
+def solve_factored(columns: Any, exchanges: Any, b: Any, *, trans: bool) -> Any:
+    """``a x = b`` (``a.T x = b``, if `trans`) for a matrix of which the factors are given."""
+    if not np.all(np.diagonal(columns)):
+        raise np.linalg.LinAlgError("Singular matrix")
+    x = np.array(np.asarray(b, columns.dtype).T, order="C")
+    turn, info = ctypes.c_char(b"T" if trans else b"N"), ctypes.c_int64()
+    size, count = ctypes.c_int64(len(columns)), ctypes.c_int64(len(x))
+    n = ctypes.byref(size)
+    _routine("getrs", columns.dtype, 9)(ctypes.byref(turn), n, ctypes.byref(count), columns.ctypes.data, n,
+                                        exchanges.ctypes.data, x.ctypes.data, n, ctypes.byref(info))
+    return np.ascontiguousarray(x.T)
+
+
+def inv_factored(columns: Any, exchanges: Any, *, trans: bool) -> Any:
+    """The inverse (transposed, if `trans`) of a matrix of which the factors are given."""
+    return solve_factored(columns, exchanges, np.eye(len(columns), dtype=columns.dtype), trans=trans)
+
+
+def slogdet_factored(columns: Any, exchanges: Any) -> tuple[Any, Any]:
+    """Sign and logarithm of the determinant of a matrix of which the factors are given."""
+    pivots = np.diagonal(columns)
+    one = columns.dtype.type(1)
+    if not np.all(pivots):
+        return columns.dtype.type(0), columns.dtype.type(-np.inf)
+    odd = (np.sum(_numbers(exchanges) != np.arange(1, len(columns) + 1)) + np.sum(pivots < 0)) % 2
+    return -one if odd else one, np.sum(np.log(np.abs(pivots)))
+
+
+def det_factored(columns: Any, exchanges: Any) -> Any:
+    """The determinant of a matrix of which the factors are given."""
+    sign, logarithm = slogdet_factored(columns, exchanges)
+    return sign * np.exp(logarithm)
+
+
+def _numbers(exchanges: Any) -> Any:
+    """The numbers that a routine has written, which count from one, whether they have 32 bits or 64."""
+    short = exchanges.view(np.int32)
+    return short[:len(exchanges)] if short[1] else exchanges
+
+
+__all__ = ["address", "det_factored", "factor", "inv_factored", "slogdet_factored", "solve_factored",
+           "solve_triangular"]

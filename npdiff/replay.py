@@ -62,6 +62,8 @@ class Output:
             return v[()] if type(v) is ndarray else v
         if self.how == "number":
             return v.item() if isinstance(v, (ndarray, np.generic)) else v
+        if isinstance(v, np.generic):  # an executable gives scalars for what has no axes
+            v = np.asarray(v)
         whole = v
         for get in self.views:
             v = get(v)

@@ -20,6 +20,8 @@ def test_there_are_examples():
 def test_example_runs(script):
     if script.stem == "data_parallel":
         pytest.importorskip("dask", reason="dask is missing: install the dask extra")
+    if script.stem == "many_devices":
+        pytest.importorskip("jax", reason="jax is missing: install the jax extra")
     done = subprocess.run([sys.executable, "-W", "error", str(script)], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout

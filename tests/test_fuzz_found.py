@@ -199,3 +199,34 @@ def test_writes_into_windows_that_share_elements_say_so() -> None:
     with pytest.raises(npdiff.errors.UnsupportedError, match="share elements") as caught:
         npdiff.grad(f)(np.arange(3.0))
     assert "write into the array itself" in str(caught.value)
+
+
+def test_found_3006368() -> None:
+    found("""
+        v4 = np.transpose(s)
+        v6 = v4
+    """, {"s": 1}, jit=True)
+
+
+def test_found_3006764() -> None:
+    found("""
+        v2 = np.greater_equal(np.sin(a4), 0.7)
+        x[2] = np.percentile(np.sin(v2), 30)
+    """, {"x": np.ones(3), "a4": np.array([1.9, 0.6, 1.2])}, jit=True)
+
+
+def test_found_3009618() -> None:
+    found("""
+        v3 = dict(a=z, b=[])
+        v3['b'].append(z)
+        v3['b'][0].flat[1] = v3['a']
+    """, {"z": np.zeros(0)}, raises=True, jit=True)
+
+
+def test_found_2026364() -> None:
+    found("""
+        v1 = np.take_along_axis(x, np.array([0, 1]), None)[1:]
+        v2 = v1.squeeze()
+        v2 -= 0.4
+        v6 = np.log2(v1)
+    """, {"x": np.array([0.7, 0.9])}, jit=True)

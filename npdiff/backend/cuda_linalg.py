@@ -76,15 +76,14 @@ def spectral(name: str, **how: Any) -> Callable[..., Any]:
     return rule
 
 
-def cofactor(m: Operation, a: Any) -> Any:
-    """The matrix of cofactors, from a singular value decomposition."""
-    xp, a = m.xp, m.array(a, m.dtype)
-    if a.size == 0:
-        return xp.zeros_like(a)
-    u, s, vh = xp.linalg.svd(a)
-    others = xp.prod(xp.where(xp.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]), axis=-1)
-    turn = xp.linalg.det(u) * xp.linalg.det(vh)
-    return turn[..., None, None] * xp.matmul(xp.conj(u) * others[..., None, :], xp.conj(vh))
+def by_singular_values(rule: Callable[..., Any]) -> Callable[..., Any]:
+    """The cofactors of a matrix or their change, by a rule of npdiff.dispatch.determinants."""
+
+    def done(m: Operation, a: Any, *ts: Any) -> Any:
+        arrays = m.arrays((a, *ts), m.dtype)
+        return rule(m.xp, *arrays) if a.shape[-1] else m.xp.zeros_like(arrays[-1])
+
+    return done
 
 
-__all__ = ["cholesky", "cofactor", "inv", "solve", "spectral", "triangular"]
+__all__ = ["by_singular_values", "cholesky", "inv", "solve", "spectral", "triangular"]

@@ -17,6 +17,8 @@ import numpy as np
 from npdiff.backend import cuda_indexing as indexing
 from npdiff.backend import cuda_linalg as linalg
 from npdiff.backend.cuda_equations import Operation
+from npdiff.dispatch.decompositions import by_phase
+from npdiff.dispatch.determinants import cofactor_change_of, cofactor_of
 from npdiff.kernels.classify import loop_dtypes
 from npdiff.kernels.cuda import ALONG_DTYPES
 
@@ -51,6 +53,7 @@ HOST: dict[str, str] = {
     "unravel_index": "CuPy does not say when an index is out of range",
     "unwrap_turns": "its steps are NumPy's own",
     "weighted_rank": "its steps are NumPy's own",
+    "sure_inverse": "whether there is an inverse depends on values",
     "whole": "NumPy raises for NaN and for what is too large",
 }
 # Whose answer depends on an order of complex numbers, which is NumPy's own.
@@ -192,6 +195,12 @@ def _over_gap(m: Operation, x: Any, gap: Any, *, what: str) -> Any:
 def _undetermined(m: Operation, t: Any, *, shape: tuple[int, ...], what: str) -> Any:
     m.check(t == 0)
     return m.xp.zeros(m.shape, m.dtype)
+
+
+def _held_check(m: Operation, ct: Any, vectors: Any, free: Any, *, what: str) -> Any:
+    ct, vectors = m.arrays((ct, vectors), m.dtype)
+    m.check(~by_phase(m.xp, ct, vectors, m.array(free)))
+    return ct.copy()
 
 
 def _where(m: Operation, c: Any, a: Any, b: Any) -> Any:
@@ -389,7 +398,8 @@ NAMED = frozenset("bincount broadcast_to linalg.det linalg.slogdet nonzero round
 RULES: dict[str, Rule] = {
     "guard_truth": _guard_truth, "guard_equal": _guard,
     "strong_multiply": _strong_multiply, "strong_product": _strong_product, "over_gap": _over_gap,
-    "undetermined": _undetermined, "where": _where,
+    "undetermined": _undetermined, "held": lambda m, change, *_, what: m.array(change).copy(),
+    "held_check": _held_check, "where": _where,
     "copy": lambda m, a, **_: m.array(a).copy(), "stop_gradient": lambda m, a: m.array(a),
     "real": lambda m, a: m.array(a).real, "imag": lambda m, a: m.array(a).imag,
     "astype": lambda m, a, *, dtype: m.cast(m.array(a), dtype),
@@ -414,7 +424,8 @@ RULES: dict[str, Rule] = {
     "sliding_window_view": lambda m, a, *, window, axes: m.xp.lib.stride_tricks.sliding_window_view(a, window, axes),
     "fft.fft": _fft("fft"), "fft.ifft": _fft("ifft"), "fft.rfft": _fft("rfft"), "fft.irfft": _irfft,
     "linalg.inv": linalg.inv, "solve": linalg.solve, "solve_triangular": linalg.triangular,
-    "linalg.cholesky": linalg.cholesky, "cofactor": linalg.cofactor,
+    "linalg.cholesky": linalg.cholesky, "cofactor": linalg.by_singular_values(cofactor_of),
+    "cofactor_change": linalg.by_singular_values(cofactor_change_of),
     "linalg.eigh": linalg.spectral("eigh"), "linalg.eigvalsh": linalg.spectral("eigvalsh"),
     "linalg.svd": linalg.spectral("svd"), "linalg.svdvals": linalg.spectral("svd", compute_uv=False),
     "linalg.qr": linalg.spectral("qr"),

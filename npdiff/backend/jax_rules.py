@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 
 from npdiff.backend.jax_equations import Lowering
+from npdiff.dispatch.decompositions import by_phase
+from npdiff.dispatch.determinants import cofactor_change_of, cofactor_of
 from npdiff.dispatch.indexing import Slot, fill_slots
 from npdiff.kernels.classify import loop_dtypes
 
@@ -29,10 +31,11 @@ HOST: dict[str, str] = {
     "call_graph": "a graph that is run again for its derivatives",
     "run_program": "a program of its own",
     "guard_raises": "NumPy must say whether it raises",
+    "sure_inverse": "whether there is an inverse depends on values",
     "whole": "NumPy raises for NaN and for what is too large",
 }
 # Which jax.numpy has under no name; SciPy's are not looked for there.
-LACKING = frozenset(["histogram_bins", "histogram_counts", "unbounded_condition", "unwrap_turns"])
+LACKING = frozenset("histogram_bins histogram_counts isnat unbounded_condition unwrap_turns weighted_rank".split())
 # Whose answer depends on an order of complex numbers, which is NumPy's own.
 ORDERED = frozenset(
     "max min fmax_reduce fmin_reduce maximum minimum fmax fmin argmax argmin argsort lexsort searchsorted sign "
@@ -117,6 +120,11 @@ def _over_gap(m: Lowering, x: Any, gap: Any, *, what: str) -> Any:
 def _undetermined(m: Lowering, t: Any, *, shape: tuple[int, ...], what: str) -> Any:
     m.check(t == 0)
     return m.jnp.zeros(m.shape, m.dtype)
+
+
+def _held_check(m: Lowering, ct: Any, vectors: Any, free: Any, *, what: str) -> Any:
+    m.check(~by_phase(m.jnp, ct, vectors, free))
+    return ct
 
 
 def _where(m: Lowering, c: Any, a: Any, b: Any) -> Any:
@@ -321,14 +329,11 @@ def _svdvals(m: Lowering, a: Any) -> Any:
     return m.jnp.linalg.svd(a, compute_uv=False)
 
 
-def _cofactor(m: Lowering, a: Any) -> Any:
-    jnp = m.jnp
-    if a.shape[-1] == 0:
-        return jnp.zeros_like(a)
-    u, s, vh = jnp.linalg.svd(a)
-    others = jnp.prod(jnp.where(jnp.eye(s.shape[-1], dtype=bool), 1, s[..., None, :]), axis=-1)
-    turn = jnp.linalg.det(u) * jnp.linalg.det(vh)
-    return turn[..., None, None] * jnp.matmul(jnp.conj(u) * others[..., None, :], jnp.conj(vh))
+def _by_singular_values(rule: Any) -> Any:
+    def lowering(m: Lowering, a: Any, *ts: Any) -> Any:
+        return rule(m.jnp, a, *ts) if a.shape[-1] else m.jnp.zeros_like(ts[0] if ts else a)
+
+    return lowering
 
 
 def _named(module: Any, name: str) -> Any:
@@ -350,7 +355,8 @@ def by_name(m: Lowering, *args: Any, **params: Any) -> Any:
 RULES: dict[str, Rule] = {
     "guard_truth": _guard_truth, "guard_equal": _guard,
     "strong_multiply": _strong_multiply, "strong_product": _strong_product, "over_gap": _over_gap,
-    "undetermined": _undetermined, "where": _where,
+    "undetermined": _undetermined, "held": lambda m, change, *_, what: change, "held_check": _held_check,
+    "where": _where,
     "copy": _same, "stop_gradient": _same, "real": lambda m, a: m.jnp.real(a), "imag": lambda m, a: m.jnp.imag(a),
     "astype": lambda m, a, *, dtype: m.cast(a, dtype),
     "bool": lambda m, a: a.reshape(()) != 0, "item": lambda m, a: a.reshape(()),
@@ -370,7 +376,8 @@ RULES: dict[str, Rule] = {
     "choose_along": _choose_along, "sliding_window_view": _windows,
     "as_strided": lambda m, a, *, spots, of, strides: m.jnp.reshape(a, (-1,))[spots],
     "linalg.inv": _inv, "solve": _solve, "solve_triangular": _triangular,
-    "linalg.cholesky": _cholesky, "cofactor": _cofactor,
+    "linalg.cholesky": _cholesky, "cofactor": _by_singular_values(cofactor_of),
+    "cofactor_change": _by_singular_values(cofactor_change_of),
     "linalg.eigh": _spectral("linalg.eigh", symmetrize_input=False),
     "linalg.eigvalsh": _spectral("linalg.eigvalsh", symmetrize_input=False),
     "linalg.eig": _spectral("linalg.eig"), "linalg.eigvals": _spectral("linalg.eigvals"),

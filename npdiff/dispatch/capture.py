@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from npdiff.array import DiffArray, View
 from npdiff.avals import ndarray
 from npdiff.bytecode import calls_another
 from npdiff.core import Handle, Trace, constant, overrides, services
@@ -32,12 +33,16 @@ _users = 0
 _running: ContextVar[tuple[Trace | None, ...]] = ContextVar("npdiff_running", default=())
 
 _LIST_TYPES = frozenset([list, tuple])
+_HANDLES = frozenset([DiffArray, View])
 
 
 # Code of these packages gets plain arrays: it works on plain values, and hands them to compiled code.
 _LIBRARIES = frozenset(
     ["npdiff", "numpy", "scipy", "numba", "numba_cuda", "llvmlite", "sklearn", "matplotlib", "pandas", "jax", "cupy",
      "cupyx", "cupy_backends", "dask", "distributed", "sparse", "toolz"])
+# Parts of them that are NumPy code on whatever they are given: read as if the user had written them.
+_AS_USERS = frozenset(["npdiff.demo"] + [f"numpy.polynomial.{name}" for name in (
+    "_polybase", "chebyshev", "hermite", "hermite_e", "laguerre", "legendre", "polynomial", "polyutils")])
 
 
 def active() -> bool:
@@ -54,7 +59,7 @@ def called_by_user(name: str = "") -> bool:
         return False
     frame = sys._getframe(2)
     module = frame.f_globals.get("__name__") or ""
-    if module.partition(".")[0] in _LIBRARIES and module != "npdiff.demo":
+    if module.partition(".")[0] in _LIBRARIES and module not in _AS_USERS:
         return False
     return not (name and calls_another(frame, name))
 
@@ -103,12 +108,16 @@ def _of_tracked(original: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _hearing(original: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """sum, max, sort ...: as their rows say for lists that hold tracked values; looked for before anything else."""
+    """sum, max, sort ...: as their rows say for tracked values where NumPy's dispatch does not look for them.
+
+    That is in lists, and as parameters that are no arrays to it (``initial=``, ``constant_values=``).
+    """
 
     @functools.wraps(original)
     def stand_in(*args: Any, **kwargs: Any) -> Any:
-        for a in args:
-            if type(a) in _LIST_TYPES and called_by_user(name) and holds_handle(a):
+        for a in (*args, *kwargs.values()) if kwargs else args:
+            kind = type(a)
+            if kind in _HANDLES or (kind in _LIST_TYPES and called_by_user(name) and holds_handle(a)):
                 return overrides[original](*args, **kwargs)
         return original(*args, **kwargs)
 

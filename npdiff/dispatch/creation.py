@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 
 from npdiff.array import ask, layout
-from npdiff.core import Handle, aval, innermost, services
+from npdiff.avals import python_type
+from npdiff.core import Handle, aval, services
 from npdiff.dispatch.declare import composite, operand, static
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import phantom
+from npdiff.dispatch.storing import overwriting, stored
 from npdiff.errors import UnsupportedError, message
 from npdiff.foreign import filled, foreign_in
 
@@ -48,7 +50,7 @@ def _leaves(obj: Any, out: list[Any]) -> Any:
 def assemble(obj: Any, dtype: Any = None) -> Any:
     """``np.array(obj)`` for nested lists that hold tracked values."""
     if isinstance(obj, Handle):
-        return obj if dtype is None else cast(obj, dtype)
+        return obj if dtype is None else stored(obj, _numeric(dtype, obj))
     if not holds_handle(obj):
         return np.asarray(obj, dtype=dtype)
     parts: list[Any] = []
@@ -61,22 +63,19 @@ def assemble(obj: Any, dtype: Any = None) -> Any:
             return [blank(x) for x in o]
         p = next(like)
         a = aval(p)
-        return type(innermost(p))(0) if a.weak else np.zeros(a.shape, a.dtype)[()]
+        return python_type(a.dtype)(0) if a.weak else np.zeros(a.shape, a.dtype)[()]
 
     found = np.array(blank(obj))
-    if dtype is not None and np.dtype(dtype).kind not in "biufc":
-        raise no_dtype(np.dtype(dtype), obj)
-    if found.dtype.kind not in "biufc":
-        raise no_dtype(found.dtype, obj)
-    target = np.dtype(dtype) if dtype is not None else found.dtype
-    flat = [np.reshape(_as(p, target), (-1,)) for p in parts]
+    target = _numeric(found.dtype if dtype is None else dtype, obj)
+    flat = [np.reshape(stored(p, target, listed=True), (-1,)) for p in parts]
     return np.reshape(np.concatenate(flat), found.shape)
 
 
-def _as(p: Any, dtype: np.dtype[Any]) -> Any:
-    if isinstance(p, Handle):
-        return p if aval(p).dtype == dtype and not aval(p).weak else cast(p, dtype)
-    return np.asarray(p).astype(dtype)
+def _numeric(dtype: Any, *received: Any) -> np.dtype[Any]:
+    found: np.dtype[Any] = np.dtype(dtype)
+    if found.kind not in "biufc":
+        raise no_dtype(found, *received)
+    return found
 
 
 services["array"] = assemble
@@ -132,10 +131,8 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     fill = operand(fill_value)
     if not isinstance(fill, Handle):
         return _fresh(np.full(shape, fill, dtype))
-    if dtype is not None:
-        fill = cast(fill, dtype)
-    elif aval(fill).weak:
-        fill = cast(fill, aval(fill).dtype)
+    if dtype is not None or aval(fill).weak:
+        fill = overwriting(fill, np.dtype(aval(fill).dtype if dtype is None else dtype))
     made = np.empty(shape, aval(fill).dtype)
     np.copyto(made, phantom(fill))  # NumPy says which shapes fit
     extra = max(aval(fill).ndim - made.ndim, 0)
@@ -145,10 +142,11 @@ def full(shape: Any, fill_value: Any, dtype: Any = None) -> Any:
 def arange(*args: Any, dtype: Any = None) -> Any:
     """``np.arange`` for tracked start or step: ``start + step * k``."""
     start, stop, step = (0, args[0], 1) if len(args) == 1 else (*args, 1)[:3]
-    # Only the number of elements comes from the values; it carries no derivative.
-    count = len(np.arange(*[ask(v, "np.arange") for v in (start, stop, step)]))
-    out = start + step * np.arange(count)
-    return out if dtype is None else cast(out, dtype)
+    # Only the number of elements and their dtype come from the values; they carry no derivative.
+    plain = np.arange(*[ask(v, "np.arange") for v in (start, stop, step)], dtype=dtype)
+    if plain.dtype.kind in "fc":
+        start, step = cast(operand(start), plain.dtype, copy=False), cast(operand(step), plain.dtype, copy=False)
+    return cast(start + step * np.arange(len(plain)), plain.dtype, copy=False)
 
 
 def kaiser(count: int, beta: Any) -> Any:

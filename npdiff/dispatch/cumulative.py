@@ -67,8 +67,8 @@ _CASES: tuple[str, ...] = ("A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=
                            "I(3), dtype=float",
           "A(3), dtype=complex",
           "C(3)")
-cumsum = function(np.cumsum, "linear", cumsum_p, captured="lists", cases=_CASES)(_running(cumsum_p, np.add))
-cumprod = function(np.cumprod, "nonlinear", cumprod_p, captured="lists", cases=(
+cumsum = function(np.cumsum, "linear", cumsum_p, cases=_CASES)(_running(cumsum_p, np.add))
+cumprod = function(np.cumprod, "nonlinear", cumprod_p, cases=(
     *_CASES, "A(5) * [1, 0, 1, 0, 1]"), points=(
     point("exact where factors are 0", "f(x)", [2.0, 0.0, 3.0], [1, 8, 0], [4, 6, 2]),
     point("exact where factors are 0", "f(x)", [0.0, 0.0, 3.0], [1, 0, 0], [4, 4, 0])))(
@@ -109,7 +109,7 @@ def _end(value: Any, a: Any, axis: int) -> Any:
     return np.broadcast_to(value, shape)
 
 
-@composite(np.diff, captured="lists",
+@composite(np.diff,
            cases=("A(4)", "A(4), 2", "A(2, 3), axis=0", "A(2, 3), prepend=A(2, 1), append=0.5", "A(4), n=0",
                            "B(4)", "A(2), n=3"))
 def diff(a: Any, n: Any = 1, axis: Any = -1, prepend: Any = _NO_VALUE, append: Any = _NO_VALUE) -> Any:
@@ -201,7 +201,7 @@ def _slopes(f: Any, h: Any, axis: int, edge_order: int) -> Any:
     return np.moveaxis(np.concatenate([first, inside, last], axis=-1), -1, axis)
 
 
-@composite(np.gradient, captured="lists",
+@composite(np.gradient,
            cases=("A(5)", "A(5), 0.5", "A(5), P(5).cumsum()", "A(3, 4)", "A(3, 4), 0.5, 2.0, edge_order=2",
                                "A(3, 4), axis=0", "A(5), P(5).cumsum(), edge_order=2", "A(3, 4), P(4).cumsum(), axis=1",
                                "I(5)"))
@@ -243,7 +243,7 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
 for _name, _until, _warns in (("trapezoid", "", ""), (
         "trapz", "2.4", "`trapz` is deprecated. Use `trapezoid` instead, or one of the numerical integration functions "
         "in `scipy.integrate`.")):
-    composite(_name, until=_until, warns=_warns, captured="lists", cases=(
+    composite(_name, until=_until, warns=_warns, cases=(
         "A(4)", "A(4), A(4)", "A(2, 3), dx=0.5", "A(3, 2), A(3), axis=0", "A(2, 3), A(2, 3)", "C(3), A(3)"))(_trapezoid)
 
 # ---------------------------------------------------------------------- unwrap
@@ -257,14 +257,28 @@ turns_p: Primitive = constant_primitive("unwrap_turns", None, impl=_turns, batch
                                          total=True)
 
 
-@composite(np.unwrap, points=(
+@composite(np.unwrap, captured="lists", points=(
     point("whole periods are added, which are constant", "f(x)", [0.0, np.pi, 2 * np.pi], 1, 0),),
            cases=("3 * A(5)", "3 * A(2, 4), axis=0", "3 * A(5), period=4.0", "I(4, high=9), period=4",
                   "3 * A(5), discont=3.5"))
 def unwrap(p: Any, discont: Any = None, axis: Any = -1, *, period: Any = 2 * np.pi) -> Any:
     p = operand(p)
-    params: dict[str, Any] = {"axis": normalize_axis_index(static(axis), aval(p).ndim), "period": static(period)}
+    axis = normalize_axis_index(static(axis), aval(p).ndim)
+    if isinstance(period, Handle) or isinstance(discont, Handle):
+        return _unwrapped(p, np.divide(period, 2) if discont is None else discont, axis, period)
+    params: dict[str, Any] = {"axis": axis, "period": static(period)}
     if discont is not None:
         params["discont"] = static(discont)
     turns = bind(turns_p, (p,), params)
     return np.add(p, turns) if isinstance(p, Handle) else np.asarray(p) + turns
+
+
+def _unwrapped(p: Any, discont: Any, axis: int, period: Any) -> Any:
+    """`p` with multiples of a period that may be tracked; only how many they are is constant."""
+    steps, half = np.diff(p, axis=axis), np.divide(period, 2)
+    within = np.remainder(np.add(steps, half), period) - half
+    within = np.where(np.logical_and(np.equal(within, -half), np.greater(steps, 0)), half, within)
+    turns = np.where(np.less(np.absolute(steps), discont), 0, np.rint(np.divide(within - steps, period)))
+    # None are added to the first; there may be no step at all.
+    none = np.zeros([1 if k == axis else n for k, n in enumerate(aval(p).shape)]) if aval(p).shape[axis] else turns
+    return np.add(p, np.multiply(period, np.concatenate([none, np.cumsum(turns, axis=axis)], axis=axis)))

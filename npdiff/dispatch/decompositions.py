@@ -7,6 +7,11 @@ algebra functions, 2010 (QR).
 LAPACK reads one triangle of a symmetric matrix; so do the derivatives. Eigenvectors that belong to equal
 eigenvalues (singular vectors to equal or zero singular values) are not functions of the matrix: asking for
 their derivative is an error, unless the tangent or cotangent that arrives there is zero.
+
+A complex vector is determined up to its phase. The derivatives follow LAPACK's choice of it where that is a smooth one,
+which makes a certain component real. Where it jumps (that component is zero, or not the only largest one), the phase
+is held, which is right for every function that does not depend on it; asking backwards for the gradient of another is
+an error.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of
-from npdiff.dispatch.common import adjoint, in_c_order, laid_out
+from npdiff.dispatch.common import adjoint, batch_stacks, in_c_order, laid_out
 from npdiff.dispatch.declare import function, nonlinear, operand, point, static
 from npdiff.dispatch.linalg import from_triangle
 from npdiff.dispatch.rules import add_tangents, batch_elementwise, batch_leading
@@ -139,6 +144,38 @@ def _turned(vectors: Any, phase: Any) -> Any:
     return np.multiply(_scaled(vectors, phase), 1j)
 
 
+def by_phase(xp: Any, ct: Any, vectors: Any, free: Any) -> Any:
+    """Which vectors are free to turn although a cotangent depends on it, by the functions of an array library."""
+    turn = xp.abs(xp.sum(xp.imag(ct * vectors), axis=-2))
+    size = xp.sum(xp.abs(ct) * xp.abs(vectors), axis=(-2, -1), keepdims=True)[..., 0]
+    return free & (turn > np.sqrt(np.finfo(size.dtype).eps) * size)
+
+
+def _held_check(ct: Any, vectors: Any, free: Any, *, what: str) -> Any:
+    if np.any(by_phase(np, ct, vectors, free)):
+        raise NotDifferentiableError(message(
+            f"{what}: at this matrix the phase of complex vectors jumps, so what depends on it has no derivative",
+            instead="make the result independent of the phase of each vector: np.abs(v), v[:, k] * "
+                    "np.conj(v[0, k]), or products of v and its conjugate"))
+    return ct
+
+
+def _held_pull(ct: Any, _out: Any, args: Any, _needed: Any, params: Any) -> Any:
+    return held_check_p.call(ct, *args[1:], **params), None, None
+
+
+# The change of vectors whose phase is held where it is `free`; on the way back, it must not matter there. (The change
+# of a cotangent is not looked at: it may depend on the phase while the cotangent itself does not.)
+held_check_p: Primitive = own_primitive("held_check", _held_check, total=False,
+                                        jvp=lambda _out, _primals, tangents, what: tangents[0],
+                                        pull=lambda ct, _out, _args, _needed, _params: (ct, None, None),
+                                        batch=batch_stacks(lambda: held_check_p, (2, 2, 1)))
+held_p: Primitive = own_primitive("held", lambda change, vectors, free, *, what: change, pull=_held_pull,
+                                  jvp=lambda _out, primals, tangents, what: None if tangents[0] is None else
+                                  held_p.call(tangents[0], *primals[1:], what=what),
+                                  batch=batch_stacks(lambda: held_p, (2, 2, 1)))
+
+
 # ---------------------------------------------------------------------- Cholesky
 
 
@@ -167,7 +204,7 @@ cholesky_p: Primitive = own_primitive("linalg.cholesky", _cholesky_call, jvp=_ch
                                       batch=batch_leading(lambda: cholesky_p))
 
 
-@function(np.linalg.cholesky, "nonlinear", cholesky_p, captured="lists", notes="reads one triangle, as LAPACK does",
+@function(np.linalg.cholesky, "nonlinear", cholesky_p, notes="reads one triangle, as LAPACK does",
           cases=("S(3)", "S(3, 2)", "S(3), upper=True", "S(3, 2), upper=True",
                  "S(2) + 0.3j * np.array([[0, 1], [-1, 0]])"))
 def cholesky(a: Any, /, *, upper: Any = False) -> Any:
@@ -190,7 +227,8 @@ def _eigh_jvp(out: Any, _primals: Any, tangents: Any, UPLO: str = "L") -> Any:
     turn = np.multiply(0.5, np.subtract(turn, adjoint(turn)))
     dv = np.matmul(v, turn)
     if aval(v).dtype.kind == "c":
-        dv = np.add(dv, _turned(v, _phase(v, dv, 0 if UPLO.upper() == "L" else -1)[1]))
+        settled, phase = _phase(v, dv, 0 if UPLO.upper() == "L" else -1)
+        dv = held_p.call(np.add(dv, _turned(v, phase)), v, np.logical_not(settled), what="np.linalg.eigh")
     return np.real(_diagonal(inner)), dv
 
 
@@ -203,8 +241,11 @@ eigh_p: Primitive = own_primitive("linalg.eigh", _eigh_call, jvp=_eigh_jvp, mult
 
 
 @function(np.linalg.eigh, "nonlinear", eigh_p, captured="lists", notes="reads one triangle",
-          points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError)),
-          cases=("S(3)", "S(3, 2)", "S(3), UPLO='U'"))
+          points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError),
+                  point("where the phase of complex vectors jumps (a first component of zero), it is held; what "
+                        "depends on it is an error in reverse mode", "np.abs(f(x + 0j)[1])",
+                        [[1.0, 0.0], [0.0, 2.0]], 0)),
+          cases=("S(3)", "S(3, 2)", "S(3), UPLO='U'", "S(3) + 0.3j * np.array([[0, 1, 2], [-1, 0, 1], [-2, -1, 0]])"))
 def eigh(a: Any, UPLO: Any = "L") -> Any:
     return EighResult(*bind(eigh_p, (operand(a),), {} if UPLO == "L" else {"UPLO": static(UPLO)}))
 
@@ -217,7 +258,7 @@ def _eigvalsh_jvp(_out: Any, primals: Any, tangents: Any, UPLO: Any = "L") -> An
     return np.real(_diagonal(np.matmul(adjoint(v), np.matmul(from_triangle(t, UPLO.upper()), v))))
 
 
-eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh, captured="lists",
+eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh,
                                   jvp=_eigvalsh_jvp, batch=batch_leading(lambda: eigvalsh_p),
                        notes="reads one triangle", points=(
                            point("at equal eigenvalues right for functions symmetric in them", "f(x) ** 2",
@@ -227,22 +268,34 @@ eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh, captured="lists",
 # ---------------------------------------------------------------------- general eigenvalues
 
 
+def _in_basis(v: Any, t: Any, what: str) -> Any:
+    """The matrix's change in the basis of its eigenvectors; an error if they are none, as at a defective matrix."""
+    smallest = np.linalg.svd(v, compute_uv=False)[..., -1, None, None]
+    dependent = np.equal(closed(smallest, 1), 0)
+    inner = np.linalg.solve(np.where(dependent, np.eye(shape_of(v)[-1]), v), np.matmul(t, v))
+    return over_gap(inner, np.where(dependent, 0.0, 1.0).astype(aval(smallest).dtype), what)
+
+
 def _eig_jvp(out: Any, _primals: Any, tangents: Any) -> Any:
     (w, v), (t,) = out, tangents
     if t is None or aval(w).size == 0:
         return None, None
-    inner = np.linalg.solve(v, np.matmul(t, v))
+    inner = _in_basis(v, t, "np.linalg.eig")
     turn = rotation(inner, w, "np.linalg.eig")
     dv = np.matmul(v, turn)
     # LAPACK scales each vector to length one and makes its largest component real.
     along = np.sum(np.multiply(np.conjugate(v), dv), axis=-2, keepdims=True)
     if aval(v).dtype.kind != "c":
         return _diagonal(inner), np.subtract(dv, np.multiply(v, along))
-    spot = np.expand_dims(np.argmax(np.absolute(v), axis=-2), -2)
+    sizes = np.absolute(v)
+    spot = np.expand_dims(np.argmax(np.where(np.equal(np.imag(v), 0), sizes, -1), axis=-2), -2)
     peak = np.equal(np.expand_dims(np.arange(shape_of(v)[-1]), -1), spot)
     phase = np.sum(np.divide(np.where(peak, np.imag(dv), 0), np.where(peak, np.real(v), 1)), axis=-2, keepdims=True)
     shift = np.add(np.real(along), np.multiply(1j, phase))
-    return _diagonal(inner), np.subtract(dv, np.multiply(v, shift))
+    largest = np.max(sizes, axis=-2, keepdims=True)
+    nearly = np.greater(sizes, np.multiply(largest, 1 - np.finfo(aval(sizes).dtype).eps * 64))
+    several = np.greater(np.sum(nearly, axis=-2), 1)
+    return _diagonal(inner), held_p.call(np.subtract(dv, np.multiply(v, shift)), v, several, what="np.linalg.eig")
 
 
 eig_p: Primitive = own_primitive("linalg.eig", lambda a: tuple(np.linalg.eig(a)), jvp=_eig_jvp, multiple=True,
@@ -250,7 +303,10 @@ eig_p: Primitive = own_primitive("linalg.eig", lambda a: tuple(np.linalg.eig(a))
 
 
 @function(np.linalg.eig, "nonlinear", eig_p, captured="lists",
-          points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError)),
+          points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError),
+                  point("where the phase of complex vectors jumps (two largest components), it is held; what "
+                        "depends on it is an error in reverse mode", "f(x)[1] * np.conj(f(x)[1])",
+                        [[1.0, 1.0], [-1.0, 1.0]], 0)),
           cases=("S(3)", "M(3) + np.diag([0., 1, 2])", "np.array([[1., 2], [-2, 1.5]]) + 0.1 * A(2, 2)"))
 def eig(a: Any) -> Any:
     return EigResult(*bind(eig_p, (operand(a),), {}))
@@ -260,14 +316,16 @@ def _eigvals_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
     (a,), (t,) = primals, tangents
     if t is None:
         return None
-    _, v = np.linalg.eig(a)
-    return _diagonal(np.linalg.solve(v, np.matmul(t, v)))
+    w, v = np.linalg.eig(a)
+    return _diagonal(_in_basis(v, t, "np.linalg.eigvals")) if aval(w).size else np.zeros_like(w)
 
 
-eigvals_p: Primitive = nonlinear(np.linalg.eigvals, captured="lists",
+eigvals_p: Primitive = nonlinear(np.linalg.eigvals,
                                  jvp=_eigvals_jvp, batch=batch_leading(lambda: eigvals_p),
                       points=(point("at equal eigenvalues right for functions symmetric in them", "f(x) ** 2",
-                                    [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]]),),
+                                    [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]]),
+                              point("an error at a defective matrix", "f(x)", [[1.0, 1.0], [0.0, 1.0]],
+                                    NotDifferentiableError)),
                       cases=("S(3)", "M(3) + np.diag([0., 1, 2])", "np.array([[1., 2], [-2, 1.5]]) + 0.1 * A(2, 2)"))
 
 # ---------------------------------------------------------------------- singular values
@@ -307,8 +365,12 @@ def _svd_jvp(out: Any, _primals: Any, tangents: Any, full_matrices: bool = True)
     if aval(u).dtype.kind == "c":
         pairs = [(u, du), (v, dv)] if m < n else [(v, dv), (u, du)]
         settled, first = _phase(*pairs[0], 0)
-        phase = np.where(settled, first, _phase(*pairs[1], 0)[1])
-        du, dv = np.add(du, _turned(u, phase)), np.add(dv, _turned(v, phase))
+        other, second = _phase(*pairs[1], 0)
+        phase = np.where(settled, first, second)
+        # Both vectors of a pair have one phase.
+        both = held_p.call(np.concatenate([np.add(du, _turned(u, phase)), np.add(dv, _turned(v, phase))], axis=-2),
+                           np.concatenate([u, v], axis=-2), np.logical_not(np.logical_or(settled, other)), what=what)
+        du, dv = both[..., :m, :], both[..., m:, :]
     if full_matrices and m > k:
         du = np.concatenate([du, undetermined_p.call(t, shape=(m, m - k), what=what)], axis=-1)
     if full_matrices and n > k:
@@ -320,7 +382,7 @@ svd_p: Primitive = own_primitive("linalg.svd", lambda a, full_matrices=True: tup
                       jvp=_svd_jvp, multiple=True, batch=batch_leading(lambda: svd_p))
 
 
-@function(np.linalg.svd, "nonlinear", svd_p, captured="lists",
+@function(np.linalg.svd, "nonlinear", svd_p,
           notes="the extra vectors of full_matrices=True have none", points=(
     point("vectors: an error at equal singular values", "f(x)[0][0, 1]", _ONE, NotDifferentiableError),
     point("values: at equal ones right for functions symmetric in them", "f(x, compute_uv=False) ** 2",
@@ -392,7 +454,7 @@ qr_p: Primitive = own_primitive("linalg.qr", lambda a, mode="reduced": tuple(np.
                      batch=batch_leading(lambda: qr_p))
 
 
-@function(np.linalg.qr, "nonlinear", qr_p, captured="lists",
+@function(np.linalg.qr, "nonlinear", qr_p,
           notes="full rank of the leading columns; the extra columns of "
           "mode='complete' have no derivative", cases=("M(3)", "A(4, 2)", "A(2, 3)", "A(2, 3, 2)", "A(4, 2), mode='r'",
                                                        "M(3), mode='complete'", "C(3, 2)",
@@ -441,4 +503,4 @@ def _reflectors(a: Any) -> tuple[Any, Any]:
     return np.swapaxes(laid_out(a, given), -1, -2), factor
 
 
-__all__: Sequence[str] = ["EigResult", "EighResult", "QRResult", "SVDResult", "rotation"]
+__all__: Sequence[str] = ["EigResult", "EighResult", "QRResult", "SVDResult", "by_phase", "rotation"]

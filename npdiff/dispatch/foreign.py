@@ -6,6 +6,7 @@ cannot be done on such arrays, and says so.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -18,21 +19,25 @@ from npdiff.dispatch.counting import bincount_p
 from npdiff.dispatch.cumulative import cumprod_p, cumsum_p
 from npdiff.dispatch.declare import rows
 from npdiff.dispatch.decompositions import (
+    by_phase,
     cholesky_p,
     eig_p,
     eigh_p,
+    held_check_p,
+    held_p,
     over_gap_p,
     qr_p,
     svd_p,
     svdvals_p,
     undetermined_p,
 )
+from npdiff.dispatch.determinants import cofactor_change_of, cofactor_change_p, cofactor_of, cofactor_p
 from npdiff.dispatch.diagonals import diagonal_p
 from npdiff.dispatch.einsum import einsum_p
 from npdiff.dispatch.elementary import convolve_p, i0_p, sinc_p
 from npdiff.dispatch.fft import fft_p, ifft_p, irfft_p, rfft_p
 from npdiff.dispatch.indexing import Slot, fill_slots, getitem_dynamic_p, getitem_p, index_add_p, is_basic, setitem_p
-from npdiff.dispatch.linalg import cofactor_p, lstsq_p, solve_p
+from npdiff.dispatch.linalg import lstsq_p, solve_p
 from npdiff.dispatch.manipulation import (
     astype_p,
     broadcast_to_p,
@@ -224,14 +229,20 @@ def _transform(func: Any) -> Rule:
     return lambda a, *, n, axis, norm: through(func, a, n=n, axis=axis, **_unless(norm, None, "norm"))
 
 
-def _cofactor(a: Any) -> Any:
-    """By singular values, which is right for singular matrices too and asks for no value."""
-    u, s, vh = through(np.linalg.svd, a)
-    n = s.shape[-1]
-    others = through(np.prod, through(np.where, np.eye(n, dtype=bool), s.dtype.type(1), s[..., None, :]), axis=-1)
-    turn = through(np.multiply, through(np.linalg.det, u), through(np.linalg.det, vh))
-    wide = through(np.multiply, through(np.conjugate, u), others[..., None, :])
-    return through(np.multiply, turn[..., None, None], through(np.matmul, wide, through(np.conjugate, vh)))
+class _Through:
+    """NumPy's functions, done by the library of their arrays."""
+
+    def __init__(self, module: Any) -> None:
+        self._module = module
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._module, name)
+        return functools.partial(through, found) if callable(found) else _Through(found)
+
+
+def _by_singular_values(rule: Rule) -> Rule:
+    # Right for singular matrices too, and asks for no value.
+    return functools.partial(rule, _Through(np))
 
 
 def _over_gap(x: Any, gap: Any, *, what: str) -> Any:
@@ -246,6 +257,11 @@ def _undetermined(t: Any, *, shape: tuple[int, ...], what: str) -> Any:
     lost = through(np.any, through(np.not_equal, t, 0), axis=(-2, -1), keepdims=True)
     nothing = through(np.where, lost, t.dtype.type(np.nan), t.dtype.type(0))
     return through(np.broadcast_to, nothing, (*t.shape[:-2], *shape))
+
+
+def _held_check(ct: Any, vectors: Any, free: Any, *, what: str) -> Any:
+    lost = by_phase(_Through(np), ct, vectors, free)
+    return through(np.where, lost[..., None, :], ct.dtype.type(np.nan), ct)
 
 
 def _cholesky(a: Any, upper: bool = False) -> Any:
@@ -277,6 +293,7 @@ def _strided(a: Any, *, spots: Any, of: Any, strides: Any) -> Any:
 
 evaluations.update({
     over_gap_p: _over_gap, undetermined_p: _undetermined,
+    held_p: lambda change, *_, what: change, held_check_p: _held_check,
     unbounded_p: lambda x, p=None: through(np.isinf, through(np.linalg.cond, x, p)),
     lstsq_p: lambda a, b, rcond=None: through(np.linalg.lstsq, a, b, **_unless(rcond, None, "rcond")),
     convolve_p: _by(np.convolve), sinc_p: _order_zero(np.sinc), i0_p: _order_zero(np.i0),
@@ -284,7 +301,8 @@ evaluations.update({
         np.einsum, subscripts, *a, **({"optimize": optimize} if optimize else {})),
     fft_p: _transform(np.fft.fft), ifft_p: _transform(np.fft.ifft), rfft_p: _transform(np.fft.rfft),
     irfft_p: _transform(np.fft.irfft),
-    solve_p: _by(np.linalg.solve), triangular_p: _solve_triangular, cofactor_p: _cofactor, strided_p: _strided,
+    solve_p: _by(np.linalg.solve), triangular_p: _solve_triangular, cofactor_p: _by_singular_values(cofactor_of),
+    cofactor_change_p: _by_singular_values(cofactor_change_of), strided_p: _strided,
     cholesky_p: _cholesky, eigh_p: lambda a, UPLO="L": through(np.linalg.eigh, a, **_unless(UPLO, "L", "UPLO")),
     eig_p: _by(np.linalg.eig),
     # The flag is always given: a library that has another default must not go by it.

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from npdiff.array import DiffArray, ask, copy_layout, is_scalar, is_weak, snapshot, view_of
+from npdiff.array import DiffArray, ask, copy_layout, is_scalar, snapshot, view_of
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, aval, bind, services, shape_of
 from npdiff.dispatch.declare import operand
-from npdiff.dispatch.rules import batch_elementwise, constant_primitive, linear_primitive
+from npdiff.dispatch.rules import linear_primitive
+from npdiff.dispatch.storing import converted, stored
 from npdiff.errors import BranchError, message
 from npdiff.foreign import filled, foreign_in
 from npdiff.graph import Slot
@@ -229,8 +230,9 @@ def _write_batch(prim_of: Callable[[], Primitive]) -> Any:
         _check_masks(arrays, batched[2:])
         at = _Selection(index, arrays, batched[2:], len(shape_of(a)) - 1)
         own = tuple(shape_of(v))[int(batched[1]):]
-        if any(n != 1 for n in own[:max(len(own) - at.rank, 0)]):  # NumPy's own error, for one example
-            _setitem(np.zeros(shape_of(a)[1:]), np.zeros(own), *[
+        if any(n != 1 for n in own[:max(len(own) - at.rank, 0)]) or (own and _integers(index)):
+            # NumPy's own error, for one example
+            _setitem(np.zeros(shape_of(a)[1:], aval(a).dtype), np.zeros(own), *[
                 np.zeros(tuple(shape_of(x))[int(b):], aval(x).dtype) for x, b in zip(arrays, batched[2:], strict=True)],
                      index=index)
         v = _value_like(v, batched[1], at.rank)
@@ -310,22 +312,6 @@ def _at_its_own_place(x: DiffArray, template: tuple[Any, ...], arrays: list[Any]
 # ---------------------------------------------------------------------- x[index] = v
 
 
-def is_number(v: Any) -> bool:
-    """True for numbers of Python's and NumPy's, tracked or not, and no arrays of no dimensions."""
-    return is_scalar(v) if isinstance(v, Handle) else not isinstance(v, ndarray)
-
-
-def _whole(v: Any, *, dtype: np.dtype[Any]) -> Any:
-    spots = np.zeros(np.shape(v), dtype)
-    for place, number in np.ndenumerate(v):
-        spots[place] = number  # NumPy's own errors for NaN and what is too large
-    return spots[()]
-
-
-# A number as NumPy stores it into an array of whole numbers.
-whole_p: Primitive = constant_primitive("whole", None, impl=_whole, batch=batch_elementwise(lambda: whole_p))
-
-
 def setitem(x: DiffArray, index: Any, v: Any) -> None:
     """``x[index] = v``: x and all that shares its memory see the new value."""
     x._sync()
@@ -336,30 +322,18 @@ def setitem(x: DiffArray, index: Any, v: Any) -> None:
     template, arrays = parse_index(index)
     if type(v) in (list, tuple) and x.dtype.kind == "b" and _integers(template) and len(template) == x.ndim:
         v = bool(v)  # one truth value: NumPy asks the sequence for its own
-    v = operand(v)
+    v = converted(v, x.dtype) if type(v) in (list, tuple) else operand(v)
     if isinstance(v, Handle):
-        v = snapshot(v)
+        v = stored(snapshot(v), x.dtype, listed=is_basic(template))
     elif type(v) is ndarray:
         v = v.copy()
-    if x.dtype.kind in "iu" and aval(v).dtype.kind == "f" and (
-            is_weak(v) or (is_basic(template) and type(v) is not ndarray and is_number(v))):
-        v = bind(whole_p, (v,), {"dtype": x.dtype})
-    v = match_dtype(v, x.dtype)
+    elif x.dtype.kind in "iu" and aval(v).dtype.kind == "f" and (aval(v).weak or is_basic(template)):
+        v = stored(v, x.dtype, listed=True)
     x._assign(bind(setitem_p, (x if type(x) is DiffArray else snapshot(x), v, *arrays), {"index": template}))
-
-
-def match_dtype(v: Any, dtype: np.dtype[Any]) -> Any:
-    """A value cast as NumPy casts it when it is stored into an array of this dtype."""
-    if isinstance(v, Handle) and v.dtype != dtype:
-        if is_weak(v) and v.dtype.kind == "c" and dtype.kind in "fiu":
-            to = "float" if dtype.kind == "f" else "int"
-            raise TypeError(f"{to}() argument must be a string or a real number, not 'complex'")
-        return services["astype"](v, dtype)
-    return v
 
 
 services["getitem"] = getitem
 services["setitem"] = setitem
 
-__all__ = ["Slot", "fill_slots", "getitem", "getitem_p", "index_add_p", "is_basic", "match_dtype", "parse_index",
+__all__ = ["Slot", "fill_slots", "getitem", "getitem_p", "index_add_p", "is_basic", "parse_index",
            "per_example", "setitem", "setitem_p"]

@@ -15,6 +15,7 @@ from npdiff.dispatch.common import in_c_or_f_order, in_c_order
 from npdiff.dispatch.declare import composite, function, operand, since, static, write_out
 from npdiff.dispatch.manipulation import concatenate_p, ravel
 from npdiff.dispatch.operands import numbered, operands, phantom, picked
+from npdiff.dispatch.storing import converted
 
 # ---------------------------------------------------------------------- joining
 
@@ -29,7 +30,7 @@ def _common(arrays: Sequence[Any], dtype: Any, casting: str) -> list[Any]:
     return [services["astype"](a, np.dtype(dtype), "unsafe", False) for a in arrays]
 
 
-@function(np.concatenate, "linear", concatenate_p, cases=(
+@function(np.concatenate, "linear", concatenate_p, captured="lists", cases=(
     "(A(2, 3), A(1, 3))", "[A(2, 1), A(2, 3)], 1", "(A(2), A(2, 2)), axis=None", "(A(2), C(3)), -1", "(A(2), I(3))",
     "(A(2), A(0))", "(A(2), A(1)), dtype=np.float32", "A(2, 3)"))
 def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None,
@@ -37,6 +38,8 @@ def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = 
     parts = operands(arrays)
     if axis is None:
         parts, axis = [ravel(a) if isinstance(a, Handle) else np.ravel(a) for a in parts], 0
+    if not parts:
+        np.concatenate([])  # NumPy's own error
     if not all(aval(p).ndim for p in parts):
         raise ValueError("zero-dimensional arrays cannot be concatenated")
     axis = normalize_axis_index(static(axis), aval(parts[0]).ndim)
@@ -46,7 +49,7 @@ def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = 
     return write_out(bind(concatenate_p, parts, {"axis": axis}), out, "np.concatenate", casting)
 
 
-@composite(np.stack, cases=(
+@composite(np.stack, captured="lists", cases=(
     "(A(3), A(3))", "(A(2, 3), A(2, 3)), 1", "[A(3), A(3), A(3)], axis=-1", "(A(), A())", "A(2, 3)",
     "(A(2), 1.0 * I(2))"))
 def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
@@ -57,7 +60,8 @@ def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, cas
     return np.concatenate([np.expand_dims(p, axis) for p in parts], axis=axis, out=out, dtype=dtype, casting=casting)
 
 
-@composite(np.vstack, cases=("(A(3), A(3))", "(A(2, 3), A(3))", "[A(), A()]", "A(2, 3)", "(A(2), A(2)), dtype=complex"))
+@composite(np.vstack, captured="lists",
+           cases=("(A(3), A(3))", "(A(2, 3), A(3))", "[A(), A()]", "A(2, 3)", "(A(2), A(2)), dtype=complex"))
 def vstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     return np.concatenate([np.atleast_2d(a) for a in operands(tup)], axis=0, dtype=dtype, casting=casting)
 
@@ -66,7 +70,7 @@ composite("row_stack", notes="an older name of np.vstack", until="2.5",
           warns="`row_stack` alias is deprecated. Use `np.vstack` directly.")(vstack)
 
 
-@composite(np.hstack, cases=(
+@composite(np.hstack, captured="lists", cases=(
     "(A(3), A(2))", "(A(2, 1), A(2, 3))", "[A(), A()]", "A(2, 3)", "(A(2), A(2)), dtype=complex"))
 def hstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     parts = [np.atleast_1d(a) for a in operands(tup)]
@@ -74,18 +78,19 @@ def hstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     return np.concatenate(parts, axis=axis, dtype=dtype, casting=casting)
 
 
-@composite(np.dstack, cases=("(A(3), A(3))", "(A(2, 3), A(2, 3))", "(A(2, 3, 1), A(2, 3, 2))", "A(2, 3)"))
+@composite(np.dstack, captured="lists",
+           cases=("(A(3), A(3))", "(A(2, 3), A(2, 3))", "(A(2, 3, 1), A(2, 3, 2))", "A(2, 3)"))
 def dstack(tup: Any) -> Any:
     return np.concatenate([np.atleast_3d(a) for a in operands(tup)], axis=2)
 
 
-@composite(np.column_stack, cases=("(A(3), A(3))", "(A(3, 2), A(3))", "A(2, 3)", "[A(), A()]"))
+@composite(np.column_stack, captured="lists", cases=("(A(3), A(3))", "(A(3, 2), A(3))", "A(2, 3)", "[A(), A()]"))
 def column_stack(tup: Any) -> Any:
     parts = [a if aval(a).ndim >= 2 else np.reshape(a, (-1, 1)) for a in operands(tup)]
     return np.concatenate(parts, axis=1)
 
 
-@composite(np.block, cases=(
+@composite(np.block, captured="lists", cases=(
     "[[A(2, 2), A(2, 1)], [A(1, 2), A(1, 1)]]", "[A(2), A(3), 1.0]", "[A(2), A(2)]", "A(2, 3)", "[[A(2)], [A(2)]]",
     "[[[A(2, 1, 2)]], [[A(1, 1, 2)]]]"))
 def block(arrays: Any) -> Any:
@@ -118,7 +123,7 @@ def _flat(item: Any) -> list[Any]:
     return [leaf for i in item for leaf in _flat(i)] if _is_list(item) else [item]
 
 
-@composite(np.append, cases=(
+@composite(np.append, captured="lists", cases=(
     "A(2, 3), A(2)", "A(2, 3), A(1, 3), axis=0", "A(2, 3), A(2, 2), -1", "A(2), 1.0", "A(), A()"))
 def append(arr: Any, values: Any, axis: Any = None) -> Any:
     arr, values = operand(arr), operand(values)
@@ -152,7 +157,7 @@ def array_split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> Any:
     return _split(np.array_split, ary, indices_or_sections, axis)
 
 
-@composite(np.split, cases=("A(6), 3", "A(2, 4), 2, axis=-1", "A(5), [1, 3]", "A(5), (3, 1)"))
+@composite(np.split, captured="", cases=("A(6), 3", "A(2, 4), 2, axis=-1", "A(5), [1, 3]", "A(5), (3, 1)"))
 def split(ary: Any, indices_or_sections: Any, axis: Any = 0) -> Any:
     return _split(np.split, ary, indices_or_sections, axis)
 
@@ -169,12 +174,13 @@ def _split_rows(name: str, first: int) -> Any:
     return impl
 
 
-composite(np.hsplit, cases=("A(4), 2", "A(2, 4), 2", "A(2, 4), [1, 3]", "A(2, 4, 2), [1]"))(_split_rows("hsplit", 1))
-composite(np.vsplit, cases=("A(4, 2), 2", "A(4, 2), [1, 3]", "A(2, 2, 2), 2"))(_split_rows("vsplit", 0))
-composite(np.dsplit, cases=("A(2, 2, 4), 2", "A(1, 2, 4), [1, 3]"))(_split_rows("dsplit", 2))
+composite(np.hsplit, captured="", cases=("A(4), 2", "A(2, 4), 2", "A(2, 4), [1, 3]", "A(2, 4, 2), [1]"))(
+    _split_rows("hsplit", 1))
+composite(np.vsplit, captured="", cases=("A(4, 2), 2", "A(4, 2), [1, 3]", "A(2, 2, 2), 2"))(_split_rows("vsplit", 0))
+composite(np.dsplit, captured="", cases=("A(2, 2, 4), 2", "A(1, 2, 4), [1, 3]"))(_split_rows("dsplit", 2))
 
 
-@composite("unstack", since="2.1", cases=("A(2, 3)", "A(2, 3), axis=1", "A(2, 3, 2), axis=-1", "A(3)"))
+@composite("unstack", captured="", since="2.1", cases=("A(2, 3)", "A(2, 3), axis=1", "A(2, 3, 2), axis=-1", "A(3)"))
 def unstack(x: Any, /, *, axis: Any = 0) -> Any:
     x = operand(x)
     if not aval(x).ndim:
@@ -223,7 +229,8 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     return in_c_order(a[(slice(None),) * axis + (np.repeat(np.arange(n), repeats),)])
 
 
-@composite(np.resize, cases=("A(3), (2, 4)", "A(2, 3), 4", "A(2, 2), (3, 3)", "A(0), 3", "A(3), (0, 2)", "A(), 2"))
+@composite(np.resize, captured="lists",
+           cases=("A(3), (2, 4)", "A(2, 3), 4", "A(2, 2), (3, 3)", "A(0), 3", "A(3), (0, 2)", "A(), 2"))
 def resize(a: Any, new_shape: Any) -> Any:
     a = operand(a)
     spots = np.resize(numbered(a), static(new_shape))
@@ -248,15 +255,16 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     return in_c_or_f_order(rest, a) if isinstance(obj, slice) or np.ndim(static(obj)) == 0 else rest
 
 
-@composite(np.insert, cases=(
+@composite(np.insert, captured="lists", cases=(
     "A(3), 1, 5.0", "A(3), 1, A()", "A(2, 3), 1, A(2), axis=1", "A(2, 3), [0, 2], A(2, 2), axis=1",
     "A(3), [0, 0, 3], A(3)",
     "A(2, 3), 1, A(3), axis=0", "A(2, 3), slice(0, 2), A(2)", "A(2, 2), -1, 1.0, -1", *since("2.1", "A(3), B(3), 2.0")))
 def insert(arr: Any, obj: Any, values: Any, axis: Any = None) -> Any:
-    a, v = operand(arr), operand(values)
+    a = operand(arr)
+    v = converted(values, aval(a).dtype)
     if axis is None:
         a, axis = np.ravel(a), 0
     # NumPy lays out numbered places, and the elements are put there.
     spots = np.insert(numbered(a), static(obj), numbered(v) + aval(a).size, static(axis))
-    pool = np.concatenate([np.ravel(a), np.astype(np.ravel(v), aval(a).dtype)])
+    pool = np.concatenate([np.ravel(a), np.ravel(v)])
     return in_c_or_f_order(picked(pool, spots), a)

@@ -20,6 +20,7 @@ from npdiff.core import Handle, constant, services
 from npdiff.dispatch.capture import also_capture, called_by_user, handled, replacing, size
 from npdiff.dispatch.creation import arange, assemble, full, holds_handle, kaiser, no_dtype
 from npdiff.dispatch.declare import Row, add_row, found
+from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.rules import Rule
 
 _ndarray, _vectorize = ndarray, np.vectorize
@@ -154,8 +155,8 @@ def _from_iterable(original: Any, iter: Any, dtype: Any, count: Any = -1, **kwar
     items = list(iter if count < 0 else itertools.islice(iter, count))
     if not holds_handle(items):
         return handled(original(items, dtype, count, **kwargs))
-    original([0.0] * len(items), dtype, count, **kwargs)  # NumPy's own errors
-    return assemble(items, dtype)
+    made = original([phantom(item) for item in items], dtype, count, **kwargs)  # NumPy's own errors
+    return np.reshape(assemble(items, dtype), made.shape)
 
 
 @creation("ndenumerate", why=_CLASS)

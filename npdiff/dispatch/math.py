@@ -65,10 +65,13 @@ def _floating(a: Any) -> Any:
 
 
 def _power_base(_y: Any, a: Any, b: Any) -> Any:
-    # b * a ** (b - 1), without 0 * inf where b is zero
-    if type(b) in (int, float) and b in (1, 2, 3):  # by far the most common, and much faster as products
-        return 1 if b == 1 else np.multiply(2, a) if b == 2 else np.multiply(3, np.multiply(a, a))
-    return np.multiply(b, np.power(a, np.where(np.equal(b, 0), 1, np.subtract(b, 1))))
+    # b * a ** (b - 1), without 0 * inf where both are zero
+    if type(b) in (int, float):  # by far the most common, and the smallest powers are much faster as products
+        if b in (1, 2, 3):
+            return 1 if b == 1 else np.multiply(2, a) if b == 2 else np.multiply(3, np.multiply(a, a))
+        return np.multiply(b, np.power(a, b - 1 if b else 1))
+    # Elsewhere the exponent must stay b - 1 where b is zero: the derivative along b reads it.
+    return np.multiply(b, np.power(a, np.where(np.logical_and(np.equal(a, 0), np.equal(b, 0)), 1, np.subtract(b, 1))))
 
 
 def _power_exponent(y: Any, a: Any, _b: Any) -> Any:

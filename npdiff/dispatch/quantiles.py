@@ -5,6 +5,7 @@ Definitions: R. Hyndman and Y. Fan, Sample quantiles in statistical packages, Am
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -93,11 +94,23 @@ def _ordered(a: Any, axes: tuple[int, ...]) -> Any:
     return np.sort(_in_rows(a, axes), axis=-1)
 
 
-def _blend(lower: Any, upper: Any, weight: Any) -> Any:
-    """Between two values, reckoned from the nearer one so that both ends are exact."""
+@functools.cache
+def _weak_weights() -> bool:
+    """Whether NumPy reckons weights of quantiles that are Python numbers in double precision, whatever the array has.
+
+    Asked when first needed: NumPy's quantile imports numpy.ma.
+    """
+    return bool(np.quantile(np.array([0, 0.8413, 0.8413], np.float16), 0.3) == np.float16(0.505))
+
+
+def _blend(lower: Any, upper: Any, weight: Any, dtype: Any) -> Any:
+    """Between two values, reckoned from the nearer one so that both ends are exact, with weights rounded to `dtype`."""
+    near, rest = weight, np.subtract(1, weight)
+    if dtype is not None:
+        near, rest = cast(near, dtype), cast(rest, dtype)
     gap = np.subtract(upper, lower)
-    return np.where(np.less(weight, 0.5), np.add(lower, np.multiply(gap, weight)),
-                    np.subtract(upper, np.multiply(gap, np.subtract(1, weight))))
+    return np.where(np.less(weight, 0.5), np.add(lower, np.multiply(gap, near)),
+                    np.subtract(upper, np.multiply(gap, rest)))
 
 
 def _half(test: Any, q: Any) -> Any:
@@ -108,14 +121,14 @@ def _half(test: Any, q: Any) -> Any:
 def _quantile(name: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepdims: Any, weights: Any,
               skip_nan: bool) -> Any:
     a, q = operand(a), operand(q)
-    v = aval(a)
+    v, dtype = aval(a), None
     if v.dtype.kind == "c":
         raise TypeError("a must be an array of real numbers")
     if method not in _PLOTTING and method not in _STEPS:
         unknown: Any = method
         np.quantile(np.zeros(1), 0.5, method=unknown)
     if aval(q).weak and v.dtype.kind == "f":
-        q = cast(q, v.dtype)
+        q, dtype = (cast(q, float), v.dtype) if _weak_weights() else (cast(q, v.dtype), None)
     if aval(q).dtype.kind in "biu":
         q = cast(q, float)
     if aval(q).ndim > 2 or anywhere(np.logical_not(np.logical_and(np.greater_equal(q, 0), np.less_equal(q, 1)))):
@@ -133,7 +146,7 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepd
         weights = _spread(operand(weights), v.shape, axis, method)
         result = _weighted(a, s, q, weights, axes, skip_nan)
     else:
-        result = _over_nan(s, q, method) if skip_nan else _whole(s, q, n, method)
+        result = _over_nan(s, q, method, dtype) if skip_nan else _whole(s, q, n, method, dtype)
     shape = [m for k, m in enumerate(v.shape) if k not in axes]
     if truth(keepdims):
         shape = [1 if k in axes else m for k, m in enumerate(v.shape)]
@@ -152,7 +165,7 @@ def _stored(result: Any, out: Any, name: str) -> Any:
     return write_out(result, out, name, "unsafe")
 
 
-def _whole(s: Any, q: Any, n: int, method: str) -> Any:
+def _whole(s: Any, q: Any, n: int, method: str, dtype: Any) -> Any:
     """Quantiles along the last axis, the axes of q in front; NaN where a row holds one."""
     flat = np.reshape(q, (-1,))
     first, second, weight = _positions(n, flat, method)
@@ -165,7 +178,7 @@ def _whole(s: Any, q: Any, n: int, method: str) -> Any:
                                                       "closest_observation"):
         s = cast(s, float)
     keeps = method in ("lower", "higher", "nearest", "inverted_cdf", "closest_observation")
-    result = np.where(np.greater(weight, 0), upper, lower) if keeps else _blend(lower, upper, weight)
+    result = np.where(np.greater(weight, 0), upper, lower) if keeps else _blend(lower, upper, weight, dtype)
     last = s[..., -1]
     return np.where(np.isnan(last), last, result) if aval(s).dtype.kind == "f" else result
 
@@ -178,7 +191,7 @@ def _rows(s: Any, k: Any) -> Any:
     return bind(chosen_p, (spread, places), {"axis": len(shape_of(s))})
 
 
-def _over_nan(s: Any, q: Any, method: str) -> Any:
+def _over_nan(s: Any, q: Any, method: str, dtype: Any) -> Any:
     """As `_whole`, over the numbers of each row only: NaN is sorted behind them."""
     missing = np.isnan(s) if aval(s).dtype.kind in "fc" else np.zeros((1,), bool)
     count = np.sum(np.logical_not(np.broadcast_to(missing, shape_of(s))), axis=-1)
@@ -192,7 +205,7 @@ def _over_nan(s: Any, q: Any, method: str) -> Any:
     lower, upper = (bind(chosen_p, (wide, np.broadcast_to(np.astype(k, np.intp), shape_of(wide)[:-1])),
                          {"axis": lead + 1}) for k in (first, second))
     keeps = method in ("lower", "higher", "nearest", "inverted_cdf", "closest_observation")
-    result = np.where(np.greater(weight, 0), upper, lower) if keeps else _blend(lower, upper, weight)
+    result = np.where(np.greater(weight, 0), upper, lower) if keeps else _blend(lower, upper, weight, dtype)
     if aval(result).dtype.kind not in "fc":
         return result
     return np.where(none, np.full((), np.nan, aval(result).dtype), result)
@@ -268,7 +281,7 @@ _WEIGHTED = (f"A(5), 0.3, {_W}P(5)", f"A(2, 4), [0.2, 0.7], axis=1, {_W}P(4)", f
              f"A(2, 4), 0.4, axis=0, {_W}P(2, 4)")
 
 
-@composite(np.quantile, captured="lists", notes="with weights, constant in them", points=(
+@composite(np.quantile, notes="with weights, constant in them", points=(
     point(_STABLE, "f(x, 0.5)", [1.0, 1.0, 1.0], [0, 1, 0], 0),
     point("along q, at a data point the slope to its right", "f([1.0, 2.0, 4.0], x)", 0.5, 4, 0)),
            cases=(*_CASES, *_WEIGHTED), retired={"interpolation": "method"})
@@ -291,11 +304,13 @@ def _hundredth(a: Any, q: Any) -> Any:
     q = operand(q)
     if anywhere(np.logical_not(np.logical_and(np.greater_equal(q, 0), np.less_equal(q, 100)))):
         np.percentile(np.zeros(1), 200)
+    if _weak_weights() and aval(q).weak:
+        return q / 100
     hundred = aval(operand(a)).dtype.type(100) if aval(operand(a)).dtype.kind == "f" else 100
     return np.divide(q, hundred)
 
 
-@composite(np.percentile, captured="lists", points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),),
+@composite(np.percentile, points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),),
            cases=(*_PERCENT, f"A(5), 30, {_W}P(5)"), retired={"interpolation": "method"})
 def percentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
                method: Any = "linear", keepdims: Any = False, *, weights: Any = None) -> Any:
@@ -321,7 +336,7 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
     s = _ordered(a, axes)
     n = aval(s).shape[-1]
     if skip_nan and v.dtype.kind in "fc":
-        result = _over_nan(s, np.full((), 0.5, np.finfo(v.dtype).dtype), "linear")
+        result = _over_nan(s, np.full((), 0.5, np.finfo(v.dtype).dtype), "linear", None)
     elif n % 2:
         result = np.divide(s[..., n // 2], 1) if v.dtype.kind != "f" else s[..., n // 2]
     else:
@@ -336,7 +351,7 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
 _CASES = ("A(5)", "A(4)", "A(2, 3), axis=0", "A(2, 3), axis=1, keepdims=True", "A(2, 3, 2), axis=(0, 2)", "I(5)")
 
 
-@composite(np.median, captured="lists", points=_MIDDLE, cases=_CASES)
+@composite(np.median, points=_MIDDLE, cases=_CASES)
 def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False, keepdims: Any = False) -> Any:
     return _middle("np.median", a, axis, out, keepdims, False)
 

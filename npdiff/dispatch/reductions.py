@@ -10,11 +10,11 @@ from numpy.lib.array_utils import normalize_axis_tuple
 
 from npdiff.array import DiffArray
 from npdiff.avals import ndarray
-from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services
+from npdiff.core import NOTHING, VALUE, Handle, Primitive, aval, bind, own_primitive, services, shape_of
 from npdiff.dispatch.declare import _NO_VALUE, function, operand, point, static, write_out
-from npdiff.dispatch.manipulation import cast
-from npdiff.dispatch.operands import check_out, mask_of
+from npdiff.dispatch.operands import check_out, mask_of, phantom
 from npdiff.dispatch.rules import constant_primitive, linear_primitive, strong_multiply, strong_product
+from npdiff.dispatch.storing import stored
 from npdiff.foreign import filled
 
 
@@ -150,8 +150,10 @@ def loop_dtypes(ufunc: np.ufunc, dtype: np.dtype[Any], out: Any, given: Any) -> 
 
 def starting_value(initial: Any, dtype: np.dtype[Any]) -> Any:
     """``initial=`` as NumPy stores it: in the dtype of the result."""
+    if shape_of(initial):
+        np.add.reduce(np.zeros(1), initial=phantom(initial))  # NumPy's own error
     if isinstance(initial, Handle):
-        return cast(initial, dtype)
+        return stored(initial, dtype, listed=True)
     start = np.zeros((), dtype)
     start[()] = initial  # NumPy's own errors
     return start[()]
@@ -205,13 +207,13 @@ _CASES: tuple[str, ...] = (
 )
 
 
-@function(np.sum, "linear", sum_p, captured="lists", cases=_CASES)
+@function(np.sum, "linear", sum_p, cases=_CASES)
 def sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
         initial: Any = _NO_VALUE, where: Any = _NO_VALUE) -> Any:
     return _reduce_all(np.add, "np.sum", a, axis, dtype, out, keepdims, initial, where)
 
 
-@function(np.prod, "nonlinear", prod_p, captured="lists", cases=(
+@function(np.prod, "nonlinear", prod_p, cases=(
     *_CASES, "A(4) * [1, 0, 1, 1]", "A(4) * [1, 0, 1, 0]"), points=(
     point("exact where factors are 0", "f(x)", [0.0, 2.0, 3.0], [6, 0, 0], [5, 3, 2]),
     point("exact where factors are 0", "f(x)", [0.0, 0.0, 3.0], 0, [3, 3, 0])))
@@ -238,7 +240,7 @@ def _extremum(ufunc: np.ufunc, name: str) -> Any:
 for _func, _ufunc, _prim in (
     (np.max, np.maximum, max_p), (np.min, np.minimum, min_p), (np.amax, np.maximum, max_p), (np.amin, np.minimum, min_p)
 ):
-    function(_func, "nonlinear", _prim, captured="lists", points=(*EXTREMUM_POINTS, point(
+    function(_func, "nonlinear", _prim, points=(*EXTREMUM_POINTS, point(
         "a result of NaN passes nothing", "f(x)", [np.nan, 1.0], 0, 0)), cases=(
         *_CASES[:4], "I(2, 3), axis=1", "A(3), initial=0.5", f"A(2, 3), axis=1, initial=0.5, {_MASK}"))(
             _extremum(_ufunc, f"np.{_func.__name__}"))
@@ -253,8 +255,8 @@ def _truth(ufunc: np.ufunc, name: str) -> Any:
 
 _CASES = ("B(4)", "B(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "B(2, 3, 2), axis=(0, 2)",
           f"B(2, 3), axis=1, {_MASK}")
-function(np.all, "nondifferentiable", all_p, captured="lists", cases=_CASES)(_truth(np.logical_and, "np.all"))
-function(np.any, "nondifferentiable", any_p, captured="lists", cases=_CASES)(_truth(np.logical_or, "np.any"))
+function(np.all, "nondifferentiable", all_p, cases=_CASES)(_truth(np.logical_and, "np.all"))
+function(np.any, "nondifferentiable", any_p, cases=_CASES)(_truth(np.logical_or, "np.any"))
 
 
 def _reduce_all(ufunc: np.ufunc, name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, initial: Any,

@@ -9,6 +9,7 @@ from npdiff.dispatch import (  # noqa: F401
     cumulative,
     decompositions,
     describing,
+    determinants,
     diagonals,
     effects,
     einsum,

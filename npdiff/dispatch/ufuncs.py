@@ -25,10 +25,10 @@ from npdiff.core import (
     wrap,
 )
 from npdiff.dispatch.declare import Point, Row, absent, add_row, found, numpy_name, operand, point, rows
-from npdiff.dispatch.indexing import match_dtype
 from npdiff.dispatch.operands import blank, is_tracked, mask_of
 from npdiff.dispatch.optional import load_seen
 from npdiff.dispatch.rules import constant_primitive, elementwise_primitive
+from npdiff.dispatch.storing import match_dtype
 from npdiff.errors import OutsideWriteError, message, user_frame
 
 # ufunc -> code over other functions, for ufuncs that are no primitives themselves.
@@ -282,6 +282,8 @@ services["write_out"] = write_out
 
 def unknown(func: Callable[..., Any], args: Any, kwargs: Any) -> Any:
     """A function of NumPy's (or built on its protocol) without a row."""
+    if func.__module__.startswith("numpy.polynomial."):  # NumPy code, which is read as if the user had written it
+        return func.__wrapped__(*args, **kwargs)  # type: ignore[attr-defined]
     raise unsupported(numpy_name(func), "is not supported on tracked arrays", *args[:3],
                       instead="compute it on x.value, the plain array, or write it with supported functions")
 

@@ -15,6 +15,7 @@ from npdiff.dispatch.common import pick
 from npdiff.dispatch.declare import composite, operand, static
 from npdiff.dispatch.operands import anywhere, is_tracked, numbered, outside_write, phantom
 from npdiff.dispatch.selecting import along_index, in_range
+from npdiff.dispatch.storing import converted, is_number, overwriting, stored
 
 
 def _plainly(func: Callable[..., Any], target: Any, *values: Any, **kwargs: Any) -> None:
@@ -51,7 +52,7 @@ def _spots(target: Any, positions: Any) -> tuple[Any, ...]:
     return tuple(np.unravel_index(positions, shape)) if shape else ()
 
 
-@composite(np.copyto)
+@composite(np.copyto, captured="")
 def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> Any:
     if not isinstance(dst, Handle):
         if is_tracked(where):
@@ -64,12 +65,12 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
     a = aval(target)
     # NumPy checks shapes and casting, on an array that nobody sees.
     np.copyto(np.empty(a.shape, a.dtype), phantom(src), casting, where=phantom(where))
-    new = np.astype(src, a.dtype) if aval(src).dtype != a.dtype and not aval(src).weak else src
+    new = overwriting(src, a.dtype) if isinstance(src, Handle) else src
     target[...] = new if where is True else np.where(where, new, snapshot(target))
     return None
 
 
-@composite(np.put)
+@composite(np.put, captured="")
 def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> Any:
     if not isinstance(a, Handle):
         return _plainly(np.put, a, ind, v, mode=mode)
@@ -85,21 +86,26 @@ def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> Any:
         np.put(np.empty(n), np.ravel(innermost(places)), 0)  # NumPy's own error
     places = in_range(places, n, mode)
     places = np.where(np.less(places, 0), np.add(places, n), places)
-    values = _cycled(v, aval(places).size)
+    values = _cycled(converted(v, target.dtype), aval(places).size)
     index = _spots(target, places)
     target[index] = values if index else values[-1]
     return None
 
 
-@composite(np.putmask)
+def _safely(values: Any, dtype: np.dtype[Any]) -> Any:
+    """Values for putmask and place: numbers are converted, arrays have to be of a dtype that can be cast safely."""
+    if not isinstance(values, (list, tuple)) and not is_number(operand(values)):
+        np.putmask(np.empty(1, dtype), True, phantom(operand(values)))  # NumPy checks the cast
+    return converted(values, dtype)
+
+
+@composite(np.putmask, captured="")
 def putmask(a: Any, /, mask: Any, values: Any) -> Any:
     if not isinstance(a, Handle):
         return _plainly(np.putmask, a, mask, values)
     target: Any = _writable("np.putmask", a, lambda plain: np.putmask(plain, True, 0))
-    mask, values = operand(mask), operand(values)
+    mask, values = operand(mask), _safely(values, target.dtype)
     shape = aval(target).shape
-    if not aval(values).weak:
-        np.putmask(np.empty(1, target.dtype), True, np.empty(1, aval(values).dtype))  # NumPy checks the cast
     if aval(mask).size != aval(target).size:
         np.putmask(np.empty(shape), np.empty(aval(mask).shape, bool), 0)  # NumPy's own error
     if aval(values).size:
@@ -108,12 +114,12 @@ def putmask(a: Any, /, mask: Any, values: Any) -> Any:
     return None
 
 
-@composite(np.place)
+@composite(np.place, captured="")
 def place(arr: Any, mask: Any, vals: Any) -> Any:
     if not isinstance(arr, Handle):
         return _plainly(np.place, arr, mask, vals)
     target: Any = _writable("np.place", arr, lambda plain: np.place(plain, plain == 0, [0]))
-    mask, values = np.ravel(operand(mask)), np.ravel(operand(vals))
+    mask, values = np.ravel(operand(mask)), np.ravel(_safely(vals, target.dtype))
     shape = aval(target).shape
     if aval(mask).size != aval(target).size:
         np.place(np.empty(shape), np.empty(aval(mask).size, bool), [0])  # NumPy's own error
@@ -129,7 +135,7 @@ def place(arr: Any, mask: Any, vals: Any) -> Any:
     return None
 
 
-@composite(np.put_along_axis)
+@composite(np.put_along_axis, captured="")
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> Any:
     if not isinstance(arr, Handle):
         return _plainly(np.put_along_axis, arr, indices, values, axis=static(axis))
@@ -146,7 +152,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> Any:
     return None
 
 
-@composite(np.fill_diagonal)
+@composite(np.fill_diagonal, captured="")
 def fill_diagonal(a: Any, val: Any, wrap: Any = False) -> Any:
     if not isinstance(a, Handle):
         return _plainly(np.fill_diagonal, a, val, wrap=wrap)
@@ -155,7 +161,7 @@ def fill_diagonal(a: Any, val: Any, wrap: Any = False) -> Any:
     np.fill_diagonal(mark, True, static(wrap))  # NumPy says where the diagonal runs
     places = np.flatnonzero(mark)
     if places.size:
-        target[_spots(target, places)] = _cycled(val, places.size)
+        target[_spots(target, places)] = _cycled(converted(val, target.dtype), places.size)
     return None
 
 
@@ -204,7 +210,9 @@ class Flat:
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if not aval(operand(value)).size:
-            return  # as NumPy does
+            if not isinstance(key, Handle):
+                np.zeros(self._array.shape, bool).flat[key] = []  # NumPy's own errors, of which few keys have one
+            return
         positions = numbered(self._array).ravel()
         try:
             key = self._key(key)
@@ -220,10 +228,15 @@ class Flat:
         places = np.ravel(places)
         if not aval(places).size:
             return
+        value = operand(value)
         if isinstance(key, (int, np.integer)):
-            np.zeros(1, array.dtype).flat[0] = phantom(operand(value))  # NumPy's own error for more than one number
+            np.zeros(1, array.dtype).flat[0] = phantom(value)  # NumPy's own error for more than one number
+            try:
+                value = stored(value, array.dtype, listed=True)
+            except (ValueError, OverflowError, TypeError):
+                np.zeros(1, int).flat[0] = np.nan  # as NumPy words it
         index = _spots(array, places)
-        values = _cycled(value, aval(places).size)
+        values = _cycled(stored(value, array.dtype), aval(places).size)
         array[index] = values if index else values[-1]
 
     def _key(self, key: Any) -> Any:

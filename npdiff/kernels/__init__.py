@@ -10,8 +10,8 @@ A multiplication and an addition of the graph are never contracted into one roun
 
 The layers, each importing only from those before it: loop_ir, expressions, ufunc_rules, views, places, rows,
 chunks, order, layouts, pieces, llvm_text, vecmath, llvm_ops, llvm_memory, render_rows, render_cpu, machine,
-assembly, compile_cpu, matrices, triangles, classify, promote, extrema, simplify, placements, gathers, lower, absorb,
-merge, schedule, reuse, together, native, threads, executable.
+assembly, compile_cpu, matrices, triangles, classify, promote, extrema, simplify, factored, placements, gathers,
+lower, absorb, merge, schedule, reuse, together, native, threads, executable.
 runtime/ holds LLVM IR that is the same for every kernel.
 """
 
@@ -21,6 +21,7 @@ from npdiff.errors import GuardFailed
 from npdiff.graph import Graph
 from npdiff.kernels.executable import Executable
 from npdiff.kernels.extrema import spelled_out
+from npdiff.kernels.factored import factored_once
 from npdiff.kernels.promote import promote, widen
 from npdiff.kernels.schedule import HostStep, schedule
 from npdiff.kernels.simplify import simplify
@@ -29,7 +30,7 @@ from npdiff.kernels.triangles import substitute
 
 def compile_graph(graph: Graph) -> Executable:
     """Compile a graph for this CPU; its kernels are ready when this returns."""
-    small = simplify(spelled_out(promote(widen(substitute(graph)))))
+    small = factored_once(simplify(spelled_out(promote(widen(substitute(graph))))))
     return Executable(small, schedule(small))
 
 

@@ -34,6 +34,16 @@ def lane(body: Body, dtype: DType, width: int, x: str, k: int) -> str:
     return body.let(f"extractelement {register(dtype, width)} {x}, i64 {k}")
 
 
+def chosen(body: Body, dtype: DType, width: int, where: str, yes: str, no: str) -> str:
+    """`yes` in the lanes of a vector where the truth values hold, else `no`."""
+    count = width
+    if dtype.kind == "c":
+        count = 2 * width
+        where = shuffle(body, "i1", width, where, "poison", [k // 2 for k in range(count)])
+    kind = register(dtype, width)
+    return body.let(f"select <{count} x i1> {where}, {kind} {yes}, {kind} {no}")
+
+
 def load(body: Body, dtype: DType, width: int, stride: int, at: Address) -> str:
     """Values `stride` elements apart."""
     if dtype.kind == "c":

@@ -154,6 +154,13 @@ def splat(body: Body, x: str, kind: str, width: int) -> str:
         f"shufflevector {wide(kind, width)} {first}, {wide(kind, width)} poison, <{width} x i32> zeroinitializer")
 
 
+def lanes_where(body: Body, how: str, bound: str, width: int) -> str:
+    """Truth values: of the lanes of a vector, those whose number compares (``sge``, ``slt``) so with an i64."""
+    kind = wide("i32", width)
+    numbers = f"<{', '.join(f'i32 {k}' for k in range(width))}>"
+    return body.let(f"icmp {how} {kind} {numbers}, {splat(body, body.let(f'trunc i64 {bound} to i32'), 'i32', width)}")
+
+
 def places(body: Body, first: str, apart: int, dtype: DType, width: int) -> str:
     """The integer `first` (of 64 bits) in the first lane of a dtype, and one more by `apart` in each further lane."""
     kind = scalar_type(dtype)

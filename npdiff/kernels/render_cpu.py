@@ -2,7 +2,7 @@
 
 Loops are nested in the order of the axes; a node is evaluated in the outermost loop that fixes
 it, so what a row shares is computed once per row. The innermost axis is cut into vectors, the last
-of which overlaps the one before it; next to a reduction a scalar loop does the rest instead. A
+of which overlaps the one before it; what it reduces a second time counts for nothing. A
 reduction over the innermost axis keeps several vector accumulators; sums of floats also start them
 afresh every few hundred elements and add up the partial results, so rounding errors grow with the
 number of blocks instead of the number of elements. A reduction that keeps the innermost axis
@@ -20,7 +20,17 @@ from npdiff.kernels import llvm_complex
 from npdiff.kernels import llvm_memory as memory
 from npdiff.kernels.chunks import Work, part_bytes
 from npdiff.kernels.llvm_ops import combine, emit
-from npdiff.kernels.llvm_text import LOOP_HINTS, Body, constant, memory_type, places, register, scalar_type, splat
+from npdiff.kernels.llvm_text import (
+    LOOP_HINTS,
+    Body,
+    constant,
+    lanes_where,
+    memory_type,
+    places,
+    register,
+    scalar_type,
+    splat,
+)
 from npdiff.kernels.loop_ir import Access, Buffer, DType, Kernel, Reduction, collapse, identity, levels, part_of
 from npdiff.kernels.pieces import Piece
 from npdiff.kernels.render_rows import Rows, form
@@ -39,7 +49,7 @@ EDGES = 1 / 16
 
 @dataclass(slots=True)
 class Accumulators:
-    """Where a reduction keeps its partial results: `vectors[level][copy]`, and one scalar for the rest."""
+    """Where a reduction keeps its partial results: `vectors[level][copy]`, or one scalar where there are no vectors."""
 
     reduction: Reduction
     dtype: DType
@@ -73,6 +83,8 @@ class Renderer:
             self.copies = 1
         self.body = Body(fma, self.width, calls <= FEW_CALLS)
         self.step = self.width * self.copies
+        # Lanes that count for something; None: all.
+        self.counts: str | None = None
         self.fixed: dict[int, str] = {}
         self.places: dict[tuple[int, ...], str] = {(): "0"}
         # The inner axis in blocks: how many elements there are between two settlements, innermost first.
@@ -112,7 +124,8 @@ class Renderer:
             for _ in range(1 + (len(self.blocks) if blocked else 0)):
                 kind = register(dtype, self.width)
                 acc.vectors.append([self.body.allocate(kind) for _ in range(self.copies)])
-        acc.scalar = self.body.allocate(register(dtype, 1))
+        else:
+            acc.scalar = self.body.allocate(register(dtype, 1))
         return acc
 
     def _blocked(self, acc: Accumulators) -> bool:
@@ -201,9 +214,16 @@ class Renderer:
             with self.body.loop(begin, rest, self.width) as i:
                 self._point(i, self.width, 0, top=True)
             begin = rest
-        if begin != end:
-            with self.body.loop(begin, end, 1) as i:
+        if begin == end:
+            return
+        with self.body.loop(begin, end, self.width) as i:
+            if self.width == 1:
                 self._point(i, 1, 0)
+                return
+            at = self.body.let(f"sub i64 {end}, {self.width}")
+            self.counts = lanes_where(self.body, "sge", self.body.let(f"sub i64 {i}, {at}"), self.width)
+            self._point(at, self.width, 0, top=True, whole=False)
+            self.counts = None
 
     def _last(self, begin: str, end: str, step: int) -> str:
         """The last point from `begin` in steps that is not past `end`."""
@@ -250,16 +270,25 @@ class Renderer:
                         whole and s.access.buffer in self.streamed)
         for r in self.kernel.reductions:
             if self._scope(r) == self.depth:
-                value = self._operand(r.value, width, values)
                 dtype = self.kernel.nodes[r.value].dtype
+                value = self._operand(r.value, width, values)
                 if self._carried(r):
+                    value = self._counted(r.op, dtype, width, value)
                     before = self._load("out", r.access, i, dtype, width)
                     value = combine(self.body, r.op, dtype, width, before, value)
                 self._store(r.access, i, dtype, width, value)
         for acc in self.accumulators:
             value = self._operand(acc.reduction.value, width, values)
+            value = self._counted(acc.reduction.op, acc.dtype, width, value)
             target = acc.scalar if width == 1 else acc.vectors[-1 if top else 0][copy]
             self._add_to(target, acc, width, value)
+
+    def _counted(self, op: str, dtype: DType, width: int, value: str) -> str:
+        """The value where a lane counts; elsewhere what leaves the reduction as it is."""
+        if self.counts is None:
+            return value
+        nothing = constant(identity(op, dtype), dtype, width)
+        return memory.chosen(self.body, dtype, width, self.counts, value, nothing)
 
     def _add_to(self, target: str, acc: Accumulators, width: int, value: str) -> None:
         kind = register(acc.dtype, width)
@@ -275,21 +304,21 @@ class Renderer:
     def _reset(self, acc: Accumulators) -> None:
         if acc.vectors:
             self._set(acc, len(acc.vectors) - 1)
-        first = constant(identity(acc.reduction.op, acc.dtype), acc.dtype, 1)
-        self.body.do(f"store {register(acc.dtype, 1)} {first}, ptr {acc.scalar}")
+        else:
+            first = constant(identity(acc.reduction.op, acc.dtype), acc.dtype, 1)
+            self.body.do(f"store {register(acc.dtype, 1)} {first}, ptr {acc.scalar}")
 
     def _finish(self, acc: Accumulators) -> None:
         """Combine all partial results of a reduction and write it out."""
         op, dtype, body = acc.reduction.op, acc.dtype, self.body
-        parts = []
         if acc.vectors:
             kind = register(dtype, self.width)
             whole = [body.let(f"load {kind}, ptr {v}") for v in acc.vectors[-1]]
             vector = self._tree(op, dtype, self.width, whole)
             parts = [memory.lane(body, dtype, self.width, vector, k) for k in range(self.width)]
-            parts = [self._tree(op, dtype, 1, parts)]
-        parts.append(body.let(f"load {register(dtype, 1)}, ptr {acc.scalar}"))
-        total = self._tree(op, dtype, 1, parts)
+            total = self._tree(op, dtype, 1, parts)
+        else:
+            total = body.let(f"load {register(dtype, 1)}, ptr {acc.scalar}")
         a = acc.reduction.access
         place = Access(a.buffer, a.offset, a.strides[:self._scope(acc.reduction)])
         if self._carried(acc.reduction):

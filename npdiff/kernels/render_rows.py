@@ -20,7 +20,17 @@ from math import prod
 from npdiff.kernels import llvm_memory as memory
 from npdiff.kernels.chunks import Work
 from npdiff.kernels.llvm_ops import combine, emit
-from npdiff.kernels.llvm_text import Body, constant, memory_type, places, register, scalar_type, splat, wide
+from npdiff.kernels.llvm_text import (
+    Body,
+    constant,
+    lanes_where,
+    memory_type,
+    places,
+    register,
+    scalar_type,
+    splat,
+    wide,
+)
 from npdiff.kernels.loop_ir import Access, DType, Kernel, Reduction, guarded, identity, levels
 from npdiff.kernels.order import cost
 from npdiff.kernels.rows import LONGEST, SHORT, Phase, in_rows, live, plan
@@ -282,16 +292,10 @@ class Rows:
 
     def _within(self, at: str, first: str, end: str | None = None) -> str:
         """Of the lanes from `at` on, those that are not before `first`, nor at `end`."""
-        kind = wide("i32", self.width)
-        lanes = f"<{', '.join(f'i32 {k}' for k in range(self.width))}>"
-
-        def compared(how: str, bound: str) -> str:
-            far = self.body.let(f"trunc i64 {self.body.let(f'sub i64 {bound}, {at}')} to i32")
-            return self.body.let(f"icmp {how} {kind} {lanes}, {splat(self.body, far, 'i32', self.width)}")
-
-        found = compared("sge", first)
+        found = lanes_where(self.body, "sge", self.body.let(f"sub i64 {first}, {at}"), self.width)
         if end is not None:
-            found = self.body.let(f"and <{self.width} x i1> {found}, {compared('slt', end)}")
+            before = lanes_where(self.body, "slt", self.body.let(f"sub i64 {end}, {at}"), self.width)
+            found = self.body.let(f"and <{self.width} x i1> {found}, {before}")
         return found
 
     def _row(self) -> None:
@@ -506,9 +510,8 @@ class Rows:
         """The value where a lane counts; elsewhere what leaves the reduction as it is."""
         if self.counts is None:
             return value
-        kind = register(dtype, self.width)
         nothing = constant(identity(op, dtype), dtype, self.width)
-        return self.body.let(f"select <{self.width} x i1> {self.counts}, {kind} {value}, {kind} {nothing}")
+        return memory.chosen(self.body, dtype, self.width, self.counts, value, nothing)
 
     def _counted(self, r: Reduction, dtype: DType, width: int, value: str) -> str:
         return value if width == 1 else self._masked(r.op, dtype, value)

@@ -17,7 +17,7 @@ from machines import each_backend, needs_jax, replayed
 from wording import assert_says
 
 import npdiff
-from npdiff.backend import registry, tpu
+from npdiff.backend import cuda_rules, registry, tpu
 from npdiff.backend.contract import Status
 from npdiff.backend.jax_rules import HOST
 from npdiff.backend.where import refreshed, table
@@ -364,9 +364,10 @@ def test_the_report() -> None:
 def test_the_page_says_what_runs_where() -> None:
     page = pathlib.Path(npdiff.__file__).parents[1].joinpath("docs", "backends.md").read_text(encoding="utf-8")
     assert refreshed(page) == page, "run: python -m npdiff coverage --write docs"
-    for name, why in HOST.items():
-        if name in table():
-            assert f"| NumPy: {why} |" in page
+    for name, why in {**HOST, **cuda_rules.HOST}.items():
+        if f"`{name}`" in table():
+            assert f"NumPy: {why} |" in page
+    assert len([word for word in page.split() if word != "|"]) < 1350  # two pages
 
 
 @pytest.mark.parametrize(("how", "what", "instead"), [

@@ -130,3 +130,103 @@ def test_diagonal_by_einsum_is_a_view() -> None:
 def test_what_is_unsupported_says_so() -> None:
     with pytest.raises(UnsupportedError, match=r"np\.save: writes a file"):
         npdiff.grad(lambda x: np.save("nowhere.npy", x))(1.0)
+
+
+@pytest.mark.parametrize("cutoff", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize("shape", [(4, 3), (3, 4), (3, 3), (2, 4, 3)])
+def test_a_pseudo_inverse_without_small_singular_values(shape: tuple[int, ...], cutoff: float) -> None:
+    rng = np.random.default_rng(1)
+    u, _ = np.linalg.qr(rng.normal(size=(*shape[:-1], shape[-2])))
+    v, _ = np.linalg.qr(rng.normal(size=(*shape[:-2], shape[-1], shape[-1])))
+    a = (u[..., :3] * [2.0, 1.3, 0.6]) @ v[..., :3, :]
+    check_grads(lambda a: np.linalg.pinv(a, cutoff), (a,))
+    if len(shape) == 2:
+        check_grads(lambda a, b: np.linalg.lstsq(a, b, cutoff)[0], (a, rng.normal(size=shape[0])))
+    # Nothing is left out here, and singular values are equal.
+    check_grads(lambda a: np.linalg.pinv(a, cutoff), (np.eye(*shape[-2:]),))
+
+
+NEARLY = [np.array([[1.0, 2.0], [2.0, 4.0]]) * 1.1 / 3, np.outer([0.1, 0.2, 0.3], [1.1, -0.7, 0.9]),
+          np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]), np.zeros((3, 3)),
+          np.full((2, 2), -1.08 + 1j * np.cos(-1.08))]
+
+
+def polynomial(a):
+    """The determinant written out."""
+    if a.shape[-1] == 1:
+        return a[..., 0, 0]
+    return sum((-1) ** j * a[0, j] * polynomial(np.delete(a[1:], j, axis=1)) for j in range(a.shape[-1]))
+
+
+@pytest.mark.parametrize("a", NEARLY, ids=["2", "outer", "123456789", "zero", "complex"])
+def test_second_derivatives_of_determinants_of_nearly_singular_matrices(a):
+    t = np.cos(np.arange(a.size)).reshape(a.shape).astype(a.dtype)
+
+    def over(f):
+        return npdiff.jvp(npdiff.grad(lambda x: np.real(f(x))), (a,), (t,))[1]
+
+    def under(f):
+        return npdiff.grad(lambda x: npdiff.jvp(lambda y: np.real(f(y)), (x,), (t,))[1])(a)
+
+    wanted = over(polynomial)
+    for way in (over, under):
+        np.testing.assert_allclose(way(np.linalg.det), wanted, rtol=1e-12, atol=1e-13)
+        np.testing.assert_allclose(npdiff.jit(way)(np.linalg.det), wanted, rtol=1e-12, atol=1e-13)
+    both = npdiff.vmap(npdiff.grad(lambda x: np.sum(np.real(npdiff.grad(lambda y: np.real(np.linalg.det(y)))(x)))))(
+        np.stack([a, a + np.eye(len(a))]))
+    alone = npdiff.grad(lambda x: np.sum(np.real(npdiff.grad(lambda y: np.real(polynomial(y)))(x))))(a)
+    np.testing.assert_allclose(both[0], alone, rtol=1e-12, atol=1e-13)
+
+
+def test_third_derivatives_of_determinants():
+    a = np.random.default_rng(0).normal(size=(3, 3))
+    third = npdiff.jacfwd(npdiff.jacrev(npdiff.jacrev(np.linalg.det)))
+    np.testing.assert_allclose(third(a), npdiff.jacfwd(npdiff.jacrev(npdiff.jacrev(polynomial)))(a), atol=1e-13)
+    with pytest.raises(NotDifferentiableError, match="derivatives above the second"):
+        third(NEARLY[0])
+
+
+BLOCK = np.array([[1, 0, 0], [0, 2, 1 - 1j], [0, 1 + 1j, 4]])
+ROTATION = np.array([[1.0, 2.0], [-2.0, 1.0]])
+VECTORS = {
+    "eigh": (lambda x: np.linalg.eigh((x + np.conj(x.T)) / 2)[1], BLOCK),
+    "svd": (lambda x: np.linalg.svd(x)[0], BLOCK),
+    "eig": (lambda x: np.linalg.eig(x)[1], ROTATION),
+}
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_what_depends_on_a_phase_that_jumps_has_no_gradient(name):
+    vectors, at = VECTORS[name]
+    weights = np.arange(at.size).reshape(at.shape)
+
+    def dependent(x):
+        return np.sum(np.real(vectors(x)) * weights)
+
+    for transform in (npdiff.grad, lambda f: npdiff.jit(npdiff.grad(f)), lambda f: npdiff.grad(npdiff.jit(f))):
+        with pytest.raises(NotDifferentiableError, match=f"{name}: at this matrix the phase"):
+            transform(dependent)(at)
+    with pytest.raises(NotDifferentiableError, match="phase"):
+        npdiff.vmap(npdiff.grad(dependent))(np.stack([at + 1e-3 * weights, at]))
+
+
+@pytest.mark.parametrize("name", VECTORS)
+def test_what_does_not_depend_on_a_phase_that_jumps_has_derivatives(name):
+    vectors, at = VECTORS[name]
+    k = len(at) // 2
+
+    def independent(x):
+        v = vectors(x)[:, k]
+        return np.sum(np.real(np.outer(v, np.conj(v))) * np.arange(at.size).reshape(at.shape))
+
+    check_grads(independent, (at,), order=2)
+    check_grads(npdiff.jit(independent), (at,), order=1)
+    check_grads(npdiff.vmap(independent), (np.stack([at, at]),), order=1)
+
+
+def test_the_phase_that_singular_vectors_share():
+    def f(x):
+        u, _, vh = np.linalg.svd(x)
+        return np.sum(np.real(u[:, :1] @ vh[:1]) * np.arange(9).reshape(3, 3))
+
+    check_grads(f, (BLOCK,), order=2)  # each vector's part depends on the phase, both together do not

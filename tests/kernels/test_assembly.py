@@ -121,3 +121,15 @@ def test_vectors_on_the_stack_lie_within_cache_lines():
     # Instructions that move from anywhere are used where the compiler does not know of an alignment.
     assert not [x for x in stored if x.startswith(("vmovup", "movup"))]
     assert stored or platform.machine() not in ("x86_64", "AMD64")
+
+
+@pytest.mark.parametrize("size", [1_001, 1_025, 1_087])
+def test_what_is_left_of_a_vector_is_a_vector(size):
+    workloads, total = _workloads()
+    workload = workloads["option_prices"]
+    gradient = npdiff.value_and_grad(total(workload.function), workload.argnums)
+    kernels = compile_graph(with_literals(npdiff.jit(gradient).lower(*workload.make(size)))).llvm()
+    found = [loop for text in kernels for loop in assembly.loops(
+        assembly.function(machine.assembly(text), "npdiff_kernel"))]
+    assert not any(loop.scalar for loop in found)
+    assert all(loop.bits in (0, machine.vector_bits()) for loop in found)

@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 import npdiff
 from npdiff.core import ufunc_primitives
 from npdiff.dispatch.decompositions import cholesky_p
+from npdiff.dispatch.determinants import cofactor_p, det_p
 from npdiff.dispatch.einsum import einsum_p
-from npdiff.dispatch.linalg import cofactor_p, det_p, inv_p, slogdet_p, solve_p
+from npdiff.dispatch.linalg import inv_p, slogdet_p, solve_p
+from npdiff.dispatch.triangular import triangular_p
 from npdiff.kernels import compile_graph
 from npdiff.kernels.matrices import forms
 
@@ -229,6 +231,16 @@ def test_factorisations(n):
     check(graph_of(det_p, a), a, factor=500.0)
     check(graph_of(cofactor_p, a), a, factor=500.0)
     check(graph_of(cholesky_p, positive(count, n)), positive(count, n), factor=500.0)
+
+
+@pytest.mark.parametrize("columns", [3, 4, 5, 6, 7, 8, 9, 13])
+@pytest.mark.parametrize("n", [1, 2, 3, 5, 7])
+def test_right_hand_sides_of_any_width(n, columns):
+    for count in ((), (9,)):
+        a, b = RNG.normal(size=(*count, n, n)) / n + np.eye(n), RNG.normal(size=(*count, n, columns))
+        check(graph_of(solve_p, a, b), a, b, factor=500.0)
+        lower = {"trans": 0, "lower": True, "unit": False}
+        check(graph_of(triangular_p, a, b, **lower), a, b, factor=500.0)
 
 
 def test_factorisations_in_single_precision():

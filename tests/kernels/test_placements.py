@@ -135,7 +135,9 @@ def check(graph, xs):
     with np.errstate(all="ignore"):
         want = expected(graph, xs)
         got = Executable(small, steps)(*xs)
-    same(got, want)
+    # A sum in single precision stays as inexact when it is cast to double.
+    single = any(v.aval.dtype == np.float32 for e in graph.equations for v in e.outputs)
+    same(got, want, rtol=2e-5 if single else 1e-12)
 
 
 @given(programs())

@@ -200,8 +200,8 @@ class Factors(Lanes):
 
     def _beside(self, act: Callable[[Index], None]) -> None:
         """Act on each column of the right-hand side."""
-        whole = self.columns if self.unroll or self.columns <= 4 else self.columns // 4 * 4
-        step = whole if whole <= 4 else 4
+        step = 1 if self.unroll else min(self.columns, 4)
+        whole = self.columns // step * step if step else 0
         if whole:
             self._along(0, whole, step, act)
         for c in range(whole, self.columns):
