@@ -21,7 +21,7 @@ import numpy as np
 from npdiff import core, tree
 from npdiff.avals import PYTHON_NUMBERS, is_differentiable, is_foreign, ndarray, python_type
 from npdiff.bytecode import calls, formats, stores_item
-from npdiff.core import Handle, aval, bind, innermost, outline, overrides, services, ufunc_primitives
+from npdiff.core import Handle, aval, bind, innermost, overrides, services, ufunc_primitives
 from npdiff.errors import NpdiffError, TracedValueError, message
 from npdiff.reveal import reveal
 
@@ -103,7 +103,7 @@ class DiffArray(Handle):
         # library of arrays that took x for one would put it into a graph or a kernel of its own.
         if (sys._getframe(1).f_globals.get("__name__") or "").partition(".")[0] in _ARRAY_LIBRARIES:
             return type(self)
-        value = outline(self)
+        value = innermost(self)
         if isinstance(value, ndarray):
             return ndarray if not is_scalar(self) else python_type(value.dtype) if is_weak(self) else value.dtype.type
         return type(value)
@@ -130,8 +130,7 @@ class DiffArray(Handle):
         """The plain array or scalar inside (a read-only view; a batch axis of vmap comes first)."""
         v = innermost(self)
         if isinstance(v, ndarray):
-            # What is recorded works on the caller's arrays and hands out its own.
-            v = frozen(v) if _recorded(self) else v.view()
+            v = v.view()
             v.flags.writeable = False
         return v
 
@@ -219,7 +218,7 @@ class DiffArray(Handle):
 
     @property
     def device(self) -> Any:
-        return getattr(outline(self), "device", "cpu")
+        return getattr(innermost(self), "device", "cpu")
 
     @property
     def T(self) -> Any:
@@ -261,7 +260,7 @@ class DiffArray(Handle):
         services["flat"](self)[...] = v
 
     def __getattr__(self, name: str) -> Any:
-        kind = type(outline(self))
+        kind = type(innermost(self))
         scalar = issubclass(kind, np.generic) and not hasattr(ndarray, name)
         if (kind in _NUMBERS or scalar) and hasattr(kind, name) and not name.startswith("_"):
             label = f"{'np.' if scalar else ''}{kind.__name__}.{name}"
@@ -271,7 +270,7 @@ class DiffArray(Handle):
                 return lambda: ask(self, label).is_integer()
             return lambda *args, **kwargs: getattr(self._number(label), name)(*args, **kwargs)
         theirs = hasattr(kind, name) and not hasattr(ndarray, name) and not name.startswith("_")
-        if theirs and is_foreign(outline(self)):
+        if theirs and is_foreign(innermost(self)):
             raise core.unsupported(f"{kind.__module__}.{kind.__name__}.{name}", "belongs to this library alone, and is "
                                    "not recorded", self, instead="use NumPy's functions and methods; or take x.value, "
                                    "if no derivative is needed")
@@ -351,8 +350,7 @@ class DiffArray(Handle):
 
     def __repr__(self) -> str:
         v = shown(self)
-        if self._trace is not None and self._trace.kind == "graph-recording" and (
-                not isinstance(self._value, Handle) or self._value._trace is None):
+        if self._trace is not None and self._trace.kind == "graph-recording" and not isinstance(self._value, Handle):
             return repr(v)  # under jit, code sees what NumPy would show
         if isinstance(v, ndarray):
             return "DiffArray" + repr(v).removeprefix("array").replace("\n     ", "\n         ")
@@ -545,15 +543,6 @@ def view_of(base: Any, get: Callable[[Any], Any], put: Callable[[Any, Any], Any]
     return View(base, get, put if put is None or not cut_apart(base) else _refuse_put)
 
 
-def _recorded(h: Any) -> bool:
-    """True for a value of a recording that jit makes."""
-    while isinstance(h, Handle):
-        if h._trace is not None and h._trace.kind == "graph-recording":
-            return True
-        h = h._peek()
-    return False
-
-
 def _refuse_put(base: Any, _new: Any) -> NoReturn:
     raise core.unsupported("setitem", "a write into a part of an array reaches the array in NumPy, and not in the "
                            "library that this one is of", base, instead="write into the array itself: x[i, j] = v, not "
@@ -562,7 +551,9 @@ def _refuse_put(base: Any, _new: Any) -> NoReturn:
 
 def cut_apart(h: Any) -> bool:
     """True for arrays of a library in which no array shares memory with another: those without strides."""
-    v = outline(h)
+    v = h._value
+    while isinstance(v, Handle):
+        v = v._value
     return type(v) is not ndarray and is_foreign(v) and not hasattr(v, "strides")
 
 
@@ -573,7 +564,7 @@ ARRAY = object()
 def is_scalar(h: Any, view: bool = False) -> bool:
     """True where NumPy would hold a scalar, which is immutable, and not a 0-d array; `view`: h is what a view holds."""
     h._sync()
-    v = h._peek()
+    v = h._value
     t = h._trace
     view = view or type(h) is View
     if t is not None:
@@ -585,7 +576,7 @@ def is_scalar(h: Any, view: bool = False) -> bool:
 
 
 def _type_name(h: Any) -> str:
-    kind = type(outline(h))
+    kind = type(innermost(h))
     return f"numpy.{kind.__name__}" if issubclass(kind, np.generic) else kind.__name__
 
 
@@ -629,19 +620,14 @@ def frozen(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 def same_bytes(a: np.ndarray[Any, Any], b: np.ndarray[Any, Any]) -> bool:
     """True if two plain arrays of one shape and dtype hold the same bits, so NaN and the signs of zeros too."""
-    if 0 in a.strides:  # what is broadcast is looked at once
-        once = (*[slice(None) if s or t else slice(1) for s, t in zip(a.strides, b.strides, strict=True)], ...)
-        a, b = a[once], b[once]
     mine, theirs = [np.ascontiguousarray(v).reshape(-1).view(np.uint8) for v in (a, b)]
     return bool(np.array_equal(mine, theirs))
 
 
 def layout(h: Any) -> Any:
     """A plain array with the memory layout the user's array has (one example of it under vmap)."""
-    if h._promised is not None:
-        return np.empty(h._promised.shape, h._promised.dtype)  # pages that nobody touches take no memory
     h._sync()
-    v = h._peek()
+    v = h._value
     if isinstance(v, Handle):
         v = layout(v)
     t = h._trace
@@ -700,7 +686,7 @@ def is_weak(x: Any) -> bool:
     while isinstance(x, Handle):
         if x._node is core.NUMBER:
             return True
-        x = x._peek()
+        x = x._value
     return type(x) in _NUMBERS
 
 

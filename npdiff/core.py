@@ -51,7 +51,6 @@ class Handle:
     _trace: Trace | None
     _value: Any
     _node: Any
-    _promised: Aval | None = None  # of an array in C order whose `_value` is computed when it is read
 
     if TYPE_CHECKING:  # what array.DiffArray adds, for code that only knows the base class
         def __getattr__(self, name: str) -> Any: ...
@@ -59,10 +58,6 @@ class Handle:
 
     def _sync(self) -> None:
         """Bring a view up to date with its base; a no-op for an array that owns its value."""
-
-    def _peek(self) -> Any:
-        """`_value`, or an array that only looks like it where it has not been computed."""
-        return self._value
 
 
 # array.py puts the real class here; core builds results with it but knows nothing of NumPy's face.
@@ -358,14 +353,6 @@ def innermost(value: Any) -> Any:
     return value
 
 
-def outline(value: Any) -> Any:
-    """`innermost` where only type, shape, dtype and memory layout are asked for: the numbers may be others."""
-    while isinstance(value, Handle):
-        value._sync()
-        value = value._peek()
-    return value
-
-
 def above_foreign(args: Sequence[Any]) -> bool:
     """True if a trace stands over an operand that does more than compute with arrays of another library."""
     return any([isinstance(a, Handle) and a._trace is not None and not a._trace.foreign for a in args])
@@ -380,11 +367,9 @@ def shape_of(value: Any) -> tuple[int, ...]:
 def aval(value: Any) -> Aval:
     """The abstract value of anything a primitive accepts."""
     if isinstance(value, Handle):
-        if value._promised is not None:
-            return value._promised
         value._sync()
         t = value._trace
-        inner = value._peek()
+        inner = value._value
         below = aval(inner) if isinstance(inner, Handle) else aval_of(inner)
         return Aval(below.shape[1:], below.dtype, value._node is NUMBER) if t is not None and t.batches else below
     return aval_of(value)
@@ -397,6 +382,6 @@ def unsupported(name: str, why: str, *received: Any, instead: str) -> Unsupporte
 
 __all__ = [
     "AVAL", "NOTHING", "NUMBER", "VALUE", "Handle", "Primitive", "Trace", "above_foreign", "aval", "bind", "constant",
-    "innermost", "lower", "open_traces", "outline", "overrides", "own_primitive", "python_primitives", "services",
+    "innermost", "lower", "open_traces", "overrides", "own_primitive", "python_primitives", "services",
     "set_array_type", "shape_of", "ufunc_primitives", "unchanged", "unsupported", "wrap",
 ]

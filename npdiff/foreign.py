@@ -113,7 +113,7 @@ def released(value: Any) -> Any:
 def foreign_in(value: Any) -> Any:
     """The library's array inside a value, below all traces; None if there is none."""
     while isinstance(value, Handle):
-        value = value._peek()
+        value = value._value
     return value if is_foreign(value) else None
 
 

@@ -12,18 +12,17 @@ from typing import Any
 import numpy as np
 
 from npdiff import tree
-from npdiff.array import DiffArray, View, is_scalar
+from npdiff.array import DiffArray, View, copy_layout, is_scalar
 from npdiff.avals import PYTHON_NUMBERS, ndarray
 from npdiff.backend.contract import InSteps, own_arrays
 from npdiff.backend.cpu import ON_CPU
-from npdiff.core import Handle, Primitive, constant, innermost, outline
+from npdiff.core import Handle, Primitive, constant, innermost
 from npdiff.dispatch.effects import held_prints, let_out
 from npdiff.environment import COPIED, Environment, Image
 from npdiff.graph import Graph, prune, verify
 from npdiff.kernels.native import trim
 from npdiff.program import Program
 from npdiff.steps import nbytes
-from npdiff.transforms.deferred import Deferring, hold
 from npdiff.transforms.run import running
 from npdiff.transforms.stage import StageTrace, guard_raises, is_value
 
@@ -273,7 +272,7 @@ def _never() -> Any:
 def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: Sequence[Any], structure: Any,
          static: Sequence[bool]) -> Callable[[], Any]:
     environment = made.environment
-    trace = StageTrace(effects=True, deferring=Deferring())
+    trace = StageTrace(effects=True)
     with running(trace):
         handles: dict[int, DiffArray] = {}
         operands: list[Any] = []
@@ -282,8 +281,7 @@ def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: S
         def stage(value: Any) -> DiffArray:
             handle = handles.get(id(value)) if type(value) is ndarray else None
             # The same array passed twice is one array: a write through one name shows in the other.
-            # The array itself: a write is a new value until the call is complete.
-            fresh = trace.input(value)
+            fresh = trace.input(copy_layout(value) if type(value) is ndarray else value)
             inputs.append(fresh)
             operands.append(value)
             if handle is None:
@@ -305,7 +303,6 @@ def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: S
         made.outputs, results = _outputs(
             [image.original(leaf) for leaf in out_leaves], handles, operands, environment)
         made.results = len(results)
-        hold(results)
         written = []
         for k, (value, first) in enumerate(zip(operands, inputs, strict=True)):
             if type(value) is ndarray and made.identities[k] == k and handles[id(value)]._node is not first._node:
@@ -329,13 +326,7 @@ def _run(made: Recording, f: Callable[..., Any], roots: Sequence[Any], leaves: S
         made.draws = any(name.startswith("random.") for name in called)
         made.prints = "print" in called
         outs = [innermost(h) if isinstance(h, Handle) else h for h in [*results, *written]]
-        held = [*operands, *made.graph.constants.values()]
-    copies: list[Any] = []
-    for k, o in enumerate(outs):
-        mine = type(o) is ndarray and o.base is None and o.flags.writeable and not made.blocked
-        shared = not mine or any(type(a) is ndarray and np.may_share_memory(a, o) for a in [*held, *outs[:k]])
-        copies.append(o.copy("K") if shared and type(o) is ndarray else o)
-    del outs
+    copies = [o.copy("K") if type(o) is ndarray else o for o in outs]
     return lambda: made.finish(copies, operands)
 
 
@@ -412,7 +403,7 @@ def _outputs(leaves: Sequence[Any], handles: dict[int, DiffArray], operands: Seq
                 results.append(root)
             outputs.append(Output("view", roots[id(root)], views=views))
         else:
-            value = outline(leaf)
+            value = innermost(leaf)
             how = "number" if isinstance(value, PYTHON_NUMBERS) and not isinstance(value, np.generic) else (
                 "scalar" if is_scalar(leaf) else "array")
             if not is_value(value):

@@ -71,7 +71,7 @@ def per_example(h: Any) -> bool:
         t = h._trace
         if t is not None and t.batches:
             return True
-        h = h._peek()
+        h = h._value
     return False
 
 

@@ -166,14 +166,6 @@ def second(_y: Any, _a: Any, b: Any) -> Any:
     return b
 
 
-def _times(x: Any, number: Any) -> Any:
-    """A tangent or cotangent times a constant partial; what is broadcast stays so."""
-    if type(x) is ndarray and 0 in x.strides:
-        once = x[(*[slice(None) if step else slice(1) for step in x.strides], ...)]
-        return np.broadcast_to(-once if number == -1 else once * number, x.shape)
-    return -x if number == -1 else x * number
-
-
 def _term(rule: Any, product: Rule, operands: int) -> Rule | None:
     """``(x, y, *operands) -> x * partial``, for a tangent or cotangent x."""
     if rule is None:
@@ -191,7 +183,7 @@ def _term(rule: Any, product: Rule, operands: int) -> Rule | None:
         return lambda x, y, *args: product(x, rule(y, *args))
     if rule == 1:
         return unchanged
-    return lambda x, _y, *_args: _times(x, rule)
+    return (lambda x, _y, *_args: -x) if rule == -1 else (lambda x, _y, *_args: x * rule)
 
 
 def _plain_term(rule: Any, product: Rule, operands: int) -> Rule | None:

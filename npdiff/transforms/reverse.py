@@ -23,7 +23,6 @@ from npdiff.avals import is_differentiable, ndarray
 from npdiff.core import AVAL, VALUE, Handle, Primitive, Trace, aval, shape_of, unchanged, wrap
 from npdiff.errors import NotDifferentiableError, TracedValueError, message, outside_write, scipy_call
 from npdiff.foreign import filled
-from npdiff.transforms.deferred import hold
 
 # Counts down, so that the newest node is the smallest: a heap of nodes hands out users before what they used.
 _serial = itertools.count(0, -1)
@@ -323,7 +322,6 @@ def cotangents(outputs: Sequence[tuple[Node, Any]], wanted: Sequence[Node]) -> l
     # Partials may be infinite where the cotangent is zero; NumPy's warnings belong to the user's own forward code.
     with np.errstate(all="ignore"):
         cts = pullback(outputs, wanted, strong=False)
-        hold(cts)
         for ct in cts:
             found: Any = core.innermost(ct)
             kind: type = type(found)

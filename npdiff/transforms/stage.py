@@ -6,7 +6,6 @@ code takes one out of our sight, the recording is marked as not replayable, with
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,13 +16,10 @@ from npdiff.array import DiffArray, ask, frozen, same_bytes, take
 from npdiff.avals import ndarray
 from npdiff.core import Handle, Primitive, Trace, aval, innermost, wrap
 from npdiff.errors import GuardFailed, user_frame
-from npdiff.graph import Atom, Equation, Graph, Literal, Var, droppable
-from npdiff.transforms.deferred import Deferring, now
+from npdiff.graph import Atom, Equation, Graph, Literal, Var
 
 # Bytes from which arrays of zeros are worth a look at all of their elements.
 _LARGE = 1 << 20
-# Elements that are looked at before all are.
-_PROBE = 64
 _SCALARS = (bool, int, float, complex, np.generic)
 
 
@@ -76,16 +72,6 @@ def is_value(value: Any) -> bool:
     return isinstance(value, (Handle, int, float, complex))
 
 
-def _spread(a: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """A large array that holds one number throughout (cotangents of sums, say) as that number, broadcast."""
-    if a.nbytes < _LARGE or a.dtype.kind not in "biuf" or a.dtype.itemsize > 8 or not a.flags.c_contiguous:
-        return a
-    bits = a.reshape(-1).view(f"u{a.dtype.itemsize}")
-    if (bits[:_PROBE] == bits[0]).all() and (bits == bits[0]).all():
-        return np.broadcast_to(a[(slice(1),) * a.ndim].reshape(()), a.shape)
-    return a
-
-
 def _source() -> tuple[str, int] | None:
     frame = user_frame()
     return (frame.f_code.co_filename, frame.f_lineno) if frame is not None else None
@@ -106,28 +92,23 @@ class StageTrace(Trace):
         True if the run did something outside that a second run would do once more.
     effects
         True if random draws and prints belong to the graph; False where it runs any number of times for one call.
-    deferring
-        What may compute large results only when somebody asks for them; None: everything is computed at once.
     """
 
     kind = "graph-recording"
 
-    def __init__(self, keep_values: bool = False, effects: bool = False, deferring: Deferring | None = None) -> None:
+    def __init__(self, keep_values: bool = False, effects: bool = False) -> None:
         super().__init__()
-        self.deferring = deferring
         self.keep_values = keep_values
         self.effects = effects
         self.equations: list[Equation] = []
         self.constants: dict[Var, Any] = {}
         self.blocked: list[str] = []
         self.acted = False
-        self._known: dict[int, tuple[Callable[[], Any], Var]] = {}
+        self._known: dict[int, tuple[Any, Var]] = {}
         self._zeros: dict[tuple[tuple[int, ...], np.dtype[Any]], Var] = {}
 
     def input(self, value: Any) -> DiffArray:
         """A new input of the graph."""
-        if self.deferring is not None:
-            self.deferring.give(value)
         return DiffArray(self, value, self.var(value))
 
     def var(self, value: Any) -> Var:
@@ -144,18 +125,15 @@ class StageTrace(Trace):
         if isinstance(a, _SCALARS) and not isinstance(a, Handle):
             return Literal(a)
         known = self._known.get(id(a))
-        if known is not None and known[0]() is a and (type(a) is not ndarray or self._holds(known[1], a)):
+        if known is not None and (type(a) is not ndarray or self._holds(known[1], a)):
             return known[1]
         if (type(a) is ndarray and a.nbytes >= _LARGE and a.dtype.kind in "biufc" and a.flags.c_contiguous
                 and not a.view(np.uint8).any()):
             return self._zeros_like(a)
         v = self.var(a)
         # Plain arrays belong to the function: what it writes into one later is no part of what was read now.
-        self.constants[v] = kept = frozen(_spread(a)) if type(a) is ndarray else a
-        if self.deferring is not None:
-            self.deferring.give(kept)
-        # (an id is its owner's while that is alive)
-        self._known[id(a)] = (weakref.ref(a) if type(a) is ndarray else lambda: a, v)
+        self.constants[v] = frozen(a) if type(a) is ndarray else a
+        self._known[id(a)] = (a, v)  # keeps `a` alive, so that its id stays its own
         return v
 
     def _holds(self, v: Var, a: np.ndarray[Any, Any]) -> bool:
@@ -170,21 +148,13 @@ class StageTrace(Trace):
         if v is None:
             v = self._zeros[key] = self.var(a)
             self.constants[v] = np.zeros(a.shape, a.dtype)
-            if self.deferring is not None:
-                self.deferring.give(self.constants[v])
         return v
 
     def process(self, prim: Primitive, args: Sequence[Any], params: dict[str, Any]) -> Any:
         inputs = [self.atom(a) for a in args]
         source = _source()
-        values: Sequence[Any] = [self._payload(a) for a in args]
-        if self.deferring is not None:
-            result = self._deferred(self.deferring, prim, inputs, values, params, source)
-            if result is not None:
-                return result
-            values = now(values)
         try:
-            out = prim.call(*values, **params)
+            out = prim.call(*[self._payload(a) for a in args], **params)
         except Exception as error:
             self._raised(error, prim, inputs, params, source)
             raise
@@ -194,22 +164,6 @@ class StageTrace(Trace):
             return tuple(results)
         result = DiffArray(self, out, self.var(out))
         self.equations.append(Equation(prim, inputs, params, [result._node], source))
-        return result
-
-    def _deferred(self, deferring: Deferring, prim: Primitive, inputs: list[Atom], values: Sequence[Any],
-                  params: dict[str, Any], source: tuple[str, int] | None) -> DiffArray | None:
-        """The result of an operation that need not be computed now; None if it has to be."""
-        # Plain arrays as the graph holds them, which nobody writes into.
-        kept = [self.constants.get(v, a) if type(v) is Var else a for v, a in zip(inputs, values, strict=True)]
-        promised = deferring.defer(prim, kept, params, source)
-        if promised is None:
-            return None
-        result = DiffArray(self, promised, self.var(promised))
-        eq = Equation(prim, inputs, params, [result._node], source)
-        if not droppable(eq, self.constants):
-            return None
-        result._value = deferring.settle(promised)
-        self.equations.append(eq)
         return result
 
     def _raised(self, error: Exception, prim: Primitive, inputs: Sequence[Atom], params: dict[str, Any],
