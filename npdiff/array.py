@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from npdiff import core, tree
-from npdiff.avals import PYTHON_NUMBERS, is_differentiable, is_foreign, ndarray
+from npdiff.avals import PYTHON_NUMBERS, is_differentiable, is_foreign, ndarray, python_type
 from npdiff.bytecode import formats, stores_item
 from npdiff.core import Handle, aval, bind, innermost, overrides, services, ufunc_primitives
 from npdiff.errors import NpdiffError, TracedValueError, message
@@ -105,7 +105,7 @@ class DiffArray(Handle):
             return type(self)
         value = innermost(self)
         if isinstance(value, ndarray):
-            return ndarray if not is_scalar(self) else value.dtype.type
+            return ndarray if not is_scalar(self) else python_type(value.dtype) if is_weak(self) else value.dtype.type
         return type(value)
 
     def __reduce_ex__(self, protocol: Any) -> NoReturn:
@@ -687,6 +687,8 @@ _round = core.own_primitive("round", lambda x, *, ndigits: round(x, ndigits), ki
 def is_weak(x: Any) -> bool:
     """True for a Python number, tracked or not."""
     while isinstance(x, Handle):
+        if x._node is core.NUMBER:
+            return True
         x = x._value
     return type(x) in _NUMBERS
 

@@ -29,6 +29,9 @@ _levels = itertools.count(1)
 _CLOSED = 1 << 62
 _open_traces: dict[int, Trace] = {}
 
+# In the place of a batch trace's node: each example has a Python number, which follows other operands (NEP 50).
+NUMBER = object()
+
 # NumPy function -> what npdiff does instead; filled by the rows in dispatch/.
 overrides: dict[Callable[..., Any], Callable[..., Any]] = {}
 # NumPy ufunc -> its primitive; filled by the rows in dispatch/.
@@ -368,7 +371,7 @@ def aval(value: Any) -> Aval:
         t = value._trace
         inner = value._value
         below = aval(inner) if isinstance(inner, Handle) else aval_of(inner)
-        return Aval(below.shape[1:], below.dtype) if t is not None and t.batches else below
+        return Aval(below.shape[1:], below.dtype, value._node is NUMBER) if t is not None and t.batches else below
     return aval_of(value)
 
 
@@ -378,7 +381,7 @@ def unsupported(name: str, why: str, *received: Any, instead: str) -> Unsupporte
 
 
 __all__ = [
-    "AVAL", "NOTHING", "VALUE", "Handle", "Primitive", "Trace", "above_foreign", "aval", "bind", "constant",
+    "AVAL", "NOTHING", "NUMBER", "VALUE", "Handle", "Primitive", "Trace", "above_foreign", "aval", "bind", "constant",
     "innermost", "lower", "open_traces", "overrides", "own_primitive", "python_primitives", "services",
     "set_array_type", "shape_of", "ufunc_primitives", "unchanged", "unsupported", "wrap",
 ]

@@ -15,7 +15,7 @@ from npdiff import core
 from npdiff.array import PLAIN, DiffArray, View, ask, cut_apart, is_scalar, is_weak, take
 from npdiff.avals import ndarray
 from npdiff.bytecode import puts_back
-from npdiff.core import Handle, bind, innermost, overrides, python_primitives, services, ufunc_primitives
+from npdiff.core import Handle, aval, bind, innermost, overrides, python_primitives, services, ufunc_primitives
 
 _BINARY = {
     "add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "floordiv": np.floor_divide,
@@ -27,6 +27,13 @@ _COMPARE = {
     "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal,
 }
 _UNARY = {"neg": np.negative, "pos": np.positive, "abs": np.absolute, "invert": np.invert}
+
+
+def _is_float(x: Any) -> bool:
+    """True for np.float64, which is a Python float too: Python's complex computes with it and does not ask NumPy."""
+    if isinstance(x, Handle):
+        return aval(x).dtype == np.float64 and is_scalar(x)
+    return isinstance(x, np.float64)
 
 
 def _repeats(h: Any) -> bool:
@@ -67,9 +74,8 @@ def _operate(ufunc: np.ufunc, self: Any, other: Any, reflected: bool) -> Any:
     operands = (other, self) if reflected else (self, other)
     if ufunc in python_primitives and is_weak(self) and is_weak(other):
         return bind(python_primitives[ufunc], operands, {})
-    if ufunc in python_primitives and not reflected and type(innermost(self)) is complex and isinstance(
-            innermost(other), np.float64):
-        return bind(python_primitives[ufunc], operands, {})  # np.float64 is a Python float too
+    if not reflected and self.dtype.kind == "c" and is_weak(self) and ufunc in python_primitives and _is_float(other):
+        return bind(python_primitives[ufunc], operands, {})
     prim = ufunc_primitives.get(ufunc)
     return services["ufunc"](ufunc, "__call__", operands, {}) if prim is None else bind(prim, operands, {})
 
@@ -98,14 +104,13 @@ def _forward(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
 
 def _reflected(ufunc: np.ufunc) -> Callable[[Any, Any], Any]:
     def op(self: Any, other: Any) -> Any:
+        if type(other) is complex and ufunc in python_primitives and _is_float(self):
+            return bind(python_primitives[ufunc], (other, self), {})
         trace = self._trace
         if trace is not None and type(self) is DiffArray and type(self._value) is ndarray and type(other) in PLAIN:
             prim = ufunc_primitives.get(ufunc)
             if prim is not None:
                 return trace.binary(prim, other, self)
-        if type(other) is complex and ufunc in python_primitives and isinstance(innermost(self), np.float64):
-            # np.float64 is a Python float too, so Python's complex does not let NumPy answer.
-            return bind(python_primitives[ufunc], (other, self), {})
         return _operate(ufunc, self, other, True)
 
     return op

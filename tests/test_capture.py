@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 import threading
 from typing import Any
 
@@ -294,7 +295,15 @@ def nested(a: Any) -> Any:
     return [nested(row) for row in a] if np.ndim(a) else a
 
 
-HEARING = [name for name, row in rows.items() if row.captured == "lists"]
+def on_an_array(name: str) -> str:
+    """The first sample call on a float array, "" if there is none."""
+    def first(text: str) -> Any:
+        return next(iter(evaluate(name, text).args), None)
+
+    return next((t for t in rows[name].cases if is_float_array(first(t)) and first(t).ndim and first(t).size > 1), "")
+
+
+HEARING = {name: text for name, row in rows.items() if row.captured == "lists" and (text := on_an_array(name))}
 
 
 @pytest.mark.parametrize("name", HEARING)
@@ -356,3 +365,50 @@ def test_as_strided_of_a_plain_array_is_a_view_of_it() -> None:
         return np.sum(x * plain)
 
     np.testing.assert_array_equal(npdiff.grad(f)(np.ones(2)), [5.0, 2.0])
+
+
+POLYNOMIALS = {
+    "Polynomial": "poly", "Chebyshev": "cheb", "Legendre": "leg", "Hermite": "herm", "HermiteE": "herme",
+    "Laguerre": "lag",
+}
+
+
+@pytest.mark.parametrize("name", POLYNOMIALS)
+def test_polynomials_are_read_as_user_code(name: str) -> None:
+    series = getattr(np.polynomial, name)
+    module = sys.modules[series.__module__]
+    evaluated, fitted = getattr(module, f"{POLYNOMIALS[name]}val"), getattr(module, f"{POLYNOMIALS[name]}fit")
+
+    def of_objects(c: Any, x: Any) -> Any:
+        p = series(c, domain=[0, 2])
+        return [p(x), p.deriv()(x), (p * p + p.integ()).coef, series([1.0, c[0]])(x), series([1.0, 2.0])(x[0])]
+
+    def of_functions(c: Any, x: Any) -> Any:
+        return [evaluated(x, c), evaluated(0.5, [1.0, x[0]]), fitted(np.arange(4.0), c, 2)]
+
+    at = (np.array([0.5, -1.0, 2.0, 0.3]), np.array([0.2, 0.7]))
+    for f in (of_objects, of_functions):
+        check_grads(f, at, rtol=1e-5)
+        for got, wanted in zip(npdiff.jit(f)(*at), f(*at), strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-12, atol=1e-12)
+
+
+def test_polynomials_of_two_variables() -> None:
+    c = np.arange(6.0).reshape(2, 3)
+    check_grads(lambda x, y: np.polynomial.polynomial.polyval2d(x, y, c), (X, Y))
+    check_grads(lambda x, y: np.polynomial.chebyshev.chebgrid2d(x, y, c), (X, Y))
+    check_grads(lambda c: np.polynomial.polynomial.polygrid2d(X, Y, c), (c,))
+
+
+@pytest.mark.parametrize("body", [
+    "np.interp([0.5, -3, 9], [0, 1.0], [2, 3.0], left=x[0], right=x[1])",
+    "np.pad(np.arange(3), 1, constant_values=x[0])",
+    "np.trapezoid([1.0, 2, 3], x=[0, x[0], 3.0])", "np.unwrap(np.array([0, 3, 7.0]), period=x[0])",
+    "np.polyint([1.0, 2.0], k=x[0])", "np.polyfit(np.arange(3.0), [1.0, 2, 4], 1, w=[x[0], 1, 2])",
+])
+def test_rows_that_hear_keywords(body: str) -> None:
+    f = function(f"return {body}", "x")
+    x = np.array([0.7, 1.2])
+    for got in (npdiff.vjp(f, x)[0], npdiff.jit(f)(x)):
+        np.testing.assert_allclose(got, f(x), rtol=1e-12)
+    check_grads(f, (x,), order=2)

@@ -183,8 +183,8 @@ def test_shuffle_of_rows_by_a_generator(make: str) -> None:
 @pytest.mark.filterwarnings("ignore:you are shuffling a 'DiffArray'")
 @pytest.mark.parametrize("call", [
     "mix = rng.shuffle\nmix(y)", "rng.shuffle(x=y)", "list(map(rng.shuffle, [y]))",
-    "__import__('functools').partial(rng.shuffle, y)()", "[f(y) for f in (rng.shuffle,)]",
-    "__import__('operator').methodcaller('shuffle', y)(rng)",
+    "import functools\nfunctools.partial(rng.shuffle, y)()", "[f(y) for f in (rng.shuffle,)]",
+    "import operator\noperator.methodcaller('shuffle', y)(rng)",
 ])
 def test_shuffle_in_other_words(call: str) -> None:
     f = function(f"y = x * 1\nrng = np.random.default_rng(3)\n{call}\nreturn np.sum(y * y)", "x")

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from npdiff.array import ask, layout
-from npdiff.core import Handle, aval, innermost, services
+from npdiff.avals import python_type
+from npdiff.core import Handle, aval, services
 from npdiff.dispatch.declare import composite, operand, static
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import phantom
@@ -62,7 +63,7 @@ def assemble(obj: Any, dtype: Any = None) -> Any:
             return [blank(x) for x in o]
         p = next(like)
         a = aval(p)
-        return type(innermost(p))(0) if a.weak else np.zeros(a.shape, a.dtype)[()]
+        return python_type(a.dtype)(0) if a.weak else np.zeros(a.shape, a.dtype)[()]
 
     found = np.array(blank(obj))
     target = _numeric(found.dtype if dtype is None else dtype, obj)

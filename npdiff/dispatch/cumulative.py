@@ -67,8 +67,8 @@ _CASES: tuple[str, ...] = ("A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=
                            "I(3), dtype=float",
           "A(3), dtype=complex",
           "C(3)")
-cumsum = function(np.cumsum, "linear", cumsum_p, captured="lists", cases=_CASES)(_running(cumsum_p, np.add))
-cumprod = function(np.cumprod, "nonlinear", cumprod_p, captured="lists", cases=(
+cumsum = function(np.cumsum, "linear", cumsum_p, cases=_CASES)(_running(cumsum_p, np.add))
+cumprod = function(np.cumprod, "nonlinear", cumprod_p, cases=(
     *_CASES, "A(5) * [1, 0, 1, 0, 1]"), points=(
     point("exact where factors are 0", "f(x)", [2.0, 0.0, 3.0], [1, 8, 0], [4, 6, 2]),
     point("exact where factors are 0", "f(x)", [0.0, 0.0, 3.0], [1, 0, 0], [4, 4, 0])))(
@@ -109,7 +109,7 @@ def _end(value: Any, a: Any, axis: int) -> Any:
     return np.broadcast_to(value, shape)
 
 
-@composite(np.diff, captured="lists",
+@composite(np.diff,
            cases=("A(4)", "A(4), 2", "A(2, 3), axis=0", "A(2, 3), prepend=A(2, 1), append=0.5", "A(4), n=0",
                            "B(4)", "A(2), n=3"))
 def diff(a: Any, n: Any = 1, axis: Any = -1, prepend: Any = _NO_VALUE, append: Any = _NO_VALUE) -> Any:
@@ -201,7 +201,7 @@ def _slopes(f: Any, h: Any, axis: int, edge_order: int) -> Any:
     return np.moveaxis(np.concatenate([first, inside, last], axis=-1), -1, axis)
 
 
-@composite(np.gradient, captured="lists",
+@composite(np.gradient,
            cases=("A(5)", "A(5), 0.5", "A(5), P(5).cumsum()", "A(3, 4)", "A(3, 4), 0.5, 2.0, edge_order=2",
                                "A(3, 4), axis=0", "A(5), P(5).cumsum(), edge_order=2", "A(3, 4), P(4).cumsum(), axis=1",
                                "I(5)"))
@@ -243,7 +243,7 @@ def _trapezoid(y: Any, x: Any = None, dx: Any = 1.0, axis: Any = -1) -> Any:
 for _name, _until, _warns in (("trapezoid", "", ""), (
         "trapz", "2.4", "`trapz` is deprecated. Use `trapezoid` instead, or one of the numerical integration functions "
         "in `scipy.integrate`.")):
-    composite(_name, until=_until, warns=_warns, captured="lists", cases=(
+    composite(_name, until=_until, warns=_warns, cases=(
         "A(4)", "A(4), A(4)", "A(2, 3), dx=0.5", "A(3, 2), A(3), axis=0", "A(2, 3), A(2, 3)", "C(3), A(3)"))(_trapezoid)
 
 # ---------------------------------------------------------------------- unwrap
@@ -257,7 +257,7 @@ turns_p: Primitive = constant_primitive("unwrap_turns", None, impl=_turns, batch
                                          total=True)
 
 
-@composite(np.unwrap, captured="lists", points=(
+@composite(np.unwrap, points=(
     point("whole periods are added, which are constant", "f(x)", [0.0, np.pi, 2 * np.pi], 1, 0),),
            cases=("3 * A(5)", "3 * A(2, 4), axis=0", "3 * A(5), period=4.0", "I(4, high=9), period=4",
                   "3 * A(5), discont=3.5"))

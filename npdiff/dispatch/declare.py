@@ -139,6 +139,11 @@ def operand(a: Any) -> Any:
     return np.asarray(a)
 
 
+def tolerance(v: Any) -> Any:
+    """A number that values are compared with: a tracked one is asked for its value, as a comparison in an `if` asks."""
+    return ask(v, "a tolerance") if isinstance(v, Handle) and not aval(v).ndim else static(v)
+
+
 def static(v: Any) -> Any:
     """A parameter that decides shapes or modes: a tracked one is asked for its value."""
     if isinstance(v, Handle):
@@ -283,7 +288,7 @@ def found(name: str) -> Any:
 
 def function(func: Any, kind: str = "composite", prim: Primitive | None = None, notes: str = "",
              cases: Sequence[str] = (), since: str = "", until: str = "",
-             retired: dict[str, str] | None = None, captured: str = "",
+             retired: dict[str, str] | None = None, captured: str = "lists",
              points: Sequence[Point] = (), warns: str = "") -> Callable[[Rule], Rule]:
     """Row of a NumPy function written over primitives; the decorated code has the newest NumPy's own signature.
 
@@ -342,14 +347,15 @@ def _as_before(func: Any, impl: Rule, retired: dict[str, str]) -> Rule:
 
 
 def composite(func: Any, notes: str = "", cases: Sequence[str] = (), since: str = "", until: str = "",
-              retired: dict[str, str] | None = None, captured: str = "",
+              retired: dict[str, str] | None = None, captured: str = "lists",
               points: Sequence[Point] = (), warns: str = "") -> Callable[[Rule], Rule]:
     """Row of a NumPy function that is NumPy code over other functions."""
     return function(func, "composite", None, notes, cases, since, until, retired, captured, points, warns)
 
 
 def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: str = "",
-           cases: Sequence[str] = (), captured: str = "", points: Sequence[Point] = (), stretch: bool = False) -> None:
+           cases: Sequence[str] = (), captured: str = "lists", points: Sequence[Point] = (),
+           stretch: bool = False) -> None:
     """Row of a function that is itself a primitive: `arrays` are its operands, all else are parameters."""
     parameters = inspect.signature(func).parameters
     names = list(parameters)
@@ -372,7 +378,7 @@ def direct(func: Any, kind: str, prim: Primitive, arrays: Sequence[str], notes: 
 
 
 def nonlinear(func: Any, *, jvp: Rule, arrays: Sequence[str] = ("a",), batch: Rule | None = None,
-              multiple: bool = False, notes: str = "", cases: Sequence[str] = (), captured: str = "",
+              multiple: bool = False, notes: str = "", cases: Sequence[str] = (), captured: str = "lists",
               points: Sequence[Point] = (), total: bool | None = None) -> Primitive:
     """Row of a function with a hand-written jvp; reverse mode transposes the linearised jvp."""
     prim = Primitive(numpy_name(func)[3:], func, kind="nonlinear", jvp=jvp, batch=batch, multiple=multiple, total=total)
@@ -382,10 +388,10 @@ def nonlinear(func: Any, *, jvp: Rule, arrays: Sequence[str] = ("a",), batch: Ru
 
 def nondifferentiable(func: Any, *, arrays: Sequence[str] = ("a",), batch: Rule | None = None,
                       multiple: bool = False, dynamic: bool = False, notes: str = "",
-                      cases: Sequence[str] = (), points: Sequence[Point] = ()) -> Primitive:
+                      cases: Sequence[str] = (), captured: str = "lists", points: Sequence[Point] = ()) -> Primitive:
     """Row of a function whose results are indices, counts or truth values."""
     prim = constant_primitive(numpy_name(func)[3:], func, batch=batch, multiple=multiple, dynamic=dynamic)
-    direct(func, "nondifferentiable", prim, arrays, notes, cases, points=points)
+    direct(func, "nondifferentiable", prim, arrays, notes, cases, captured, points)
     return prim
 
 
@@ -404,5 +410,6 @@ def unsupported(func: Any, why: str, instead: str = "compute it on x.value, the 
 __all__ = [
     "Point", "Row", "absent", "add_row", "composite", "direct", "elementwise", "elementwise_jvp", "found", "function",
     "is_weak", "nondifferentiable", "nondifferentiable_ufunc", "nonlinear", "numpy_is", "numpy_name", "operand",
-    "point", "rows", "since", "static", "unsupported", "write_out",
+    "point", "rows", "since", "static", "tolerance",
+    "unsupported", "write_out",
 ]

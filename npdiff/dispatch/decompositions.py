@@ -211,7 +211,7 @@ cholesky_p: Primitive = own_primitive("linalg.cholesky", _cholesky_call, jvp=_ch
                                       batch=batch_leading(lambda: cholesky_p))
 
 
-@function(np.linalg.cholesky, "nonlinear", cholesky_p, captured="lists", notes="reads one triangle, as LAPACK does",
+@function(np.linalg.cholesky, "nonlinear", cholesky_p, notes="reads one triangle, as LAPACK does",
           cases=("S(3)", "S(3, 2)", "S(3), upper=True", "S(3, 2), upper=True",
                  "S(2) + 0.3j * np.array([[0, 1], [-1, 0]])"))
 def cholesky(a: Any, /, *, upper: Any = False) -> Any:
@@ -247,7 +247,7 @@ eigh_p: Primitive = own_primitive("linalg.eigh", _eigh_call, jvp=_eigh_jvp, mult
                                   batch=batch_leading(lambda: eigh_p))
 
 
-@function(np.linalg.eigh, "nonlinear", eigh_p, captured="lists", notes="reads one triangle",
+@function(np.linalg.eigh, "nonlinear", eigh_p, notes="reads one triangle",
           points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError),
                   point("where the phase of complex vectors jumps (a first component of zero), it is held; what "
                         "depends on it is an error in reverse mode", "np.abs(f(x + 0j)[1])",
@@ -265,7 +265,7 @@ def _eigvalsh_jvp(_out: Any, primals: Any, tangents: Any, UPLO: Any = "L") -> An
     return np.real(_diagonal(np.matmul(adjoint(v), np.matmul(from_triangle(t, UPLO.upper()), v))))
 
 
-eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh, captured="lists",
+eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh,
                                   jvp=_eigvalsh_jvp, batch=batch_leading(lambda: eigvalsh_p),
                        notes="reads one triangle", points=(
                            point("at equal eigenvalues right for functions symmetric in them", "f(x) ** 2",
@@ -275,11 +275,19 @@ eigvalsh_p: Primitive = nonlinear(np.linalg.eigvalsh, captured="lists",
 # ---------------------------------------------------------------------- general eigenvalues
 
 
+def _in_basis(v: Any, t: Any, what: str) -> Any:
+    """The matrix's change in the basis of its eigenvectors; an error if they are none, as at a defective matrix."""
+    smallest = np.linalg.svd(v, compute_uv=False)[..., -1, None, None]
+    dependent = np.equal(closed(smallest, 1), 0)
+    inner = np.linalg.solve(np.where(dependent, np.eye(shape_of(v)[-1]), v), np.matmul(t, v))
+    return over_gap(inner, np.where(dependent, 0.0, 1.0).astype(aval(smallest).dtype), what)
+
+
 def _eig_jvp(out: Any, _primals: Any, tangents: Any) -> Any:
     (w, v), (t,) = out, tangents
     if t is None or aval(w).size == 0:
         return None, None
-    inner = np.linalg.solve(v, np.matmul(t, v))
+    inner = _in_basis(v, t, "np.linalg.eig")
     turn = rotation(inner, w, "np.linalg.eig")
     dv = np.matmul(v, turn)
     # LAPACK scales each vector to length one and makes its largest component real.
@@ -301,7 +309,7 @@ eig_p: Primitive = own_primitive("linalg.eig", lambda a: tuple(np.linalg.eig(a))
                       batch=batch_leading(lambda: eig_p))
 
 
-@function(np.linalg.eig, "nonlinear", eig_p, captured="lists",
+@function(np.linalg.eig, "nonlinear", eig_p,
           points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError),
                   point("where the phase of complex vectors jumps (two largest components), it is held; what "
                         "depends on it is an error in reverse mode", "f(x)[1] * np.conj(f(x)[1])",
@@ -315,14 +323,16 @@ def _eigvals_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
     (a,), (t,) = primals, tangents
     if t is None:
         return None
-    _, v = np.linalg.eig(a)
-    return _diagonal(np.linalg.solve(v, np.matmul(t, v)))
+    w, v = np.linalg.eig(a)
+    return _diagonal(_in_basis(v, t, "np.linalg.eigvals")) if aval(w).size else np.zeros_like(w)
 
 
-eigvals_p: Primitive = nonlinear(np.linalg.eigvals, captured="lists",
+eigvals_p: Primitive = nonlinear(np.linalg.eigvals,
                                  jvp=_eigvals_jvp, batch=batch_leading(lambda: eigvals_p),
                       points=(point("at equal eigenvalues right for functions symmetric in them", "f(x) ** 2",
-                                    [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]]),),
+                                    [[2.0, 0.0], [0.0, 2.0]], [[4, 0], [0, 4]]),
+                              point("an error at a defective matrix", "f(x)", [[1.0, 1.0], [0.0, 1.0]],
+                                    NotDifferentiableError)),
                       cases=("S(3)", "M(3) + np.diag([0., 1, 2])", "np.array([[1., 2], [-2, 1.5]]) + 0.1 * A(2, 2)"))
 
 # ---------------------------------------------------------------------- singular values
@@ -379,7 +389,7 @@ svd_p: Primitive = own_primitive("linalg.svd", lambda a, full_matrices=True: tup
                       jvp=_svd_jvp, multiple=True, batch=batch_leading(lambda: svd_p))
 
 
-@function(np.linalg.svd, "nonlinear", svd_p, captured="lists",
+@function(np.linalg.svd, "nonlinear", svd_p,
           notes="the extra vectors of full_matrices=True have none", points=(
     point("vectors: an error at equal singular values", "f(x)[0][0, 1]", _ONE, NotDifferentiableError),
     point("values: at equal ones right for functions symmetric in them", "f(x, compute_uv=False) ** 2",
@@ -451,7 +461,7 @@ qr_p: Primitive = own_primitive("linalg.qr", lambda a, mode="reduced": tuple(np.
                      batch=batch_leading(lambda: qr_p))
 
 
-@function(np.linalg.qr, "nonlinear", qr_p, captured="lists",
+@function(np.linalg.qr, "nonlinear", qr_p,
           notes="full rank of the leading columns; the extra columns of "
           "mode='complete' have no derivative", cases=("M(3)", "A(4, 2)", "A(2, 3)", "A(2, 3, 2)", "A(4, 2), mode='r'",
                                                        "M(3), mode='complete'", "C(3, 2)",

@@ -36,7 +36,7 @@ def _clipped(a: Any, low: Any, high: Any) -> Any:
     return a if high is None else np.minimum(a, high)
 
 
-@composite(np.clip, captured="lists", points=(
+@composite(np.clip, points=(
     point("at a bound, x and the bound share equally", "f(x, 0.0, 1.0)", [0.0, 1.0, -1.0, 2.0, 0.5],
           [0.5, 0.5, 0, 0, 1], 0),
 ), cases=(
@@ -89,7 +89,7 @@ for _func in (np.round, np.around):
           warns="numpy.fix is deprecated. Use numpy.trunc instead, which is faster and follows the Array API standard."
           if numpy_is("2.5") else "")
 def fix(x: Any, out: Any = None) -> Any:
-    return np.trunc(x) if out is None else np.trunc(x, out=out)
+    return np.trunc(operand(x)) if out is None else np.trunc(operand(x), out=out)
 
 
 # ---------------------------------------------------------------------- functions whose derivatives form a family
@@ -168,7 +168,7 @@ def i0(x: Any) -> Any:
 # ---------------------------------------------------------------------- interpolation
 
 
-@composite(np.interp, captured="lists", points=(
+@composite(np.interp, points=(
     point("at a knot the slope to its right, 0 at the last one", "f(x, [0.0, 1.0, 2.0], [0.0, 1.0, 3.0])",
           [-1.0, 0.0, 1.0, 2.0, 3.0], [0, 1, 2, 0, 0], 0),), cases=(
     "A(4), np.array([-1., 0.03, 1.2]), A(3)", "A(2, 2), P(3).cumsum() - 1, A(3), left=-1.0, right=2.0",
@@ -264,7 +264,7 @@ def _part(full: Any, n: int, m: int, mode: Any) -> Any:
 _MODES = ("full", "same", "valid", 0, 1, 2)
 
 
-@function(np.convolve, "bilinear", convolve_p, captured="lists", cases=(
+@function(np.convolve, "bilinear", convolve_p, cases=(
     "A(4), A(3)", "A(3), A(5)", "A(4), A(3), 'same'", "A(3), A(4), 'same'", "A(4), A(3), 'valid'",
     "A(2), A(5), 'valid'", "A(5), A(2), mode='same'", "C(3), C(2)", "I(3), A(2)"))
 def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
@@ -275,7 +275,7 @@ def convolve(a: Any, v: Any, mode: Any = "full") -> Any:
     return _part(bind(convolve_p, (a, v), {}), max(n, m), min(n, m), mode)
 
 
-@composite(np.correlate, captured="lists",
+@composite(np.correlate,
            cases=("A(4), A(3)", "A(3), A(5)", "A(4), A(3), 'same'", "A(3), A(4), 'same'",
                                 "A(2), A(5), 'same'", "A(5), A(2), 'same'", "A(4), A(3), 'full'", "A(2), A(4), 'full'",
                                 "C(3), C(2), 'full'"))

@@ -44,7 +44,7 @@ def _beyond_one(x: Any) -> Any:
 def _enter(name: str, outside: Callable[[Any], Any], *cases: str) -> None:
     ufunc = getattr(np, name)
 
-    @composite(f"emath.{name}", captured="lists", notes=_NOTES, cases=(*cases, "C(3)"))
+    @composite(f"emath.{name}", notes=_NOTES, cases=(*cases, "C(3)"))
     def function(x: Any) -> Any:
         return ufunc(_widened(x, outside))
 
@@ -55,12 +55,12 @@ for _name in ("arcsin", "arccos", "arctanh"):
     _enter(_name, _beyond_one, "U(3)", "1.2 + P(2, 3)", "U()[()]")
 
 
-@composite("emath.logn", captured="lists", notes=_NOTES, cases=("1.3 + P(3), P(3)", "2, A(2, 3)", "-1.7, P(3)"))
+@composite("emath.logn", notes=_NOTES, cases=("1.3 + P(3), P(3)", "2, A(2, 3)", "-1.7, P(3)"))
 def logn(n: Any, x: Any) -> Any:
     return np.divide(np.log(_widened(x, _below_zero)), np.log(_widened(n, _below_zero)))
 
 
-@composite("emath.power", captured="lists", notes=_NOTES,
+@composite("emath.power", notes=_NOTES,
            cases=("P(3), A(3)", "A(2, 3) - 0.1, 0.5", "I(3), 2", "I(3, low=1), -I(3)", "2, A(3)"))
 def power(x: Any, p: Any) -> Any:
     p = _array(p)

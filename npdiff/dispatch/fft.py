@@ -127,9 +127,11 @@ def _plan(a: Any, s: Any, axes: Any) -> tuple[list[Any], list[int]]:
     s, axes = static(s), static(axes)
     if axes is None:
         axes = list(range(aval(a).ndim)) if s is None else list(range(-len(s), 0))
-    sizes = [None] * len(axes) if s is None else [None if n == -1 else n for n in s]
+    sizes = [None] * len(axes) if s is None else list(s)
     if len(sizes) != len(axes):
         raise ValueError("Shape and axes have different lengths.")
+    # -1 is the array's own size, also along the last axis of irfftn.
+    sizes = [aval(a).shape[axis] if n == -1 else n for n, axis in zip(sizes, axes, strict=True)]
     return sizes, list(axes)
 
 
@@ -157,7 +159,8 @@ def _many_axes(func: Any, name: str, default: Any, kind: str) -> None:
         return write_out(_several(name, a, s, axes, norm), out, f"np.fft.{func.__name__}")
 
     composite(func, cases=(f"{kind}(3, 4)", f"{kind}(2, 3, 4), axes=(0, 2)", f"{kind}(3, 4), s=(2, 5), axes=(0, 1)",
-                           f"{kind}(3, 3), norm='ortho'", f"{kind}(3, 4), (4, 3), (1, 0), 'forward'"))(impl)
+                           f"{kind}(3, 3), norm='ortho'", f"{kind}(3, 4), (4, 3), (1, 0), 'forward'",
+                           f"{kind}(3, 4), (3, -1), (1, 0)"))(impl)
 
 
 for _name, _kind in (("fftn", "C"), ("ifftn", "C"), ("rfftn", "A"), ("irfftn", "C")):

@@ -14,7 +14,17 @@ import numpy as np
 
 from npdiff.core import Handle, Primitive, aval, bind, own_primitive, shape_of
 from npdiff.dispatch.common import adjoint, batch_by_size, batch_stacks, laid_out, one_by_one, scalar
-from npdiff.dispatch.declare import _NO_VALUE, composite, function, nonlinear, operand, point, static, write_out
+from npdiff.dispatch.declare import (
+    _NO_VALUE,
+    composite,
+    function,
+    nonlinear,
+    operand,
+    point,
+    static,
+    tolerance,
+    write_out,
+)
 from npdiff.dispatch.determinants import trace_of_product
 from npdiff.dispatch.operands import phantom
 from npdiff.dispatch.rules import add_tangents, batch_leading, constant_primitive
@@ -30,7 +40,7 @@ def _inv_jvp(out: Any, _primals: Any, tangents: Any) -> Any:
     return None if t is None else np.negative(np.matmul(out, np.matmul(t, out)))
 
 
-inv_p: Primitive = nonlinear(np.linalg.inv, captured="lists", jvp=_inv_jvp, batch=batch_leading(lambda: inv_p),
+inv_p: Primitive = nonlinear(np.linalg.inv, jvp=_inv_jvp, batch=batch_leading(lambda: inv_p),
                   cases=("M(3)", "M(2, 3, 3)", "S(3)", "C(2, 2)"))
 
 
@@ -48,7 +58,7 @@ slogdet_p: Primitive = Primitive("linalg.slogdet", np.linalg.slogdet, jvp=_slogd
                       batch=batch_leading(lambda: slogdet_p), total=True)
 
 
-@function(np.linalg.slogdet, "nonlinear", slogdet_p, captured="lists", points=(
+@function(np.linalg.slogdet, "nonlinear", slogdet_p, points=(
     point("an error at singular matrices", "f(x)[1]", [[1.0, 1.0], [1.0, 1.0]], np.linalg.LinAlgError),),
           cases=("M(3)", "M(2, 3, 3)", "C(2, 2)"))
 def slogdet(a: Any) -> Any:
@@ -82,7 +92,7 @@ solve_p: Primitive = own_primitive("solve", _solve, jvp=_solve_jvp, pull=_solve_
 
 
 
-@function(np.linalg.solve, "nonlinear", solve_p, captured="lists", cases=(
+@function(np.linalg.solve, "nonlinear", solve_p, cases=(
     "M(3), A(3)", "M(3), A(3, 2)", "M(2, 3, 3), A(3)", "M(2, 3, 3), A(2, 3, 1)", "M(3), A(2, 3, 1)", "C(2, 2), C(2)"))
 def solve(a: Any, b: Any) -> Any:
     a, b = operand(a), operand(b)
@@ -164,14 +174,14 @@ def _pinv_jvp(out: Any, primals: Any, tangents: Any, **params: Any) -> Any:
 pinv_p: Primitive = Primitive("linalg.pinv", np.linalg.pinv, jvp=_pinv_jvp, batch=batch_leading(lambda: pinv_p))
 
 
-@function(np.linalg.pinv, "nonlinear", pinv_p, captured="lists", notes="at constant rank",
+@function(np.linalg.pinv, "nonlinear", pinv_p, notes="at constant rank",
           cases=("M(3)", "A(3, 2) + np.eye(3, 2)", "M(2, 2, 3)", "S(3), hermitian=True", "M(3), rcond=1e-10",
                  "M(3), rtol=1e-9", "A(2, 4, 3), rcond=0.6"))
 def pinv(a: Any, rcond: Any = None, hermitian: Any = False, *, rtol: Any = _NO_VALUE) -> Any:
     a = operand(a)
-    params = {"rcond": static(rcond)} if rcond is not None else {}
+    params = {"rcond": tolerance(rcond)} if rcond is not None else {}
     if rtol is not _NO_VALUE:
-        params["rtol"] = static(rtol)
+        params["rtol"] = tolerance(rtol)
     if hermitian:
         a = from_triangle(a, "L")
         params["hermitian"] = True
@@ -224,19 +234,19 @@ lstsq_p: Primitive = Primitive("linalg.lstsq", _lstsq_call, jvp=_lstsq_jvp, mult
                     batch=batch_by_size(lambda: lstsq_p, "np.linalg.lstsq"))
 
 
-@function(np.linalg.lstsq, "nonlinear", lstsq_p, captured="lists", notes="at constant rank",
+@function(np.linalg.lstsq, "nonlinear", lstsq_p, notes="at constant rank",
           cases=("A(4, 2), A(4)", "A(4, 2), A(4, 3)", "A(2, 3), A(2)", "M(3), A(3), rcond=1e-8",
                  "A(4, 3), A(4), rcond=0.6"))
 def lstsq(a: Any, b: Any, rcond: Any = None) -> Any:
     a, b = operand(a), operand(b)
-    x, residuals, rank, s = bind(lstsq_p, (a, b), {} if rcond is None else {"rcond": static(rcond)})
+    x, residuals, rank, s = bind(lstsq_p, (a, b), {} if rcond is None else {"rcond": tolerance(rcond)})
     return x, residuals, rank, s
 
 
 # ---------------------------------------------------------------------- powers and chains
 
 
-@composite(np.linalg.matrix_power, captured="lists", cases=("M(3), 3", "M(3), 0", "M(3), -2", "M(2, 3, 3), 5"))
+@composite(np.linalg.matrix_power, cases=("M(3), 3", "M(3), 0", "M(3), -2", "M(2, 3, 3), 5"))
 def matrix_power(a: Any, n: Any) -> Any:
     a, n = operand(a), static(n)
     shape = aval(a).shape
@@ -309,7 +319,7 @@ rank_p: Primitive = constant_primitive("linalg.matrix_rank", np.linalg.matrix_ra
 
 @function(np.linalg.matrix_rank, "nondifferentiable", rank_p, cases=("M(3)", "A(2, 3, 2)", "A(3)", "M(3), tol=1e-3"))
 def matrix_rank(A: Any, tol: Any = None, hermitian: Any = False, *, rtol: Any = None) -> Any:
-    params = {k: static(v) for k, v in (("tol", tol), ("rtol", rtol)) if v is not None}
+    params = {k: tolerance(v) for k, v in (("tol", tol), ("rtol", rtol)) if v is not None}
     if hermitian:
         params["hermitian"] = True
     return bind(rank_p, (operand(A),), params)
@@ -320,13 +330,13 @@ def matrix_rank(A: Any, tol: Any = None, hermitian: Any = False, *, rtol: Any = 
 
 @composite(np.linalg.matmul, cases=("A(2, 3), A(3, 2)", "A(3), A(3)"))
 def matmul(x1: Any, x2: Any, /) -> Any:
-    return np.matmul(x1, x2)
+    return np.matmul(operand(x1), operand(x2))
 
 
 @composite(np.linalg.vecdot, cases=("A(3), A(3)", "A(3, 2), A(3, 2), axis=0"))
 def vecdot(x1: Any, x2: Any, /, *, axis: Any = -1) -> Any:
     product: Any = np.vecdot
-    return product(x1, x2, axis=axis)
+    return product(operand(x1), operand(x2), axis=axis)
 
 
 @composite(np.linalg.outer, cases=("A(3), A(2)",))
@@ -339,7 +349,7 @@ def outer(x1: Any, x2: Any, /) -> Any:
 
 @composite(np.linalg.tensordot, cases=("A(2, 3), A(3, 4), axes=1",))
 def tensordot(x1: Any, x2: Any, /, *, axes: Any = 2) -> Any:
-    return np.tensordot(x1, x2, axes=axes)
+    return np.tensordot(operand(x1), operand(x2), axes=axes)
 
 
 @composite(np.linalg.cross, cases=("A(2, 3), A(2, 3)", "A(3, 2), A(3, 2), axis=0"))
@@ -353,17 +363,17 @@ def cross(x1: Any, x2: Any, /, *, axis: Any = -1) -> Any:
 
 @composite(np.linalg.matrix_transpose, cases=("A(2, 3)",))
 def matrix_transpose(x: Any, /) -> Any:
-    return np.matrix_transpose(x)
+    return np.matrix_transpose(operand(x))
 
 
 @composite(np.linalg.diagonal, cases=("A(3, 3)", "A(2, 3, 4), offset=1"))
 def diagonal(x: Any, /, *, offset: Any = 0) -> Any:
-    return np.diagonal(x, offset, axis1=-2, axis2=-1)
+    return np.diagonal(operand(x), offset, axis1=-2, axis2=-1)
 
 
 @composite(np.linalg.trace, cases=("A(3, 3)", "A(2, 3, 4), offset=-1"))
 def trace(x: Any, /, *, offset: Any = 0, dtype: Any = None) -> Any:
-    return np.trace(x, offset, axis1=-2, axis2=-1, dtype=dtype)
+    return np.trace(operand(x), offset, axis1=-2, axis2=-1, dtype=dtype)
 
 
 __all__ = ["SlogdetResult", "from_triangle"]

@@ -216,7 +216,7 @@ def ravel(a: Any, order: Any = "C") -> Any:
     return flat
 
 
-@function(np.transpose, "linear", transpose_p, captured="lists", cases=(
+@function(np.transpose, "linear", transpose_p, cases=(
     "A(2, 3)", "A(2, 3, 4), (1, 2, 0)", "A(2, 3, 4), (-1, 0, 1)", "A(3)", "C(2, 2)", "A()"))
 def transpose(a: Any, axes: Any = None) -> Any:
     a = operand(a)
@@ -236,6 +236,7 @@ def transpose(a: Any, axes: Any = None) -> Any:
 
 @composite(np.matrix_transpose, cases=("A(2, 3)", "A(2, 3, 4)", "C(2, 3)"))
 def matrix_transpose(x: Any, /) -> Any:
+    x = operand(x)
     if aval(x).ndim < 2:
         raise ValueError(f"Input array must be at least 2-dimensional, but it is {aval(x).ndim}")
     return np.swapaxes(x, -1, -2)
@@ -243,6 +244,7 @@ def matrix_transpose(x: Any, /) -> Any:
 
 @composite(np.swapaxes, cases=("A(2, 3), 0, 1", "A(2, 3, 4), -1, 0", "A(2, 3), 1, 1"))
 def swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
+    a = operand(a)
     n = aval(a).ndim
     i, j = normalize_axis_index(static(axis1), n, "axis1"), normalize_axis_index(static(axis2), n, "axis2")
     order = list(range(n))
@@ -252,6 +254,7 @@ def swapaxes(a: Any, axis1: Any, axis2: Any) -> Any:
 
 @composite(np.moveaxis, cases=("A(2, 3, 4), 0, -1", "A(2, 3, 4), (0, 1), (-1, -2)", "A(2, 3), [1], [0]"))
 def moveaxis(a: Any, source: Any, destination: Any) -> Any:
+    a = operand(a)
     n = aval(a).ndim
     source = normalize_axis_tuple(static(source), n, "source")
     destination = normalize_axis_tuple(static(destination), n, "destination")
@@ -356,7 +359,7 @@ def strong(a: Any) -> Any:
     return cast(a, aval(a).dtype)[()] if is_weak(a) else a
 
 
-@function(np.astype, "linear", astype_p, cases=(
+@function(np.astype, "linear", astype_p, captured="", cases=(
     "A(2, 3), np.float32", "A(3), complex", "A(3), float, copy=False"))
 def astype(x: Any, dtype: Any, /, *, copy: Any = True, device: Any = None) -> Any:
     return cast(x, dtype, "unsafe", copy)

@@ -75,7 +75,7 @@ def _matrix(x: Any, p: Any, axis: tuple[int, int], keepdims: Any) -> Any:
 _ZERO = "0 at 0"
 
 
-@composite(np.linalg.norm, captured="lists", points=(
+@composite(np.linalg.norm, points=(
     *[point(_ZERO, f"f(x, {p})", [0.0, 0.0], 0, 0)
       for p in ("None", "1", "2", "3", "0.5", "0", "-1", "np.inf", "-np.inf")],
     *[point(_ZERO, f"f(x, {p})", [[0.0, 0.0], [0.0, 0.0]], 0, 0)
@@ -116,7 +116,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> An
 @composite(np.linalg.matrix_norm, points=(point(_ZERO, "f(x)", [[0.0, 0.0], [0.0, 0.0]], 0, 0),), cases=(
     "A(3, 2)", "A(2, 3, 2), ord='nuc'", "P(2, 3, 2), ord=1, keepdims=True"))
 def matrix_norm(x: Any, /, *, keepdims: Any = False, ord: Any = "fro") -> Any:
-    return np.linalg.norm(x, ord, axis=(-2, -1), keepdims=keepdims)
+    return np.linalg.norm(operand(x), ord, axis=(-2, -1), keepdims=keepdims)
 
 
 @composite(np.linalg.vector_norm, points=(point(_ZERO, "f(x)", [0.0, 0.0], 0, 0),), cases=(
@@ -146,7 +146,7 @@ unbounded_p: Primitive = own_primitive("unbounded_condition", _unbounded, kind="
                             batch=batch_leading(lambda: unbounded_p))
 
 
-@composite(np.linalg.cond, captured="lists",
+@composite(np.linalg.cond,
            cases=("M(3)", "A(3, 2)", "M(2, 3, 3)", "M(3), 1", "M(3), 'fro'", "M(3), np.inf", "M(3), -np.inf",
                                  "M(3), -1", "M(3), 'nuc'",
                                  "M(3), -2"))

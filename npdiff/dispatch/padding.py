@@ -21,7 +21,7 @@ _STATISTICS: dict[str, Any] = {"maximum": np.max, "minimum": np.min, "mean": np.
 Pairs = list[tuple[Any, Any]]
 
 
-@composite(np.pad, captured="lists", notes="mode 'empty' gives zeros", cases=(
+@composite(np.pad, notes="mode 'empty' gives zeros", cases=(
     "A(3), 2", "A(2, 3), ((1, 0), (0, 2))", "A(2, 3), 1, constant_values=2.0",
     "A(2, 2), 1, constant_values=((1, 2), (3, 4))",
     "A(3), (1, 2), 'edge'", "A(2, 3), ((0, 1), (2, 2)), 'edge'", "A(4), 2, 'reflect'", "A(3), 7, 'reflect'",
@@ -183,7 +183,8 @@ def _by_function(mode: Any, padded: Any, widths: Sequence[tuple[int, int]], kwar
     return padded
 
 
-@function(np.trim_zeros, prim=getitem_dynamic_p, notes="which elements are zero is asked of the values", cases=(
+@function(np.trim_zeros, captured="", prim=getitem_dynamic_p,
+          notes="which elements are zero is asked of the values", cases=(
     "A(4)", "A(3), 'f'", *since("2.2", "A(2, 3)", "A(2, 3), 'b', 1")))
 def trim_zeros(filt: Any, trim: Any = "fb", axis: Any = None) -> Any:
     a = operand(filt)

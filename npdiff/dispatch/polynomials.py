@@ -9,7 +9,7 @@ import numpy as np
 
 from npdiff.core import aval
 from npdiff.dispatch.common import laid_out, scalar, shared
-from npdiff.dispatch.declare import composite, operand, static
+from npdiff.dispatch.declare import composite, operand, static, tolerance
 from npdiff.dispatch.manipulation import cast
 from npdiff.dispatch.operands import anywhere
 
@@ -18,7 +18,7 @@ def _coefficients(p: Any) -> Any:
     return np.atleast_1d(operand(p))
 
 
-@composite(np.polyval, captured="lists",
+@composite(np.polyval,
            cases=("A(3), A(4)", "A(3), A(2, 2)", "[2.0, 1.0, 0.5], A(3)", "A(3), 0.7", "C(3), A(2)"))
 def polyval(p: Any, x: Any) -> Any:
     p, x = operand(p), operand(x)
@@ -151,7 +151,7 @@ def polydiv(u: Any, v: Any) -> tuple[Any, Any]:
     return q, rest[int(filled[0]) if filled.size else -1:]
 
 
-@composite(np.polyfit, captured="lists",
+@composite(np.polyfit,
            cases=("A(6), A(6), 2", "A(6), A(6, 2), 1", "A(6), A(6), 2, w=P(6)", "A(6), A(6), 1, full=True",
                               "A(6), A(6), 1, cov=True", "A(6), A(6), 1, cov='unscaled'"))
 def polyfit(x: Any, y: Any, deg: Any, rcond: Any = None, full: Any = False, w: Any = None, cov: Any = False) -> Any:
@@ -167,7 +167,7 @@ def polyfit(x: Any, y: Any, deg: Any, rcond: Any = None, full: Any = False, w: A
         raise TypeError("expected 1D or 2D array for y")
     if aval(x).shape[0] != aval(y).shape[0]:
         raise TypeError("expected x and y to have same length")
-    rcond = aval(x).shape[0] * np.finfo(aval(x).dtype).eps if rcond is None else static(rcond)
+    rcond = aval(x).shape[0] * np.finfo(aval(x).dtype).eps if rcond is None else tolerance(rcond)
     left, right = np.vander(x, order), y
     if w is not None:
         w = np.add(operand(w), 0.0)

@@ -5,6 +5,7 @@ Definitions: R. Hyndman and Y. Fan, Sample quantiles in statistical packages, Am
 
 from __future__ import annotations
 
+import functools
 import warnings
 from typing import Any
 
@@ -93,8 +94,13 @@ def _ordered(a: Any, axes: tuple[int, ...]) -> Any:
     return np.sort(_in_rows(a, axes), axis=-1)
 
 
-# Whether NumPy reckons the weights of a quantile that is a Python number in double precision, whatever the array has.
-_WEAK_WEIGHTS = bool(np.quantile(np.array([0, 0.8413, 0.8413], np.float16), 0.3) == np.float16(0.505))
+@functools.cache
+def _weak_weights() -> bool:
+    """Whether NumPy reckons weights of quantiles that are Python numbers in double precision, whatever the array has.
+
+    Asked when first needed: NumPy's quantile imports numpy.ma.
+    """
+    return bool(np.quantile(np.array([0, 0.8413, 0.8413], np.float16), 0.3) == np.float16(0.505))
 
 
 def _blend(lower: Any, upper: Any, weight: Any, dtype: Any) -> Any:
@@ -122,7 +128,7 @@ def _quantile(name: str, a: Any, q: Any, axis: Any, out: Any, method: str, keepd
         unknown: Any = method
         np.quantile(np.zeros(1), 0.5, method=unknown)
     if aval(q).weak and v.dtype.kind == "f":
-        q, dtype = (cast(q, float), v.dtype) if _WEAK_WEIGHTS else (cast(q, v.dtype), None)
+        q, dtype = (cast(q, float), v.dtype) if _weak_weights() else (cast(q, v.dtype), None)
     if aval(q).dtype.kind in "biu":
         q = cast(q, float)
     if aval(q).ndim > 2 or anywhere(np.logical_not(np.logical_and(np.greater_equal(q, 0), np.less_equal(q, 1)))):
@@ -275,7 +281,7 @@ _WEIGHTED = (f"A(5), 0.3, {_W}P(5)", f"A(2, 4), [0.2, 0.7], axis=1, {_W}P(4)", f
              f"A(2, 4), 0.4, axis=0, {_W}P(2, 4)")
 
 
-@composite(np.quantile, captured="lists", notes="with weights, constant in them", points=(
+@composite(np.quantile, notes="with weights, constant in them", points=(
     point(_STABLE, "f(x, 0.5)", [1.0, 1.0, 1.0], [0, 1, 0], 0),
     point("along q, at a data point the slope to its right", "f([1.0, 2.0, 4.0], x)", 0.5, 4, 0)),
            cases=(*_CASES, *_WEIGHTED), retired={"interpolation": "method"})
@@ -298,13 +304,13 @@ def _hundredth(a: Any, q: Any) -> Any:
     q = operand(q)
     if anywhere(np.logical_not(np.logical_and(np.greater_equal(q, 0), np.less_equal(q, 100)))):
         np.percentile(np.zeros(1), 200)
-    if _WEAK_WEIGHTS and aval(q).weak:
+    if _weak_weights() and aval(q).weak:
         return q / 100
     hundred = aval(operand(a)).dtype.type(100) if aval(operand(a)).dtype.kind == "f" else 100
     return np.divide(q, hundred)
 
 
-@composite(np.percentile, captured="lists", points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),),
+@composite(np.percentile, points=(point(_STABLE, "f(x, 50)", [1.0, 1.0, 1.0], [0, 1, 0], 0),),
            cases=(*_PERCENT, f"A(5), 30, {_W}P(5)"), retired={"interpolation": "method"})
 def percentile(a: Any, q: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False,
                method: Any = "linear", keepdims: Any = False, *, weights: Any = None) -> Any:
@@ -345,7 +351,7 @@ def _middle(name: str, a: Any, axis: Any, out: Any, keepdims: Any, skip_nan: boo
 _CASES = ("A(5)", "A(4)", "A(2, 3), axis=0", "A(2, 3), axis=1, keepdims=True", "A(2, 3, 2), axis=(0, 2)", "I(5)")
 
 
-@composite(np.median, captured="lists", points=_MIDDLE, cases=_CASES)
+@composite(np.median, points=_MIDDLE, cases=_CASES)
 def median(a: Any, axis: Any = None, out: Any = None, overwrite_input: Any = False, keepdims: Any = False) -> Any:
     return _middle("np.median", a, axis, out, keepdims, False)
 

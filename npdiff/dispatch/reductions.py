@@ -207,13 +207,13 @@ _CASES: tuple[str, ...] = (
 )
 
 
-@function(np.sum, "linear", sum_p, captured="lists", cases=_CASES)
+@function(np.sum, "linear", sum_p, cases=_CASES)
 def sum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
         initial: Any = _NO_VALUE, where: Any = _NO_VALUE) -> Any:
     return _reduce_all(np.add, "np.sum", a, axis, dtype, out, keepdims, initial, where)
 
 
-@function(np.prod, "nonlinear", prod_p, captured="lists", cases=(
+@function(np.prod, "nonlinear", prod_p, cases=(
     *_CASES, "A(4) * [1, 0, 1, 1]", "A(4) * [1, 0, 1, 0]"), points=(
     point("exact where factors are 0", "f(x)", [0.0, 2.0, 3.0], [6, 0, 0], [5, 3, 2]),
     point("exact where factors are 0", "f(x)", [0.0, 0.0, 3.0], 0, [3, 3, 0])))
@@ -240,7 +240,7 @@ def _extremum(ufunc: np.ufunc, name: str) -> Any:
 for _func, _ufunc, _prim in (
     (np.max, np.maximum, max_p), (np.min, np.minimum, min_p), (np.amax, np.maximum, max_p), (np.amin, np.minimum, min_p)
 ):
-    function(_func, "nonlinear", _prim, captured="lists", points=(*EXTREMUM_POINTS, point(
+    function(_func, "nonlinear", _prim, points=(*EXTREMUM_POINTS, point(
         "a result of NaN passes nothing", "f(x)", [np.nan, 1.0], 0, 0)), cases=(
         *_CASES[:4], "I(2, 3), axis=1", "A(3), initial=0.5", f"A(2, 3), axis=1, initial=0.5, {_MASK}"))(
             _extremum(_ufunc, f"np.{_func.__name__}"))
@@ -255,8 +255,8 @@ def _truth(ufunc: np.ufunc, name: str) -> Any:
 
 _CASES = ("B(4)", "B(2, 3), axis=1", "A(2, 3), axis=0, keepdims=True", "B(2, 3, 2), axis=(0, 2)",
           f"B(2, 3), axis=1, {_MASK}")
-function(np.all, "nondifferentiable", all_p, captured="lists", cases=_CASES)(_truth(np.logical_and, "np.all"))
-function(np.any, "nondifferentiable", any_p, captured="lists", cases=_CASES)(_truth(np.logical_or, "np.any"))
+function(np.all, "nondifferentiable", all_p, cases=_CASES)(_truth(np.logical_and, "np.all"))
+function(np.any, "nondifferentiable", any_p, cases=_CASES)(_truth(np.logical_or, "np.any"))
 
 
 def _reduce_all(ufunc: np.ufunc, name: str, a: Any, axis: Any, dtype: Any, out: Any, keepdims: Any, initial: Any,

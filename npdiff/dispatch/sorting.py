@@ -57,7 +57,7 @@ _CASES: tuple[str, ...] = ("A(5)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=
           "A(4), stable=True", "C(4)")
 
 
-@composite(np.argsort, captured="lists", cases=_CASES)
+@composite(np.argsort, cases=_CASES)
 def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None,
             descending: Any = _NO_VALUE) -> Any:
     a = operand(a)
@@ -67,7 +67,7 @@ def argsort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stab
     return bind(argsort_p, (a,), {"axis": axis, **_how(a, kind, order, stable=stable, descending=descending)})
 
 
-@function(np.sort, "linear", permute_p, captured="lists", cases=_CASES, points=(
+@function(np.sort, "linear", permute_p, cases=_CASES, points=(
     point("equal elements keep their order", "f(x) * [1.0, 2.0, 3.0]", [1.0, 1.0, 0.0], [2, 3, 1], 0),))
 def sort(a: Any, axis: Any = -1, kind: Any = None, order: Any = None, *, stable: Any = None,
          descending: Any = _NO_VALUE) -> Any:
@@ -140,7 +140,7 @@ def _arg(plain: Any, name: str) -> Any:
             result = np.reshape(result, [1 if axis is None or j == k else n for j, n in enumerate(shape)])
         return write_out(result, out, f"np.{name}")
 
-    function(plain, "nondifferentiable", prim, captured="lists", cases=(
+    function(plain, "nondifferentiable", prim, cases=(
         "A(4)", "A(2, 3)", "A(2, 3), axis=0", "A(2, 3), axis=-1, keepdims=True", "A(2, 3), keepdims=True"))(impl)
     return impl
 

@@ -52,7 +52,7 @@ def _spots(target: Any, positions: Any) -> tuple[Any, ...]:
     return tuple(np.unravel_index(positions, shape)) if shape else ()
 
 
-@composite(np.copyto)
+@composite(np.copyto, captured="")
 def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) -> Any:
     if not isinstance(dst, Handle):
         if is_tracked(where):
@@ -70,7 +70,7 @@ def copyto(dst: Any, src: Any, casting: Any = "same_kind", where: Any = True) ->
     return None
 
 
-@composite(np.put)
+@composite(np.put, captured="")
 def put(a: Any, ind: Any, v: Any, mode: Any = "raise") -> Any:
     if not isinstance(a, Handle):
         return _plainly(np.put, a, ind, v, mode=mode)
@@ -99,7 +99,7 @@ def _safely(values: Any, dtype: np.dtype[Any]) -> Any:
     return converted(values, dtype)
 
 
-@composite(np.putmask)
+@composite(np.putmask, captured="")
 def putmask(a: Any, /, mask: Any, values: Any) -> Any:
     if not isinstance(a, Handle):
         return _plainly(np.putmask, a, mask, values)
@@ -114,7 +114,7 @@ def putmask(a: Any, /, mask: Any, values: Any) -> Any:
     return None
 
 
-@composite(np.place)
+@composite(np.place, captured="")
 def place(arr: Any, mask: Any, vals: Any) -> Any:
     if not isinstance(arr, Handle):
         return _plainly(np.place, arr, mask, vals)
@@ -135,7 +135,7 @@ def place(arr: Any, mask: Any, vals: Any) -> Any:
     return None
 
 
-@composite(np.put_along_axis)
+@composite(np.put_along_axis, captured="")
 def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> Any:
     if not isinstance(arr, Handle):
         return _plainly(np.put_along_axis, arr, indices, values, axis=static(axis))
@@ -152,7 +152,7 @@ def put_along_axis(arr: Any, indices: Any, values: Any, axis: Any) -> Any:
     return None
 
 
-@composite(np.fill_diagonal)
+@composite(np.fill_diagonal, captured="")
 def fill_diagonal(a: Any, val: Any, wrap: Any = False) -> Any:
     if not isinstance(a, Handle):
         return _plainly(np.fill_diagonal, a, val, wrap=wrap)

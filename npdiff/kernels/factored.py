@@ -17,7 +17,8 @@ from npdiff.graph import Atom, Equation, Graph, Var
 # Smaller matrices are factored in less time than it takes to call a routine twice.
 LEAST = 64
 factor_p = Primitive("factor", lapack.factor, multiple=True, total=True)
-_READERS = {
+# For each primitive that factors a matrix, the one that is handed the factors.
+READERS = {
     "solve": Primitive("solve_factored", lapack.solve_factored),
     "linalg.inv": Primitive("inv_factored", lapack.inv_factored),
     "linalg.det": Primitive("det_factored", lapack.det_factored, total=True),
@@ -51,17 +52,17 @@ def factored_once(graph: Graph) -> Graph:
             factors[a] = [Var(Aval((n, n), a.aval.dtype)), Var(Aval((n,), np.dtype(np.int64)))]
             equations.append(Equation(factor_p, [a], {}, factors[a], eq.source))
         params = {"trans": trans} if eq.prim.name in ("solve", "linalg.inv") else {}
-        equations.append(Equation(_READERS[eq.prim.name], [*factors[a], *eq.inputs[1:]], params, eq.outputs, eq.source))
+        equations.append(Equation(READERS[eq.prim.name], [*factors[a], *eq.inputs[1:]], params, eq.outputs, eq.source))
     return Graph(graph.inputs, graph.constants, equations, graph.outputs)
 
 
 def _factors(eq: Equation, a: Aval) -> bool:
     """Whether an equation factors its first operand, one matrix that is not small, with NumPy's LAPACK."""
-    if eq.prim.name not in _READERS or eq.params or eq.regions or a.ndim != 2 or a.shape[0] < LEAST:
+    if eq.prim.name not in READERS or eq.params or eq.regions or a.ndim != 2 or a.shape[0] < LEAST:
         return False
     if a.weak or a.dtype.kind != "f" or not all(lapack.address(name, a.dtype) for name in ("getrf", "getrs")):
         return False
     return all(out.aval.dtype == a.dtype for out in eq.outputs) and all(b.aval.ndim == 2 for b in eq.inputs)
 
 
-__all__ = ["factor_p", "factored_once"]
+__all__ = ["READERS", "factor_p", "factored_once"]

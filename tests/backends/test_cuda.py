@@ -22,8 +22,7 @@ from npdiff.backend import cuda_rules
 from npdiff.backend.cuda import CUDA, DRIVER, INSTALL
 from npdiff.core import Primitive
 from npdiff.errors import BackendError
-from npdiff.kernels import cuda
-from npdiff.kernels.extrema import marked_p, positions_p
+from npdiff.kernels import cuda, extrema, factored
 
 HERE = Path(__file__).parent
 # Of SciPy's rows, nearly all are calls on the host: a few that are not stand for them.
@@ -44,8 +43,10 @@ def test_the_backend_in_the_simulator() -> None:
 
 def test_every_primitive_stands_in_one_table() -> None:
     primitives = {p.name: p for p in gc.get_objects() if isinstance(p, Primitive)}
+    # What only the CPU's kernels and steps are written with.
+    own = {extrema.marked_p, extrema.positions_p, factored.factor_p, *factored.READERS.values()}
     for name, p in primitives.items():
-        if p in (marked_p, positions_p):  # the CPU's kernels are written with these
+        if p in own:
             continue
         if name.startswith(("scipy.", "random.")) or (p.ordered and not name.startswith("guard")):
             continue

@@ -132,6 +132,20 @@ def test_what_is_unsupported_says_so() -> None:
         npdiff.grad(lambda x: np.save("nowhere.npy", x))(1.0)
 
 
+@pytest.mark.parametrize("cutoff", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize("shape", [(4, 3), (3, 4), (3, 3), (2, 4, 3)])
+def test_a_pseudo_inverse_without_small_singular_values(shape: tuple[int, ...], cutoff: float) -> None:
+    rng = np.random.default_rng(1)
+    u, _ = np.linalg.qr(rng.normal(size=(*shape[:-1], shape[-2])))
+    v, _ = np.linalg.qr(rng.normal(size=(*shape[:-2], shape[-1], shape[-1])))
+    a = (u[..., :3] * [2.0, 1.3, 0.6]) @ v[..., :3, :]
+    check_grads(lambda a: np.linalg.pinv(a, cutoff), (a,))
+    if len(shape) == 2:
+        check_grads(lambda a, b: np.linalg.lstsq(a, b, cutoff)[0], (a, rng.normal(size=shape[0])))
+    # Nothing is left out here, and singular values are equal.
+    check_grads(lambda a: np.linalg.pinv(a, cutoff), (np.eye(*shape[-2:]),))
+
+
 NEARLY = [np.array([[1.0, 2.0], [2.0, 4.0]]) * 1.1 / 3, np.outer([0.1, 0.2, 0.3], [1.1, -0.7, 0.9]),
           np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, 9.0]]), np.zeros((3, 3)),
           np.full((2, 2), -1.08 + 1j * np.cos(-1.08))]

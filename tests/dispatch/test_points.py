@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from differential import function
 
 import npdiff
 from npdiff.errors import BranchError
@@ -164,3 +165,40 @@ def test_emath_of_numbers_and_lists() -> None:
     for x in (4.0, -4.0, 9.0, -9.0):  # two recordings: the values decide on the dtype
         assert fast(np.array(x)) == np.emath.sqrt(x)
     assert sum(len(entry.recordings) for entry in fast._entries.values()) == 2
+
+
+@pytest.mark.parametrize("power", [np.power, np.float_power, lambda a, b: a**b])
+def test_the_slope_along_the_base_is_differentiated_along_an_exponent_of_zero(power: Any) -> None:
+    a, b = np.array([2.0, 3.0, 0.5]), np.array([0.0, 0.0, 1.0])
+    check_grads(power, (a, b), order=3, rtol=1e-5)
+    mixed = npdiff.grad(npdiff.grad(power, 0), 1)
+    np.testing.assert_allclose(mixed(2.0, 0.0), 0.5)
+    np.testing.assert_array_equal(mixed(0.0, 0.0), 0.0)
+
+
+def test_unwrap_of_a_tracked_period() -> None:
+    x = np.array([0.0, 1.53, 3.2, 0.1, -2.0, 4.07])
+    for f in (lambda x, p: np.unwrap(x, period=p), lambda x, p: np.unwrap(x, discont=1.4, period=p)):
+        for period in (2.0, 1.3, 4.0):
+            np.testing.assert_allclose(npdiff.vjp(f, x, period)[0], f(x, period), rtol=1e-14)
+            check_grads(f, (x, period), eps=1e-5)
+
+
+@pytest.mark.parametrize("body", [
+    "np.arange(x[0])", "np.arange(x[0], 3)", "np.cov(np.stack([x, x * x]), dtype=np.float32)",
+    "np.cov(np.stack([x, x * x]), aweights=x, dtype=np.float32)", "np.corrcoef(np.stack([x, x * x]), dtype=np.float32)",
+])
+def test_dtypes_are_numpys(body: str) -> None:
+    f = function(f"return {body}", "x")
+    x = np.array([1.7, 0.3, 2.0])
+    for got in (npdiff.vjp(f, x)[0], npdiff.jit(f)(x)):
+        assert got.dtype == f(x).dtype
+        np.testing.assert_allclose(got, f(x), rtol=1e-6)
+
+
+@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.1.0", reason="this NumPy's reshape has no copy")
+def test_a_reshape_that_may_not_copy() -> None:
+    for call in (lambda x: np.reshape(x.T, -1, copy=False), lambda x: x.T.reshape(6, copy=False)):
+        with pytest.raises(ValueError, match="Unable to avoid creating a copy"):
+            npdiff.vjp(call, np.ones((2, 3)))
+    assert npdiff.vjp(lambda x: np.reshape(x.T, -1, order="F", copy=False), np.ones((2, 3)))[0].shape == (6,)

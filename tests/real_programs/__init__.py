@@ -129,6 +129,9 @@ PROGRAMS: dict[str, Program] = {
         statistics.principal_components, lambda rng: (rng.normal(size=(6, 3)) * [3.0, 2.0, 1.0], 2), vmap=0, order=2),
     "Black-Scholes": Program(statistics.black_scholes, _options, vmap=2, order=2),
     "k-means": Program(statistics.k_means, _points),
+    "sensor calibration": Program(
+        statistics.calibration,
+        lambda rng: (rng.normal(size=(7, 3)), rng.normal(size=(7, 5)), rng.normal(size=3), 0.1), order=2),
     "spectral PDE": Program(
         physics.spectral_step,
         lambda rng: (np.sin(np.arange(16) * np.pi / 8) + 0.1 * rng.normal(size=16), float(rng.uniform(0.01, 0.03)),

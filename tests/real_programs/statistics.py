@@ -140,3 +140,32 @@ def k_means(points, centres, rounds):
             if len(members):
                 centres[k] = members.mean(axis=0)
     return np.sum((points - centres[nearest]) ** 2), centres
+
+
+class Sensor:
+    """Readings of several channels, and how they depend on known targets and drift with time."""
+
+    def __init__(self, readings, times):
+        self.readings, self.times = readings, times
+        self.response = self.drift = None
+
+    def calibrate(self, targets):
+        """Least squares by orthogonal columns, all targets at once; what is left of the first one is drift."""
+        design = self.readings - self.readings.mean(axis=0)
+        q, r = np.linalg.qr(design)
+        self.response = np.linalg.solve(r, q.T @ (targets - targets.mean(axis=0)))
+        rest = targets[:, 0] - design @ self.response[:, 0]
+        self.drift = np.polynomial.Chebyshev.fit(self.times, rest, 2)
+        return self
+
+    def read(self, raw, time):
+        return self.drift(time) + raw @ self.response
+
+
+def calibration(readings, targets, raw, cutoff):
+    """What calibrated channels say, their drift's slope, and a solution without the weak directions of the readings."""
+    times = np.linspace(0, 2, len(readings))
+    sensor = Sensor(readings, times).calibrate(targets)
+    strong = np.linalg.pinv(readings * [1.0, 0.5, 0.02], rcond=cutoff) @ targets
+    assert 0 < len(sensor.drift.coef) <= 3
+    return {"values": sensor.read(raw, 1.3), "slope": sensor.drift.deriv()(0.5), "strong": strong}
