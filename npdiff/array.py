@@ -20,7 +20,7 @@ import numpy as np
 
 from npdiff import core, tree
 from npdiff.avals import PYTHON_NUMBERS, is_differentiable, is_foreign, ndarray, python_type
-from npdiff.bytecode import calls, formats, stores_item
+from npdiff.bytecode import formats, stores_item
 from npdiff.core import Handle, aval, bind, innermost, overrides, services, ufunc_primitives
 from npdiff.errors import NpdiffError, TracedValueError, message
 from npdiff.reveal import reveal
@@ -325,10 +325,6 @@ class DiffArray(Handle):
             raise
 
     def __len__(self) -> int:
-        if len(self.shape) > 1 and calls(sys._getframe(1), "shuffle"):
-            raise core.unsupported(
-                "shuffle", "NumPy exchanges the rows of what is no plain array through views, which doubles some", self,
-                instead="write x[...] = x[rng.permutation(x.shape[0])], or use np.random.shuffle in a transform")
         if not self.shape:
             raise TypeError(f"object of type '{_type_name(self)}' has no len()" if is_scalar(self)
                             else "len() of unsized object")
@@ -382,6 +378,13 @@ class DiffArray(Handle):
         return services["getitem"](self, index)
 
     def __setitem__(self, index: Any, v: Any) -> None:
+        if type(v) is View and not stores_item(sys._getframe(1)) and v.base is (
+                self.base if type(self) is View else self):
+            # Compiled code that exchanges rows as it would those of a list (Generator.shuffle): the second write would
+            # read what the first has written.
+            raise core.unsupported(
+                "shuffle", "compiled code exchanges parts of a tracked array through views, which doubles some", self,
+                instead="write x[...] = x[rng.permutation(x.shape[0])], or use np.random.shuffle in a transform")
         services["setitem"](self, index, v)
 
     def __delitem__(self, index: Any) -> NoReturn:

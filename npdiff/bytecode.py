@@ -144,13 +144,6 @@ def calls_another(frame: types.FrameType, name: str) -> bool:
     return called != name if kind else name not in frame.f_code.co_names
 
 
-def calls(frame: types.FrameType, name: str) -> bool:
-    """True if a frame is calling a function of this name."""
-    kind, called = _callees(frame.f_code).get(frame.f_lasti, _UNKNOWN)
-    return getattr(frame.f_locals.get(called), "__name__", "") == name if kind == "local" else called == name
-
-
-
 def _binary(statement: str) -> tuple[int, int]:
     """The BINARY_OP instruction that a statement compiles to."""
     return next((ins.opcode, ins.arg or 0) for ins in dis.get_instructions(compile(statement, "", "exec"))
@@ -182,5 +175,5 @@ def formats(frame: types.FrameType) -> bool:
     return tuple(frame.f_code.co_code[frame.f_lasti: frame.f_lasti + 2]) in _REMAINDERS
 
 
-__all__ = ["attribute_names", "calls", "calls_another", "formats", "global_names", "imported_names", "outside_stores",
+__all__ = ["attribute_names", "calls_another", "formats", "global_names", "imported_names", "outside_stores",
            "puts_back", "stores_item"]

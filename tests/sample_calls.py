@@ -34,7 +34,8 @@ MORE: dict[str, tuple[str, ...]] = {
     **{f"np.random.{name}": (text,) for name, text in DRAWS.items()},
     "np.invert": ("I(3, high=5)", "B(3)"), "np.bitwise_count": ("I(3, high=9)",),
     "np.real": ("C(3)", "A(3)"), "np.imag": ("C(3)", "A(3)"), "np.angle": ("C(3)", "C(2, 3), True", "A(3)"),
-    "np.empty_like": ("A(0)",), "np.can_cast": ("np.int8, np.int16",), "np.shares_memory": ("A(3), A(3)",),
+    "np.empty_like": ("A(0)", "A(2, 3), shape=(0, 2)"),
+    "np.can_cast": ("np.int8, np.int16",), "np.shares_memory": ("A(3), A(3)",),
     "np.may_share_memory": ("A(3), A(3)",), "np.einsum_path": ("'ij,jk', A(2, 3), A(3, 2)",),
     "np.tril_indices_from": ("A(3, 3)",), "np.triu_indices_from": ("A(3, 3), 1",), "np.diag_indices_from": ("A(3, 3)",),
     "np.ix_": ("I(2), I(3)", "B(3), I(2)"),
@@ -60,5 +61,4 @@ UNSAMPLED = {
     "np.isnat": "takes dates only", "np.random.bytes": "gives no array, so the recording is blocked",
     "np.random.random_integers": "warns that it is deprecated", "np.fix": "warns that it is deprecated",
     "np.row_stack": "warns that it is deprecated",
-    "scipy.special.softplus": "not in every SciPy", "scipy.special.assoc_laguerre": "SciPy's code over other rows",
 }

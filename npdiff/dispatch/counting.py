@@ -101,13 +101,13 @@ def _outermost(a: Any, limits: Any) -> tuple[Any, Any]:
     return np.where(level, low - 0.5, low), np.where(level, high + 0.5, high)
 
 
-@composite(np.histogram_bin_edges, captured="lists",
+@composite(np.histogram_bin_edges,
            cases=("A(5)", "A(5), 3", "A(5), 3, range=(-2.0, 2.0)", "A(3), np.arange(4.0)"))
 def histogram_bin_edges(a: Any, bins: Any = 10, range: Any = None, weights: Any = None) -> Any:
     return _edges(np.ravel(operand(a)), bins, range, weights)
 
 
-@composite(np.histogram, captured="lists", notes="counts are constant; weights and edges are differentiated", cases=(
+@composite(np.histogram, notes="counts are constant; weights and edges are differentiated", cases=(
     "A(6), 3", "A(6), 4, range=(-1.4, 1.6)", "A(6), np.array([-2.0, -0.47, 0.71, 2.0])",
     "np.array([0.1, 0.7, 1.2, 0.3]), 3, weights=A(4)", "P(5), 3, density=True", "I(6), 3"))
 def histogram(a: Any, bins: Any = 10, range: Any = None, density: Any = None, weights: Any = None) -> Any:
@@ -144,7 +144,7 @@ def _columns(sample: Any) -> list[Any]:
     return [rows[k] for k in range(aval(rows).shape[0])]
 
 
-@composite(np.histogramdd, captured="lists", notes="counts are constant; weights and edges are differentiated", cases=(
+@composite(np.histogramdd, notes="counts are constant; weights and edges are differentiated", cases=(
     "A(6, 2) ** 3, 2", "A(5, 2), (2, 3), [(-1.43, 1.61), None]", "A(6) ** 3, 3",
     "(A(5), A(5), A(5)), 2, [(-2.1, 1.9), (-2, 2.3), (-2, 2.03)], weights=A(5)",
     "A(5, 2), [np.array([-2.0, -0.47, 0.71, 2.0]), 2], [None, (-1.9, 2)], density=True",
@@ -196,7 +196,7 @@ def _ravelled(places: Any, sizes: Any) -> Any:
     return spots
 
 
-@composite(np.histogram2d, captured="lists", notes="counts are constant; weights and edges are differentiated", cases=(
+@composite(np.histogram2d, notes="counts are constant; weights and edges are differentiated", cases=(
     "A(6) ** 3, A(6) ** 3, 3", "A(5), A(5), (2, 3), [(-1.43, 1.61), (-2.0, 2.1)]",
     "A(5), A(5), 2, [(-1.43, 1.61), (-2.0, 2.1)], weights=A(5)",
     "A(5), A(5), np.array([-2.0, -0.47, 0.71, 2.0]), density=True",

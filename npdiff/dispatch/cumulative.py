@@ -257,7 +257,7 @@ turns_p: Primitive = constant_primitive("unwrap_turns", None, impl=_turns, batch
                                          total=True)
 
 
-@composite(np.unwrap, captured="lists", points=(
+@composite(np.unwrap, points=(
     point("whole periods are added, which are constant", "f(x)", [0.0, np.pi, 2 * np.pi], 1, 0),),
            cases=("3 * A(5)", "3 * A(2, 4), axis=0", "3 * A(5), period=4.0", "I(4, high=9), period=4",
                   "3 * A(5), discont=3.5"))

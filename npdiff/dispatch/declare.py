@@ -234,7 +234,7 @@ _CONSTANT_CASES = {
 }
 
 
-def nondifferentiable_ufunc(*ufuncs: np.ufunc, python: Rule | None = None, cases: tuple[str, ...] = (),
+def nondifferentiable_ufunc(*ufuncs: np.ufunc, python: Rule | None = None, cases: tuple[str, ...] | None = None,
                             points: Sequence[Point] = ()) -> None:
     """Rows of ufuncs whose derivative is zero wherever it exists (comparisons, rounding, bits)."""
     for ufunc in ufuncs:
@@ -243,8 +243,7 @@ def nondifferentiable_ufunc(*ufuncs: np.ufunc, python: Rule | None = None, cases
         if python is not None:
             core.python_primitives[ufunc] = _constant_ufunc(ufunc, python, _python_total(python))
         floats = any(t[0] == "d" for t in ufunc.types)
-        # (np.isnat takes dates only)
-        own = cases or (() if ufunc is np.isnat else _CONSTANT_CASES[not floats][ufunc.nin - 1])
+        own = _CONSTANT_CASES[not floats][ufunc.nin - 1] if cases is None else cases
         add_row(Row(f"np.{ufunc.__name__}", "nondifferentiable", ufunc, prim, cases=own, points=tuple(points)))
 
 

@@ -16,13 +16,13 @@ an error.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from npdiff.core import Primitive, aval, bind, own_primitive, services, shape_of
-from npdiff.dispatch.common import adjoint, batch_stacks, in_c_order, laid_out
+from npdiff.dispatch.common import adjoint, in_c_order, laid_out, with_batch
 from npdiff.dispatch.declare import function, nonlinear, operand, point, static
 from npdiff.dispatch.linalg import from_triangle
 from npdiff.dispatch.rules import add_tangents, batch_elementwise, batch_leading
@@ -160,6 +160,13 @@ def _held_check(ct: Any, vectors: Any, free: Any, *, what: str) -> Any:
     return ct
 
 
+def _held_batch(prim_of: Callable[[], Primitive]) -> Any:
+    def rule(size: int, args: Sequence[Any], batched: Sequence[bool], params: dict[str, Any]) -> Any:
+        return prim_of().call(*[with_batch(a, b, size) for a, b in zip(args, batched, strict=True)], **params)
+
+    return rule
+
+
 def _held_pull(ct: Any, _out: Any, args: Any, _needed: Any, params: Any) -> Any:
     return held_check_p.call(ct, *args[1:], **params), None, None
 
@@ -169,11 +176,11 @@ def _held_pull(ct: Any, _out: Any, args: Any, _needed: Any, params: Any) -> Any:
 held_check_p: Primitive = own_primitive("held_check", _held_check, total=False,
                                         jvp=lambda _out, _primals, tangents, what: tangents[0],
                                         pull=lambda ct, _out, _args, _needed, _params: (ct, None, None),
-                                        batch=batch_stacks(lambda: held_check_p, (2, 2, 1)))
+                                        batch=_held_batch(lambda: held_check_p))
 held_p: Primitive = own_primitive("held", lambda change, vectors, free, *, what: change, pull=_held_pull,
                                   jvp=lambda _out, primals, tangents, what: None if tangents[0] is None else
                                   held_p.call(tangents[0], *primals[1:], what=what),
-                                  batch=batch_stacks(lambda: held_p, (2, 2, 1)))
+                                  batch=_held_batch(lambda: held_p))
 
 
 # ---------------------------------------------------------------------- Cholesky
@@ -240,7 +247,7 @@ eigh_p: Primitive = own_primitive("linalg.eigh", _eigh_call, jvp=_eigh_jvp, mult
                                   batch=batch_leading(lambda: eigh_p))
 
 
-@function(np.linalg.eigh, "nonlinear", eigh_p, captured="lists", notes="reads one triangle",
+@function(np.linalg.eigh, "nonlinear", eigh_p, notes="reads one triangle",
           points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError),
                   point("where the phase of complex vectors jumps (a first component of zero), it is held; what "
                         "depends on it is an error in reverse mode", "np.abs(f(x + 0j)[1])",
@@ -302,7 +309,7 @@ eig_p: Primitive = own_primitive("linalg.eig", lambda a: tuple(np.linalg.eig(a))
                       batch=batch_leading(lambda: eig_p))
 
 
-@function(np.linalg.eig, "nonlinear", eig_p, captured="lists",
+@function(np.linalg.eig, "nonlinear", eig_p,
           points=(_EQUAL, point("an error at equal eigenvalues", "f(x)[1][0, 1]", _ONE, NotDifferentiableError),
                   point("where the phase of complex vectors jumps (two largest components), it is held; what "
                         "depends on it is an error in reverse mode", "f(x)[1] * np.conj(f(x)[1])",

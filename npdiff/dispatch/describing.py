@@ -65,7 +65,7 @@ def min_scalar_type(a: Any, /) -> Any:
 # ---------------------------------------------------------------------- equality
 
 
-@composite(np.isclose, captured="lists", cases=(
+@composite(np.isclose, cases=(
     "A(3), A(3)", "A(2, 3), A(3), rtol=0.5", "np.array([np.nan, np.inf, 1.0]) * A(3), np.array([np.nan, np.inf, 1.0])",
     "A(3) * np.nan, A(3) * np.nan, equal_nan=True", "C(2), C(2)", "A(), 1"))
 def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: Any = False) -> Any:
@@ -76,7 +76,7 @@ def isclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: Any =
         return np.logical_or(close, np.logical_and(np.isnan(a), np.isnan(b))) if equal_nan else close
 
 
-@composite(np.allclose, captured="lists",
+@composite(np.allclose,
            cases=("A(3), A(3)", "A(2, 3), A(3), 10.0", "A(2) * np.nan, A(2) * np.nan, equal_nan=True"))
 def allclose(a: Any, b: Any, rtol: Any = 1e-5, atol: Any = 1e-8, equal_nan: Any = False) -> Any:
     return _as_truth(np.all(np.isclose(operand(a), operand(b), rtol=rtol, atol=atol, equal_nan=equal_nan)))

@@ -166,7 +166,7 @@ def _det_jvp(_out: Any, primals: Any, tangents: Any) -> Any:
 
 
 _ONES = [[1.0, 1.0], [1.0, 1.0]]
-det_p: Primitive = nonlinear(np.linalg.det, captured="lists", jvp=_det_jvp, batch=batch_leading(lambda: det_p),
+det_p: Primitive = nonlinear(np.linalg.det, jvp=_det_jvp, batch=batch_leading(lambda: det_p),
                              total=True, cases=("M(3)", "M(2, 3, 3)", "C(2, 2)", "A(2, 2) * np.ones((2, 2))"), points=(
     point("first and second derivatives at singular matrices too, higher ones are an error", "f(x)", _ONES,
           [[1, -1], [-1, 1]], [[1, -1], [-1, 1]], NotDifferentiableError),

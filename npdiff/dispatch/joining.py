@@ -30,7 +30,7 @@ def _common(arrays: Sequence[Any], dtype: Any, casting: str) -> list[Any]:
     return [services["astype"](a, np.dtype(dtype), "unsafe", False) for a in arrays]
 
 
-@function(np.concatenate, "linear", concatenate_p, captured="lists", cases=(
+@function(np.concatenate, "linear", concatenate_p, cases=(
     "(A(2, 3), A(1, 3))", "[A(2, 1), A(2, 3)], 1", "(A(2), A(2, 2)), axis=None", "(A(2), C(3)), -1", "(A(2), I(3))",
     "(A(2), A(0))", "(A(2), A(1)), dtype=np.float32", "A(2, 3)"))
 def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = None,
@@ -49,7 +49,7 @@ def concatenate(arrays: Any, /, axis: Any = 0, out: Any = None, *, dtype: Any = 
     return write_out(bind(concatenate_p, parts, {"axis": axis}), out, "np.concatenate", casting)
 
 
-@composite(np.stack, captured="lists", cases=(
+@composite(np.stack, cases=(
     "(A(3), A(3))", "(A(2, 3), A(2, 3)), 1", "[A(3), A(3), A(3)], axis=-1", "(A(), A())", "A(2, 3)",
     "(A(2), 1.0 * I(2))"))
 def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
@@ -60,7 +60,7 @@ def stack(arrays: Any, axis: Any = 0, out: Any = None, *, dtype: Any = None, cas
     return np.concatenate([np.expand_dims(p, axis) for p in parts], axis=axis, out=out, dtype=dtype, casting=casting)
 
 
-@composite(np.vstack, captured="lists",
+@composite(np.vstack,
            cases=("(A(3), A(3))", "(A(2, 3), A(3))", "[A(), A()]", "A(2, 3)", "(A(2), A(2)), dtype=complex"))
 def vstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     return np.concatenate([np.atleast_2d(a) for a in operands(tup)], axis=0, dtype=dtype, casting=casting)
@@ -70,7 +70,7 @@ composite("row_stack", notes="an older name of np.vstack", until="2.5",
           warns="`row_stack` alias is deprecated. Use `np.vstack` directly.")(vstack)
 
 
-@composite(np.hstack, captured="lists", cases=(
+@composite(np.hstack, cases=(
     "(A(3), A(2))", "(A(2, 1), A(2, 3))", "[A(), A()]", "A(2, 3)", "(A(2), A(2)), dtype=complex"))
 def hstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     parts = [np.atleast_1d(a) for a in operands(tup)]
@@ -78,19 +78,19 @@ def hstack(tup: Any, *, dtype: Any = None, casting: Any = "same_kind") -> Any:
     return np.concatenate(parts, axis=axis, dtype=dtype, casting=casting)
 
 
-@composite(np.dstack, captured="lists",
+@composite(np.dstack,
            cases=("(A(3), A(3))", "(A(2, 3), A(2, 3))", "(A(2, 3, 1), A(2, 3, 2))", "A(2, 3)"))
 def dstack(tup: Any) -> Any:
     return np.concatenate([np.atleast_3d(a) for a in operands(tup)], axis=2)
 
 
-@composite(np.column_stack, captured="lists", cases=("(A(3), A(3))", "(A(3, 2), A(3))", "A(2, 3)", "[A(), A()]"))
+@composite(np.column_stack, cases=("(A(3), A(3))", "(A(3, 2), A(3))", "A(2, 3)", "[A(), A()]"))
 def column_stack(tup: Any) -> Any:
     parts = [a if aval(a).ndim >= 2 else np.reshape(a, (-1, 1)) for a in operands(tup)]
     return np.concatenate(parts, axis=1)
 
 
-@composite(np.block, captured="lists", cases=(
+@composite(np.block, cases=(
     "[[A(2, 2), A(2, 1)], [A(1, 2), A(1, 1)]]", "[A(2), A(3), 1.0]", "[A(2), A(2)]", "A(2, 3)", "[[A(2)], [A(2)]]",
     "[[[A(2, 1, 2)]], [[A(1, 1, 2)]]]"))
 def block(arrays: Any) -> Any:
@@ -123,7 +123,7 @@ def _flat(item: Any) -> list[Any]:
     return [leaf for i in item for leaf in _flat(i)] if _is_list(item) else [item]
 
 
-@composite(np.append, captured="lists", cases=(
+@composite(np.append, cases=(
     "A(2, 3), A(2)", "A(2, 3), A(1, 3), axis=0", "A(2, 3), A(2, 2), -1", "A(2), 1.0", "A(), A()"))
 def append(arr: Any, values: Any, axis: Any = None) -> Any:
     arr, values = operand(arr), operand(values)
@@ -229,7 +229,7 @@ def repeat(a: Any, repeats: Any, axis: Any = None) -> Any:
     return in_c_order(a[(slice(None),) * axis + (np.repeat(np.arange(n), repeats),)])
 
 
-@composite(np.resize, captured="lists",
+@composite(np.resize,
            cases=("A(3), (2, 4)", "A(2, 3), 4", "A(2, 2), (3, 3)", "A(0), 3", "A(3), (0, 2)", "A(), 2"))
 def resize(a: Any, new_shape: Any) -> Any:
     a = operand(a)
@@ -255,7 +255,7 @@ def delete(arr: Any, obj: Any, axis: Any = None) -> Any:
     return in_c_or_f_order(rest, a) if isinstance(obj, slice) or np.ndim(static(obj)) == 0 else rest
 
 
-@composite(np.insert, captured="lists", cases=(
+@composite(np.insert, cases=(
     "A(3), 1, 5.0", "A(3), 1, A()", "A(2, 3), 1, A(2), axis=1", "A(2, 3), [0, 2], A(2, 2), axis=1",
     "A(3), [0, 0, 3], A(3)",
     "A(2, 3), 1, A(3), axis=0", "A(2, 3), slice(0, 2), A(2)", "A(2, 2), -1, 1.0, -1", *since("2.1", "A(3), B(3), 2.0")))

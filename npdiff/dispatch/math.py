@@ -277,10 +277,10 @@ elementwise(np.ldexp, lambda _y, _a, b: np.ldexp(1.0, b), None, domain=(REAL, "s
 nondifferentiable_ufunc(np.floor, np.ceil, np.trunc, np.rint, points=(
     point(_JUMP, "f(x)", [0.0, 0.5, 1.0], 0, 0),))
 nondifferentiable_ufunc(
-    np.signbit, np.spacing, np.isfinite, np.isinf, np.isnan,
-    np.isnat, np.gcd, np.lcm, np.bitwise_count,
+    np.signbit, np.spacing, np.isfinite, np.isinf, np.isnan, np.gcd, np.lcm, np.bitwise_count,
     np.logical_and, np.logical_or, np.logical_xor, np.logical_not,
 )
+nondifferentiable_ufunc(np.isnat, cases=())  # takes dates only
 nondifferentiable_ufunc(np.equal, python=operator.eq)
 nondifferentiable_ufunc(np.not_equal, python=operator.ne)
 nondifferentiable_ufunc(np.less, python=operator.lt)

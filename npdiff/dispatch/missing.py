@@ -40,7 +40,7 @@ def nansum(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdim
                   **_given(keepdims=keepdims, initial=initial, where=where))
 
 
-@composite(np.nanprod, captured="lists",
+@composite(np.nanprod,
            points=(point("exact where factors are 0", "f(x)", [np.nan, 0.0, 2.0], [0, 2, 0], [0, 1, 1]),
                                _NONE_LEFT), cases=_CASES)
 def nanprod(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: Any = _NO_VALUE,
@@ -72,7 +72,7 @@ def _extremum(func: Any, ufunc: np.ufunc) -> None:
         check_out(ufunc.reduce, out, a, axis=axis, keepdims=truth(keepdims))
         return write_out(result, out, name, "unsafe")
 
-    composite(func, captured="lists", points=(*EXTREMUM_POINTS, _NONE_LEFT), cases=_CASES[:5])(impl)
+    composite(func, points=(*EXTREMUM_POINTS, _NONE_LEFT), cases=_CASES[:5])(impl)
 
 
 _extremum(np.nanmax, np.fmax)
@@ -127,7 +127,7 @@ def _nanvar(a: Any, axis: Any, dtype: Any, ddof: Any, keepdims: Any, where: Any,
     return scalar(np.where(short, np.full((), np.nan, aval(result).dtype), result))
 
 
-@composite(np.nanvar, captured="lists",
+@composite(np.nanvar,
            points=(_NONE_LEFT,), cases=(*_CASES, f"{_GAP}, axis=1, ddof=1", f"{_GAP}, axis=0, correction=0"))
 def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = _NO_VALUE, *,
            where: Any = _NO_VALUE, mean: Any = _NO_VALUE, correction: Any = _NO_VALUE) -> Any:
@@ -138,7 +138,7 @@ def nanvar(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: A
     return write_out(_nanvar(a, axis, dtype, ddof, keepdims, where, mean, correction), out, "np.nanvar", "unsafe")
 
 
-@composite(np.nanstd, captured="lists", points=(
+@composite(np.nanstd, points=(
     point("0 where all values are equal", "f(x)", [1.0, np.nan, 1.0], 0, 0), _NONE_LEFT),
            cases=(*_CASES, f"{_GAP}, axis=1, ddof=1"))
 def nanstd(a: Any, axis: Any = None, dtype: Any = None, out: Any = None, ddof: Any = 0, keepdims: Any = _NO_VALUE, *,

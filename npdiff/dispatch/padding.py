@@ -21,7 +21,7 @@ _STATISTICS: dict[str, Any] = {"maximum": np.max, "minimum": np.min, "mean": np.
 Pairs = list[tuple[Any, Any]]
 
 
-@composite(np.pad, captured="lists", notes="mode 'empty' gives zeros", cases=(
+@composite(np.pad, notes="mode 'empty' gives zeros", cases=(
     "A(3), 2", "A(2, 3), ((1, 0), (0, 2))", "A(2, 3), 1, constant_values=2.0",
     "A(2, 2), 1, constant_values=((1, 2), (3, 4))",
     "A(3), (1, 2), 'edge'", "A(2, 3), ((0, 1), (2, 2)), 'edge'", "A(4), 2, 'reflect'", "A(3), 7, 'reflect'",

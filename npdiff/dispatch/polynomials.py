@@ -151,7 +151,7 @@ def polydiv(u: Any, v: Any) -> tuple[Any, Any]:
     return q, rest[int(filled[0]) if filled.size else -1:]
 
 
-@composite(np.polyfit, captured="lists",
+@composite(np.polyfit,
            cases=("A(6), A(6), 2", "A(6), A(6, 2), 1", "A(6), A(6), 2, w=P(6)", "A(6), A(6), 1, full=True",
                               "A(6), A(6), 1, cov=True", "A(6), A(6), 1, cov='unscaled'"))
 def polyfit(x: Any, y: Any, deg: Any, rcond: Any = None, full: Any = False, w: Any = None, cov: Any = False) -> Any:

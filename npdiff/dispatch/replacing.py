@@ -25,7 +25,7 @@ def _finite(x: Any, nan: Any, posinf: Any, neginf: Any) -> Any:
     return x
 
 
-@composite(np.nan_to_num, captured="lists", points=(
+@composite(np.nan_to_num, points=(
     point("0 at a value that is replaced", "f(x)", [np.nan, np.inf, -np.inf, 1.0], [0, 0, 0, 1], 0),), cases=(
     "A(3)", "A(2, 3) * np.array([np.nan, 1, 1])",
     "np.array([np.nan, np.inf, -np.inf, 1.0]) + A(4), nan=1.0, posinf=3.0",

@@ -64,7 +64,7 @@ def in_range(indices: Any, n: int, mode: str) -> Any:
     return indices
 
 
-@composite(np.take, captured="lists", cases=(
+@composite(np.take, cases=(
     "A(4), [0, 2, -1]", "A(2, 3), [0, 4]", "A(2, 3), [[0, 2], [1, 1]], axis=1", "A(2, 3), 1, axis=0", "A(4), 2",
     "A(4), [-7, 9], mode='wrap'", "A(2, 3), [-7, 9], 1, None, 'clip'", "A(2, 3, 2), I(2, 2, high=3), -2",
     "A(3), [True]"))
@@ -135,7 +135,7 @@ def extract(condition: Any, arr: Any) -> Any:
 # ---------------------------------------------------------------------- by condition
 
 
-@composite(np.choose, captured="lists", cases=(
+@composite(np.choose, cases=(
     "I(3, high=2), [A(3), A(3)]", "I(2, 3, high=3), (A(3), A(2, 1), 1.0)", "I(3, high=4), A(2, 3), mode='wrap'",
     "I(3, high=4), [A(3), A(3)], mode='clip'", "1, [A(2), A(2)]"))
 def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
@@ -156,7 +156,7 @@ def choose(a: Any, choices: Any, out: Any = None, mode: Any = "raise") -> Any:
     return write_out(picked, out, "np.choose", "unsafe")
 
 
-@composite(np.select, captured="lists", points=(
+@composite(np.select, points=(
     point("what is not taken passes nothing", "f([x > 0], [np.log(x)], 0)", [0.0, 1.0], [0, 1], [0, -1]),), cases=(
     "[B(3), B(3)], [A(3), A(3)]", "[B(2, 3)], [A(3)], 2.0", "[A(3) > 0, A(3) > -1], [2.0, A(3)], default=1",
     "[B(3)], [C(3)]", "[True, B(3)], [A(), A(3)]"))
@@ -169,7 +169,7 @@ def select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
     return in_c_order(out)
 
 
-@composite(np.piecewise, captured="lists", cases=(
+@composite(np.piecewise, cases=(
     "A(4), [A(4) > 0], [2.0, 1.0]", "A(2, 3), [B(2, 3), B(2, 3)], [np.sin, lambda v: v * v]",
     "A(4), [B(4)], [lambda v, s: s * v, lambda v, s: s - v], 3.0", "A(), B(), [np.sin, 0.0]", "A(3), B(3), [np.exp]"))
 def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> Any:
@@ -202,7 +202,7 @@ def piecewise(x: Any, condlist: Any, funclist: Any, *args: Any, **kw: Any) -> An
 # ---------------------------------------------------------------------- along axes
 
 
-@composite(np.apply_along_axis, captured="lists", cases=(
+@composite(np.apply_along_axis, cases=(
     "np.sum, 0, A(2, 3)", "lambda v: v * v[0], 1, A(2, 3)", "lambda v: np.outer(v, v), -1, A(2, 3)",
     "lambda v, s: s * v[:2], 0, A(3, 2), 2.0"))
 def apply_along_axis(func1d: Any, axis: Any, arr: Any, *args: Any, **kwargs: Any) -> Any:

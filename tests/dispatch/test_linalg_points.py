@@ -230,3 +230,12 @@ def test_the_phase_that_singular_vectors_share():
         return np.sum(np.real(u[:, :1] @ vh[:1]) * np.arange(9).reshape(3, 3))
 
     check_grads(f, (BLOCK,), order=2)  # each vector's part depends on the phase, both together do not
+
+
+def test_vectors_that_one_cotangent_meets_in_a_batch():
+    at = np.random.default_rng(0).normal(size=(2, 3, 3)) + 0.3j
+
+    def gradient(x):
+        return npdiff.vjp(lambda y: np.linalg.eigh(y)[1], x)[1](np.eye(3) + 0j)[0]
+
+    np.testing.assert_allclose(npdiff.vmap(gradient)(at), np.stack([gradient(x) for x in at]), rtol=1e-10)

@@ -248,7 +248,8 @@ def diric(x: Any, n: Any) -> Any:
     return services["astype"](value, aval(x).dtype, "unsafe", False)
 
 
-through(_sp, "softplus", "assoc_laguerre")
+through(_sp, "softplus", cases=("A(3)", "A(2, 3)"))
+through(_sp, "assoc_laguerre", cases=("P(3), 2", "A(2, 3), 3, 0.5"))
 
 # ---------------------------------------------------------------------- what has no rule, and what needs none
 
