@@ -264,7 +264,7 @@ turns_p: Primitive = constant_primitive("unwrap_turns", None, impl=_turns, batch
 def unwrap(p: Any, discont: Any = None, axis: Any = -1, *, period: Any = 2 * np.pi) -> Any:
     p = operand(p)
     axis = normalize_axis_index(static(axis), aval(p).ndim)
-    if isinstance(period, Handle) or isinstance(discont, Handle):
+    if any(isinstance(x, Handle) and aval(x).dtype.kind == "f" for x in (period, discont)):
         return _unwrapped(p, np.divide(period, 2) if discont is None else discont, axis, period)
     params: dict[str, Any] = {"axis": axis, "period": static(period)}
     if discont is not None:

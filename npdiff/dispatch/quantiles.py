@@ -219,7 +219,7 @@ _WEIGHTED_IS_ARRAY = isinstance(np.quantile(np.ones(1), 0.5, method="inverted_cd
 def _spread(weights: Any, shape: tuple[int, ...], axis: Any, method: str) -> Any:
     """The weights of all elements; NumPy's own errors for a method, a shape or a sign that it does not take."""
     whole: Any = np.quantile
-    whole(np.zeros(shape), 0.5, axis, method=method, weights=np.ones(aval(weights).shape))
+    whole(np.zeros(shape), 0.5, static(axis), method=method, weights=np.ones(aval(weights).shape))
     if anywhere(np.less(weights, 0)):
         raise ValueError("Weights must be non-negative.")
     if aval(weights).shape != shape:
